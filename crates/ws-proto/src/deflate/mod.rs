@@ -1,0 +1,3 @@
+//! permessage-deflate.
+pub mod params;
+pub use params::{DeflateConfig, DeflateParams, WindowBits};
