@@ -1,1 +1,16 @@
-//! The opening handshake.
+//! The opening handshake (RFC 6455 §4), both roles, without a socket: bytes in, an agreement or a refusal out.
+//!
+//! Leaves first: `error`, `limits`, `headers`, `key`; then `http` (heads as bytes), `extension` and `origin` (one
+//! header each); then the two roles, which share everything below them and nothing else.
+
+mod error;
+mod headers;
+mod http;
+mod key;
+mod limits;
+
+pub use self::error::HandshakeError;
+pub use self::headers::{ExtraHeaders, ReservedHeader};
+pub use self::http::{Head, HeadParser, Parsed, encode_request, encode_response};
+pub use self::key::accept_key;
+pub use self::limits::Limits;
