@@ -4,12 +4,14 @@
 //! header each); then the two roles, which share everything below them and nothing else.
 
 mod error;
+mod extension;
 mod headers;
 mod http;
 mod key;
 mod limits;
 
 pub use self::error::HandshakeError;
+pub use self::extension::{check_response, negotiate, offer};
 pub use self::headers::{ExtraHeaders, ReservedHeader};
 pub use self::http::{Head, HeadParser, Parsed, encode_request, encode_response};
 pub use self::key::accept_key;
