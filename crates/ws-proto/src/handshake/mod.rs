@@ -9,6 +9,7 @@ mod headers;
 mod http;
 mod key;
 mod limits;
+mod origin;
 
 pub use self::error::HandshakeError;
 pub use self::extension::{check_response, negotiate, offer};
@@ -16,3 +17,4 @@ pub use self::headers::{ExtraHeaders, ReservedHeader};
 pub use self::http::{Head, HeadParser, Parsed, encode_request, encode_response};
 pub use self::key::accept_key;
 pub use self::limits::Limits;
+pub use self::origin::{InvalidOrigin, OriginPattern, Origins};
