@@ -10,6 +10,8 @@ mod http;
 mod key;
 mod limits;
 mod origin;
+mod rejection;
+mod server;
 
 pub use self::error::HandshakeError;
 pub use self::extension::{check_response, negotiate, offer};
@@ -18,3 +20,5 @@ pub use self::http::{Head, HeadParser, Parsed, encode_request, encode_response};
 pub use self::key::accept_key;
 pub use self::limits::Limits;
 pub use self::origin::{InvalidOrigin, OriginPattern, Origins};
+pub use self::rejection::Rejection;
+pub use self::server::{Accepted, ChooseProtocol, Offer, Protocols, ServerHandshake, ServerOptions, accept};
