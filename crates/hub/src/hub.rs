@@ -1,0 +1,256 @@
+//! Who is subscribed to what, and publishing to them. Topics are spread over shards by a hash of their name; a shard is
+//! locked to find or change a topic's roster, never while parcels are pushed.
+
+use std::collections::HashMap;
+use std::fmt;
+use std::hash::{BuildHasher, RandomState};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
+
+use crate::error::HubError;
+use crate::limits::HubLimits;
+use crate::member::{Member, MemberId};
+use crate::outbox::Outbox;
+use crate::outcome::Delivery;
+use crate::parcel::Parcel;
+use crate::roster::{Roster, Seat};
+use crate::topic::Topic;
+
+/// Enough that threads which join and leave different topics seldom meet.
+const SHARDS: usize = 16;
+
+/// Knows which members there are and what they subscribed to. A clone is another handle to the same hub.
+///
+/// **Publishing** never waits: each outbox takes the parcel or applies its [policy](crate::Overflow). It may be done
+/// from any thread. What one thread publishes to a topic reaches each member in that order; publishes of different
+/// threads may reach different members in different orders. A publish goes to those who are subscribed at one moment
+/// during the call. Members whose outbox is closed are skipped.
+///
+/// **Topics** exist while someone is subscribed: the first subscriber makes one, the last one to leave removes it.
+///
+/// No code of the user's (parcels, wakers) runs under a lock of the hub.
+pub struct Hub<P: Parcel> {
+    inner: Arc<Inner<P>>,
+}
+
+struct Inner<P: Parcel> {
+    limits: HubLimits,
+    /// Seeded at random, so that clients who choose topics cannot aim at one shard.
+    hasher: RandomState,
+    shards: [RwLock<Shard<P>>; SHARDS],
+    everyone: RwLock<Roster<P>>,
+    next_id: AtomicU64,
+    counts: Counts,
+}
+
+type Shard<P> = HashMap<Topic, Roster<P>>;
+
+#[derive(Default)]
+struct Counts {
+    dropped: AtomicU64,
+    overflowed: AtomicU64,
+    topic_too_long: AtomicU64,
+    too_many_topics: AtomicU64,
+}
+
+/// How often a limit has bitten since the hub was made.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Counters {
+    /// Published parcels that a full outbox refused ([`Delivery::dropped`]). What an outbox dropped of its older
+    /// parcels is in [`Outbox::dropped`].
+    pub dropped: u64,
+    /// Members whose outbox a publish overflowed ([`Delivery::overflowed`]).
+    pub overflowed: u64,
+    /// Subscriptions refused by [`HubLimits::topic_bytes`].
+    pub topic_too_long: u64,
+    /// Subscriptions refused by [`HubLimits::topics_per_member`].
+    pub too_many_topics: u64,
+}
+
+impl<P: Parcel> Hub<P> {
+    /// A hub without members. [`Hub::default`] makes one with the default limits.
+    #[must_use]
+    pub fn new(limits: HubLimits) -> Self {
+        Self {
+            inner: Arc::new(Inner {
+                limits,
+                hasher: RandomState::new(),
+                shards: Default::default(),
+                everyone: RwLock::default(),
+                next_id: AtomicU64::new(0),
+                counts: Counts::default(),
+            }),
+        }
+    }
+
+    /// Makes a member that is reached by this outbox, subscribed to nothing yet. It leaves when it is dropped.
+    #[must_use = "a member that is dropped has left"]
+    pub fn join(&self, outbox: Arc<Outbox<P>>) -> Member<P> {
+        let id = MemberId(self.inner.next_id.fetch_add(1, Ordering::Relaxed));
+        write(&self.inner.everyone).insert(Seat { id, outbox: Arc::clone(&outbox) });
+        Member::new(self.clone(), id, outbox)
+    }
+
+    /// Publishes to everyone in a topic.
+    pub fn publish(&self, topic: &str, parcel: P) -> Delivery {
+        self.deliver_topic(None, topic, parcel)
+    }
+
+    /// Publishes to everyone in a topic but one member, who need not be in it.
+    pub fn publish_from(&self, from: MemberId, topic: &str, parcel: P) -> Delivery {
+        self.deliver_topic(Some(from), topic, parcel)
+    }
+
+    /// Publishes to every member, subscribed to something or not.
+    pub fn publish_all(&self, parcel: P) -> Delivery {
+        self.deliver_all(None, parcel)
+    }
+
+    /// Publishes to every member but one.
+    pub fn publish_all_from(&self, from: MemberId, parcel: P) -> Delivery {
+        self.deliver_all(Some(from), parcel)
+    }
+
+    /// How many members are subscribed to a topic now.
+    #[must_use]
+    pub fn count(&self, topic: &str) -> usize {
+        read(self.shard(topic)).get(topic).map_or(0, Roster::len)
+    }
+
+    /// How many members there are now.
+    #[must_use]
+    pub fn members(&self) -> usize {
+        read(&self.inner.everyone).len()
+    }
+
+    /// How many topics have subscribers now.
+    #[must_use]
+    pub fn topics(&self) -> usize {
+        self.inner.shards.iter().map(|shard| read(shard).len()).sum()
+    }
+
+    /// How often a limit has bitten.
+    #[must_use]
+    pub fn counters(&self) -> Counters {
+        let Counts { dropped, overflowed, topic_too_long, too_many_topics } = &self.inner.counts;
+        Counters {
+            dropped: dropped.load(Ordering::Relaxed),
+            overflowed: overflowed.load(Ordering::Relaxed),
+            topic_too_long: topic_too_long.load(Ordering::Relaxed),
+            too_many_topics: too_many_topics.load(Ordering::Relaxed),
+        }
+    }
+
+    /// The bounds that were given to [`new`](Self::new).
+    #[must_use]
+    pub fn limits(&self) -> HubLimits {
+        self.inner.limits
+    }
+}
+
+/// What a member sees.
+impl<P: Parcel> Hub<P> {
+    pub(crate) fn check_name(&self, topic: &str) -> Result<(), HubError> {
+        let limit = self.inner.limits.topic_bytes;
+        if topic.len() > limit {
+            count(&self.inner.counts.topic_too_long, 1);
+            return Err(HubError::TopicTooLong { bytes: topic.len(), limit });
+        }
+        Ok(())
+    }
+
+    pub(crate) fn check_room(&self, topics: usize) -> Result<(), HubError> {
+        let limit = self.inner.limits.topics_per_member;
+        if topics >= limit {
+            count(&self.inner.counts.too_many_topics, 1);
+            return Err(HubError::TooManyTopics { limit });
+        }
+        Ok(())
+    }
+
+    /// Adds a member to a topic that it is not in, and returns the hub's own copy of the name.
+    pub(crate) fn enter(&self, topic: &str, seat: Seat<P>) -> Topic {
+        let mut shard = write(self.shard(topic));
+        let name = shard.get_key_value(topic).map_or_else(|| Topic::from(topic), |(name, _)| name.clone());
+        shard.entry(name.clone()).or_default().insert(seat);
+        name
+    }
+
+    /// Removes a member from a topic, and the topic with its last member.
+    pub(crate) fn leave(&self, topic: &str, id: MemberId) {
+        let mut shard = write(self.shard(topic));
+        let Some(roster) = shard.get_mut(topic) else { return };
+        roster.remove(id);
+        if roster.is_empty() {
+            shard.remove(topic);
+        }
+    }
+
+    /// Removes a member that has left its topics.
+    pub(crate) fn part(&self, id: MemberId) {
+        write(&self.inner.everyone).remove(id);
+    }
+
+    fn shard(&self, topic: &str) -> &RwLock<Shard<P>> {
+        let hash = self.inner.hasher.hash_one(topic);
+        // The remainder is below `SHARDS`, so it fits whatever the width of `usize`.
+        #[expect(clippy::cast_possible_truncation, reason = "below SHARDS")]
+        let place = (hash % SHARDS as u64) as usize;
+        &self.inner.shards[place]
+    }
+
+    fn deliver_topic(&self, except: Option<MemberId>, topic: &str, parcel: P) -> Delivery {
+        let snapshot = read(self.shard(topic)).get(topic).map(Roster::snapshot);
+        let delivery = snapshot.map(|snapshot| snapshot.deliver(except, parcel)).unwrap_or_default();
+        self.tally(delivery)
+    }
+
+    fn deliver_all(&self, except: Option<MemberId>, parcel: P) -> Delivery {
+        let snapshot = read(&self.inner.everyone).snapshot();
+        self.tally(snapshot.deliver(except, parcel))
+    }
+
+    fn tally(&self, delivery: Delivery) -> Delivery {
+        count(&self.inner.counts.dropped, delivery.dropped);
+        count(&self.inner.counts.overflowed, delivery.overflowed);
+        delivery
+    }
+}
+
+/// Counts for statistics: nothing is ordered by these. Nothing to count, the usual case, touches no shared memory.
+fn count(counter: &AtomicU64, more: usize) {
+    if more > 0 {
+        counter.fetch_add(more as u64, Ordering::Relaxed);
+    }
+}
+
+// No code that may panic runs under these locks, so a poisoned one holds nothing half done.
+fn read<T>(lock: &RwLock<T>) -> RwLockReadGuard<'_, T> {
+    lock.read().unwrap_or_else(PoisonError::into_inner)
+}
+
+fn write<T>(lock: &RwLock<T>) -> RwLockWriteGuard<'_, T> {
+    lock.write().unwrap_or_else(PoisonError::into_inner)
+}
+
+impl<P: Parcel> Clone for Hub<P> {
+    fn clone(&self) -> Self {
+        Self { inner: Arc::clone(&self.inner) }
+    }
+}
+
+impl<P: Parcel> Default for Hub<P> {
+    fn default() -> Self {
+        Self::new(HubLimits::default())
+    }
+}
+
+impl<P: Parcel> fmt::Debug for Hub<P> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Hub")
+            .field("members", &self.members())
+            .field("topics", &self.topics())
+            .field("limits", &self.inner.limits)
+            .finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,53 @@
+//! What became of a parcel, as told to the one who sent it.
+
+/// What [`Outbox::push`](crate::Outbox::push) did.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Pushed {
+    /// Queued, and the peer keeps up.
+    Sent,
+    /// Queued, but the peer lags: its driver could not write, or older parcels were dropped to make room.
+    Buffered,
+    /// Thrown away: the queue is full and its policy is [`Overflow::DropNewest`](crate::Overflow::DropNewest).
+    Dropped,
+    /// The queue was full and its policy is [`Overflow::Close`](crate::Overflow::Close): this call closed the outbox.
+    Overflowed,
+    /// The outbox was closed before this call.
+    Closed,
+}
+
+/// How a parcel was accepted by [`Outbox::try_push`](crate::Outbox::try_push) or [`Outbox::send`](crate::Outbox::send).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Accepted {
+    /// Queued, and the peer keeps up.
+    Sent,
+    /// Queued, but the peer lags: its driver could not write. A sender that can slow down should.
+    Buffered,
+}
+
+/// What one publish did, in members. Members whose outbox was already closed are in none of the figures.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Delivery {
+    /// Members whose outbox took the parcel.
+    pub reached: usize,
+    /// Those of `reached` whose peer lags ([`Pushed::Buffered`]).
+    pub lagging: usize,
+    /// Members whose outbox was full and threw the parcel away ([`Pushed::Dropped`]).
+    pub dropped: usize,
+    /// Members whose outbox was full and was closed by this publish ([`Pushed::Overflowed`]).
+    pub overflowed: usize,
+}
+
+impl Delivery {
+    pub(crate) fn count(&mut self, pushed: Pushed) {
+        match pushed {
+            Pushed::Sent => self.reached += 1,
+            Pushed::Buffered => {
+                self.reached += 1;
+                self.lagging += 1;
+            }
+            Pushed::Dropped => self.dropped += 1,
+            Pushed::Overflowed => self.overflowed += 1,
+            Pushed::Closed => {}
+        }
+    }
+}

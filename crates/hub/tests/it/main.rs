@@ -1,0 +1,10 @@
+//! Conversations with outboxes and hubs, by their public API alone.
+
+mod flush;
+mod hub;
+mod hub_model;
+mod outbox;
+mod outbox_model;
+mod push;
+mod support;
+mod threads;
