@@ -1,3 +1,23 @@
-//! permessage-deflate.
+//! permessage-deflate (RFC 7692): what was agreed, and the codec of each direction.
+//!
+//! States are costly (a compressor takes a third of a megabyte), so a connection owns one only where it must: while
+//! its own side compresses with context takeover. All others are borrowed from a pool of the thread, for as long as
+//! one message takes.
+
+mod compress;
+mod inflate;
 pub mod params;
+mod pool;
+
+#[cfg(test)]
+mod oracle;
+
+pub use compress::{Deflater, compress_alone};
+pub use inflate::{InflateError, Inflater};
 pub use params::{DeflateConfig, DeflateParams, WindowBits};
+
+/// How far a counter of the codec moved in one call.
+#[expect(clippy::cast_possible_truncation, reason = "one call moves at most the length of a slice")]
+fn moved(before: u64, after: u64) -> usize {
+    (after - before) as usize
+}

@@ -46,8 +46,8 @@ pub struct DeflateParams {
 /// How an endpoint wants permessage-deflate to be. Given to a handshake, it is what we offer or accept; the sizes and
 /// the level are our own affair and are not negotiated.
 ///
-/// Memory while a connection has a context of its own (takeover): about 4 × the window plus 128 KiB to compress, and
-/// the window plus 10 KiB to inflate. Without takeover the state is shared by all connections of a thread.
+/// Memory while a connection has a context of its own (takeover): 4 × our window plus 146 KiB to compress, and the
+/// peer's window to inflate. Without takeover the state is shared by all connections of a thread.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct DeflateConfig {
     /// Whether our own side takes its context over from message to message. Default: no, which costs no memory per

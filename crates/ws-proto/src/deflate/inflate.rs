@@ -1,0 +1,579 @@
+//! The peer's side of permessage-deflate: DEFLATE to payloads (RFC 7692 §7.2.2), under a limit that is checked on
+//! every chunk that comes out.
+//!
+//! What a connection keeps between messages is not an inflater but the last bytes that came out of it, no more than
+//! the peer's window. They are given to an inflater of the thread's pool as its dictionary. That also makes a block
+//! with BFINAL set harmless: the inflater that reached its end is exchanged for another, and the context goes on.
+
+use std::collections::VecDeque;
+use std::fmt;
+
+use bytes::BytesMut;
+use zlib_rs::{Inflate, InflateFlush, Status};
+
+use super::compress::TAIL;
+use super::params::{DeflateParams, WindowBits};
+use super::{moved, pool};
+
+/// A final block that is empty and stored, from a byte boundary on.
+const FINAL_BLOCK: [u8; 5] = [0x01, 0x00, 0x00, 0xff, 0xff];
+
+/// The most blocks with BFINAL set in one message. Stricter than the RFC, which has no limit: each makes us load a
+/// window, so that a message made of two-byte final blocks would cost far more to read than to write.
+const MAX_FINAL_BLOCKS: u16 = 1024;
+
+/// Why a compressed message cannot be had. The connection must be failed: what comes after such a message may refer
+/// to what was lost in it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum InflateError {
+    /// Not a DEFLATE stream, or one that stops in the middle of a block.
+    Invalid,
+    /// The message inflates to more bytes than there is room for.
+    TooBig,
+}
+
+impl fmt::Display for InflateError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Invalid => "the compressed message is not a whole DEFLATE stream",
+            Self::TooBig => "the compressed message inflates to more than is allowed",
+        })
+    }
+}
+
+impl std::error::Error for InflateError {}
+
+/// The peer's side of one connection: inflates each compressed message that it sends.
+///
+/// Memory on top of itself (176 bytes), measured: between messages none without context takeover, and with it the last
+/// bytes received, at most the peer's window (32 KiB by default). While a message is in hand, those bytes in either
+/// case, and 47 KiB borrowed from the thread's pool.
+pub struct Inflater {
+    takes_context_over: bool,
+    /// The peer's window, in bytes.
+    window: usize,
+    /// The last bytes of the context, at most `window`.
+    history: VecDeque<u8>,
+    /// `None` where nothing of a DEFLATE stream is pending: between messages and after a final block.
+    open: Option<Inflate>,
+    final_blocks: u16,
+}
+
+impl Inflater {
+    /// The codec for what `params` allows the peer; `is_server` is our own role.
+    #[must_use]
+    pub fn new(params: &DeflateParams, is_server: bool) -> Self {
+        let (no_takeover, window): (bool, WindowBits) = if is_server {
+            (params.client_no_context_takeover, params.client_max_window_bits)
+        } else {
+            (params.server_no_context_takeover, params.server_max_window_bits)
+        };
+        Self {
+            takes_context_over: !no_takeover,
+            window: 1 << window.get(),
+            history: VecDeque::new(),
+            open: None,
+            final_blocks: 0,
+        }
+    }
+
+    /// Inflates the next bytes of a message, cut anywhere, and appends what comes out to `out`: at most `room` bytes.
+    /// `out` grows as bytes come out, at most to double its length and never beyond `room`.
+    ///
+    /// The work is linear in `data` and what comes out. DEFLATE can spend bytes on nothing, so a limit on the
+    /// compressed size is the caller's.
+    ///
+    /// # Errors
+    /// [`InflateError::TooBig`] as soon as byte `room` + 1 comes out, [`InflateError::Invalid`] when `data` does not
+    /// continue a DEFLATE stream. The connection must then be failed, and nothing more be pushed.
+    pub fn push(&mut self, mut data: &[u8], out: &mut BytesMut, mut room: usize) -> Result<(), InflateError> {
+        pool::with_scratch(|chunk| {
+            let mut more = !data.is_empty();
+            while more {
+                // One byte more than there is room for, to tell "just fits" from "too big".
+                let space = chunk.len().min(room.saturating_add(1));
+                let step = self.step(data, &mut chunk[..space])?;
+                let fresh = &chunk[..step.produced];
+                if fresh.len() > room {
+                    return Err(InflateError::TooBig);
+                }
+                append(out, fresh, room);
+                room -= fresh.len();
+                data = &data[step.consumed..];
+                // Filling all the space may mean that there is more to come.
+                more = !data.is_empty() || (step.produced == space && self.open.is_some());
+            }
+            Ok(())
+        })
+    }
+
+    /// Ends the message. All of it has come out already; this checks that it was whole, and gives the state back.
+    ///
+    /// # Errors
+    /// [`InflateError::Invalid`] when the message stops in the middle of a block. The connection must then be failed.
+    pub fn finish(&mut self) -> Result<(), InflateError> {
+        let whole = self.ends_whole();
+        self.final_blocks = 0;
+        if !self.takes_context_over {
+            self.history = VecDeque::new();
+        }
+        if whole { Ok(()) } else { Err(InflateError::Invalid) }
+    }
+
+    /// "Append 4 octets of 0x00 0x00 0xff 0xff to the tail end of the payload of the message" (§7.2.2), and see that
+    /// the stream stands between two blocks then: a final block from there must end it, and nothing may come out.
+    fn ends_whole(&mut self) -> bool {
+        // No byte since the last final block, or none at all: nothing is missing. §7.2.1 wants an empty block even
+        // then, so this is laxer than it, for the sake of peers that end a message with its final block.
+        let Some(mut inflate) = self.open.take() else { return true };
+        let mut end = [0; TAIL.len() + FINAL_BLOCK.len()];
+        end[..TAIL.len()].copy_from_slice(&TAIL);
+        end[TAIL.len()..].copy_from_slice(&FINAL_BLOCK);
+
+        let (read, written) = (inflate.total_in(), inflate.total_out());
+        let status = inflate.decompress(&end, &mut [0], InflateFlush::NoFlush);
+        let consumed = moved(read, inflate.total_in());
+        let silent = written == inflate.total_out();
+        pool::give_inflater(inflate);
+        // The tail itself is the end when the block that it completes has BFINAL set.
+        status == Ok(Status::StreamEnd) && silent && (consumed == TAIL.len() || consumed == end.len())
+    }
+
+    /// One call of the inflater, which is had from the pool when none is open and given back after a final block.
+    fn step(&mut self, data: &[u8], space: &mut [u8]) -> Result<Step, InflateError> {
+        let mut inflate = self.open.take().unwrap_or_else(|| pool::take_inflater(&self.history));
+        let (read, written) = (inflate.total_in(), inflate.total_out());
+        let status = inflate.decompress(data, space, InflateFlush::NoFlush);
+        let step = Step { consumed: moved(read, inflate.total_in()), produced: moved(written, inflate.total_out()) };
+        match status {
+            Ok(Status::Ok | Status::BufError) => self.open = Some(inflate),
+            Ok(Status::StreamEnd) => {
+                // "The next DEFLATE block follows the padded data if any" (§7.2.1), and its matches may still reach
+                // back over the final block.
+                pool::give_inflater(inflate);
+                self.final_blocks += 1;
+                if self.final_blocks > MAX_FINAL_BLOCKS {
+                    return Err(InflateError::Invalid);
+                }
+            }
+            Err(_) => {
+                pool::give_inflater(inflate);
+                return Err(InflateError::Invalid);
+            }
+        }
+        self.remember(&space[..step.produced]);
+        Ok(step)
+    }
+
+    /// Makes `bytes` the newest of the history.
+    fn remember(&mut self, bytes: &[u8]) {
+        let bytes = &bytes[bytes.len().saturating_sub(self.window)..];
+        let excess = (self.history.len() + bytes.len()).saturating_sub(self.window);
+        self.history.drain(..excess);
+        let needed = self.history.len() + bytes.len();
+        if needed > self.history.capacity() {
+            // Doubles, but never beyond the window, itself a power of two.
+            self.history.reserve_exact(needed.next_power_of_two() - self.history.len());
+        }
+        self.history.extend(bytes);
+    }
+}
+
+impl fmt::Debug for Inflater {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Inflater")
+            .field("takes_context_over", &self.takes_context_over)
+            .field("window", &self.window)
+            .field("history", &self.history.len())
+            .finish_non_exhaustive()
+    }
+}
+
+struct Step {
+    consumed: usize,
+    produced: usize,
+}
+
+/// Appends `fresh` to `out`, whose capacity at most doubles and never exceeds `room`, which `fresh` fits in.
+fn append(out: &mut BytesMut, fresh: &[u8], room: usize) {
+    let needed = out.len() + fresh.len();
+    if needed > out.capacity() {
+        // Not `reserve`, which doubles without regard to the limit.
+        let target = needed.max((2 * out.len()).min(out.len().saturating_add(room)));
+        let mut larger = BytesMut::with_capacity(target);
+        larger.extend_from_slice(out);
+        *out = larger;
+    }
+    out.extend_from_slice(fresh);
+}
+
+#[cfg(test)]
+mod tests {
+    use flate2::{Compress, Compression, FlushCompress};
+    use proptest::prelude::*;
+
+    use super::super::compress::Deflater;
+    use super::super::oracle::{self, echoes, noise};
+    use super::super::params::DeflateConfig;
+    use super::*;
+
+    const STEP: usize = 16 * 1024;
+
+    fn params(takeover: bool, bits: u8) -> DeflateParams {
+        DeflateParams {
+            client_no_context_takeover: !takeover,
+            client_max_window_bits: WindowBits::new(bits).unwrap(),
+            ..DeflateParams::default()
+        }
+    }
+
+    fn inflater(takeover: bool) -> Inflater {
+        Inflater::new(&params(takeover, 15), true)
+    }
+
+    fn message(inflater: &mut Inflater, payload: &[u8]) -> Result<BytesMut, InflateError> {
+        let mut out = BytesMut::new();
+        inflater.push(payload, &mut out, usize::MAX)?;
+        inflater.finish()?;
+        Ok(out)
+    }
+
+    /// An independent peer, which takes its context over.
+    struct Peer(Compress);
+
+    impl Peer {
+        fn new(level: u32) -> Self {
+            Self(Compress::new(Compression::new(level), false))
+        }
+
+        fn flush(&mut self, payload: &[u8], flush: FlushCompress) -> Vec<u8> {
+            let mut out = Vec::with_capacity(2 * payload.len() + 100);
+            let before = self.0.total_in();
+            self.0.compress_vec(payload, &mut out, flush).unwrap();
+            assert_eq!(moved(before, self.0.total_in()), payload.len());
+            out
+        }
+
+        fn message(&mut self, payload: &[u8]) -> Vec<u8> {
+            let mut out = self.flush(payload, FlushCompress::Sync);
+            assert!(out.ends_with(&TAIL));
+            out.truncate(out.len() - TAIL.len());
+            out
+        }
+    }
+
+    /// A peer that ends each message with a final block (§7.2.3.4).
+    fn finished(payload: &[u8]) -> Vec<u8> {
+        Peer::new(6).flush(payload, FlushCompress::Finish)
+    }
+
+    #[test]
+    fn the_examples_of_the_rfc() {
+        let mut inflater = inflater(true);
+        // §7.2.3.1 a message of one block, and in two pieces
+        assert_eq!(message(&mut inflater, &[0xf2, 0x48, 0xcd, 0xc9, 0xc9, 0x07, 0x00]).unwrap(), "Hello");
+        let mut out = BytesMut::new();
+        inflater.push(&[0xf2, 0x48, 0xcd], &mut out, 5).unwrap();
+        inflater.push(&[0xc9, 0xc9, 0x07, 0x00], &mut out, 5).unwrap();
+        inflater.finish().unwrap();
+        assert_eq!(out, "Hello");
+        // §7.2.3.2 sharing the window
+        assert_eq!(message(&mut inflater, &[0xf2, 0x00, 0x11, 0x00, 0x00]).unwrap(), "Hello");
+        // §7.2.3.3 a block with no compression
+        let stored = [0x00, 0x05, 0x00, 0xfa, 0xff, 0x48, 0x65, 0x6c, 0x6c, 0x6f, 0x00];
+        assert_eq!(message(&mut inflater, &stored).unwrap(), "Hello");
+        // §7.2.3.4 BFINAL set to 1
+        let last = [0xf3, 0x48, 0xcd, 0xc9, 0xc9, 0x07, 0x00, 0x00];
+        assert_eq!(message(&mut inflater, &last).unwrap(), "Hello");
+        // §7.2.3.5 two blocks in one message
+        let two = [0xf2, 0x48, 0x05, 0x00, 0x00, 0x00, 0xff, 0xff, 0xca, 0xc9, 0xc9, 0x07, 0x00];
+        assert_eq!(message(&mut inflater, &two).unwrap(), "Hello");
+    }
+
+    /// §7.2.3.6, and the other ways to write nothing.
+    #[test]
+    fn every_form_of_an_empty_message() {
+        let forms: [&[u8]; 8] = [
+            &[0x00],
+            &[0x02, 0x00],                         // fixed block, then the stored one
+            &[0x01],                               // the stored block is final
+            &[0x03, 0x00],                         // a final block and nothing after it
+            &[0x03, 0x00, 0x00],                   // a final block and the stored one
+            &[0x00, 0x00, 0x00, 0xff, 0xff, 0x00], // two stored blocks
+            &[0x01, 0x00, 0x00, 0xff, 0xff, 0x00], // one of them final
+            &[],                                   // no block at all
+        ];
+        for takeover in [false, true] {
+            let mut inflater = inflater(takeover);
+            for form in forms {
+                assert_eq!(message(&mut inflater, form).unwrap(), "", "{form:02x?}");
+                assert_eq!(message(&mut inflater, &[0xf2, 0x48, 0xcd, 0xc9, 0xc9, 0x07, 0x00]).unwrap(), "Hello");
+            }
+        }
+    }
+
+    /// Attack 3: a bomb is stopped by what comes out of it, and costs no more than the limit and one step.
+    #[test]
+    fn attack_3_a_bomb_stops_at_the_limit() {
+        let bomb = Peer::new(9).message(&vec![0; 1 << 20]);
+        assert!(bomb.len() < 1100, "{}", bomb.len());
+        for limit in [0, 1, 1000, STEP - 1, STEP, STEP + 1, 100_000, (1 << 20) - 1] {
+            let mut out = BytesMut::new();
+            let result = inflater(false).push(&bomb, &mut out, limit);
+            assert_eq!(result, Err(InflateError::TooBig));
+            assert!(out.len() <= limit && out.capacity() <= limit + STEP, "{limit}: {}", out.capacity());
+        }
+        let mut out = BytesMut::new();
+        let mut inflater = inflater(false);
+        inflater.push(&bomb, &mut out, 1 << 20).unwrap();
+        inflater.finish().unwrap();
+        assert_eq!((out.len(), out.capacity()), (1 << 20, 1 << 20));
+    }
+
+    /// Attack 3, in its patient form: the limit is for the message, however it is cut.
+    #[test]
+    fn attack_3_a_bomb_byte_by_byte() {
+        let bomb = Peer::new(9).message(&vec![0; 1 << 20]);
+        let mut inflater = inflater(true);
+        let mut out = BytesMut::new();
+        let stopped = bomb.iter().find_map(|byte| {
+            let room = 100_000 - out.len();
+            inflater.push(&[*byte], &mut out, room).err()
+        });
+        assert_eq!(stopped, Some(InflateError::TooBig));
+        assert!(out.capacity() <= 100_000 + STEP);
+    }
+
+    /// Attack 27 (sockudo-ws#76): what comes out last counts too, and what just fits is let through.
+    #[test]
+    fn attack_27_the_last_chunk_over_the_limit() {
+        for len in [1, 5, STEP - 1, STEP, STEP + 1, 3 * STEP] {
+            let payload = echoes(4, len);
+            let packed = Peer::new(6).message(&payload);
+            for cut in [0, 1, packed.len() / 2, packed.len() - 1] {
+                let (head, tail) = packed.split_at(cut);
+                let run = |room: usize| {
+                    let (mut inflater, mut out) = (inflater(true), BytesMut::new());
+                    inflater.push(head, &mut out, room)?;
+                    let left = room - out.len();
+                    inflater.push(tail, &mut out, left)?;
+                    inflater.finish().map(|()| out)
+                };
+                assert_eq!(run(len).unwrap(), payload);
+                assert_eq!(run(len - 1), Err(InflateError::TooBig), "{len} cut at {cut}");
+            }
+        }
+    }
+
+    #[test]
+    fn grows_by_what_comes_out() {
+        let packed = Peer::new(6).message(&noise(1, 200_000));
+        let (mut inflater, mut out) = (inflater(false), BytesMut::new());
+        for piece in packed.chunks(1000) {
+            inflater.push(piece, &mut out, usize::MAX).unwrap();
+            assert!(out.capacity() <= 2 * out.len().max(STEP));
+        }
+        assert_eq!(out, noise(1, 200_000));
+    }
+
+    /// Attack 27 (sockudo-ws#88): final blocks end neither the message nor the context.
+    #[test]
+    fn attack_27_final_blocks_keep_the_context() {
+        let mut inflater = inflater(true);
+        let mut peer = Peer::new(6);
+        let payload = echoes(8, 40_000);
+        assert_eq!(message(&mut inflater, &peer.message(&payload)).unwrap(), payload);
+
+        // An empty final block, alone and before another block of the same message; then a reference over both.
+        assert_eq!(message(&mut inflater, &[0x03, 0x00]).unwrap(), "");
+        let second = [&[0x03, 0x00][..], &peer.message(&payload)].concat();
+        assert!(second.len() < 20_000);
+        assert_eq!(message(&mut inflater, &second).unwrap(), payload);
+
+        // A final block with content, and a reference to it: a match of 5 bytes, 5 bytes back (§7.2.3.2).
+        assert_eq!(message(&mut inflater, &finished(b"Hello")).unwrap(), "Hello");
+        assert_eq!(message(&mut inflater, &[0xf2, 0x00, 0x11, 0x00, 0x00]).unwrap(), "Hello");
+    }
+
+    /// Within one message the window outlives a final block, whether or not the context is taken over.
+    #[test]
+    fn attack_27_a_message_of_several_final_blocks() {
+        for takeover in [false, true] {
+            let mut inflater = inflater(takeover);
+            let several = [finished(b"Hello"), finished(b" World"), vec![0x03, 0x00], finished(b"!")].concat();
+            for ending in [&[][..], &[0x00], &[0x01]] {
+                let payload = [&several, ending].concat();
+                assert_eq!(message(&mut inflater, &payload).unwrap(), "Hello World!");
+                for cut in 0..payload.len() {
+                    let mut out = BytesMut::new();
+                    inflater.push(&payload[..cut], &mut out, 12).unwrap();
+                    inflater.push(&payload[cut..], &mut out, 12).unwrap();
+                    inflater.finish().unwrap();
+                    assert_eq!(out, "Hello World!");
+                }
+            }
+            let back = [finished(b"Hello"), vec![0xf2, 0x00, 0x11, 0x00, 0x00]].concat();
+            assert_eq!(message(&mut inflater, &back).unwrap(), "HelloHello");
+        }
+    }
+
+    #[test]
+    fn too_many_final_blocks_are_refused() {
+        let most = [0x03, 0x00].repeat(usize::from(MAX_FINAL_BLOCKS));
+        let mut inflater = inflater(true);
+        for _ in 0..2 {
+            assert_eq!(message(&mut inflater, &most).unwrap(), "");
+        }
+        assert_eq!(message(&mut inflater, &[&most[..], &[0x03, 0x00]].concat()), Err(InflateError::Invalid));
+    }
+
+    #[test]
+    fn garbage_after_a_final_block_is_invalid() {
+        for garbage in [&b"garbage"[..], &[0xff], &[0x07], &[0x00, 0x05, 0x00]] {
+            let payload = [&finished(b"Hello"), garbage].concat();
+            assert_eq!(message(&mut inflater(true), &payload), Err(InflateError::Invalid), "{garbage:02x?}");
+        }
+    }
+
+    /// Attack 27 (sockudo-ws#68), seen from the other side: a stream that stops early is not passed off as whole. A
+    /// few prefixes are whole streams themselves, such as the first byte of a stored block; a second inflater knows.
+    #[test]
+    fn attack_27_truncated_streams_are_invalid() {
+        for payload in [b"Hello".to_vec(), noise(2, 700), echoes(2, 700)] {
+            for level in [0, 1, 9] {
+                let packed = Peer::new(level).message(&payload);
+                let mut whole = 0;
+                for cut in 1..packed.len() {
+                    let got = message(&mut inflater(false), &packed[..cut]);
+                    let mut plain = Vec::new();
+                    if oracle::inflate(&packed[..cut], &mut plain).is_some() {
+                        assert_eq!(got.unwrap(), plain, "level {level}, cut at {cut}");
+                        whole += 1;
+                    } else {
+                        assert_eq!(got, Err(InflateError::Invalid), "level {level}, cut at {cut}");
+                    }
+                }
+                assert!(whole <= 1, "level {level}: {whole} of {} prefixes", packed.len());
+            }
+        }
+    }
+
+    #[test]
+    fn a_message_that_kept_its_tail_is_invalid() {
+        let mut packed = Peer::new(6).message(b"Hello");
+        packed.extend_from_slice(&TAIL);
+        assert_eq!(message(&mut inflater(true), &packed), Err(InflateError::Invalid));
+    }
+
+    /// The inflater comes from the pool: what it saw for another connection must be out of reach.
+    #[test]
+    fn nothing_leaks_from_one_connection_to_another() {
+        let reach_back = [0xf2, 0x00, 0x11, 0x00, 0x00];
+        let (mut one, mut other) = (inflater(true), inflater(true));
+        assert_eq!(message(&mut one, &Peer::new(6).message(b"secret")).unwrap(), "secret");
+        assert_eq!(message(&mut other, &reach_back), Err(InflateError::Invalid));
+        // Nor from one message to the next without takeover.
+        let mut forgetful = inflater(false);
+        assert_eq!(message(&mut forgetful, &Peer::new(6).message(b"secret")).unwrap(), "secret");
+        assert_eq!(message(&mut forgetful, &reach_back), Err(InflateError::Invalid));
+    }
+
+    #[test]
+    fn a_message_in_hand_moves_between_threads() {
+        let payload = echoes(6, 20_000);
+        let packed = Peer::new(6).message(&payload);
+        let (mut inflater, mut out) = (inflater(false), BytesMut::new());
+        for piece in packed.chunks(1000) {
+            (inflater, out) = std::thread::scope(|threads| {
+                let carry_on = threads.spawn(move || {
+                    inflater.push(piece, &mut out, usize::MAX).unwrap();
+                    (inflater, out)
+                });
+                carry_on.join().unwrap()
+            });
+        }
+        inflater.finish().unwrap();
+        assert_eq!(out, payload);
+    }
+
+    #[test]
+    fn keeps_no_more_than_the_window() {
+        for bits in [8, 9, 15] {
+            let mut inflater = Inflater::new(&params(true, bits), true);
+            let mut peer = Deflater::new(
+                &params(true, bits),
+                &DeflateConfig { own_context_takeover: true, ..DeflateConfig::default() },
+                false,
+            );
+            for len in [0, 1, 255, 256, 257, 700, 40_000, 3] {
+                let mut packed = Vec::new();
+                peer.compress(&echoes(len as u64, len), &mut packed);
+                assert_eq!(message(&mut inflater, &packed).unwrap(), echoes(len as u64, len));
+                assert!(inflater.history.capacity() <= 1 << bits, "{}", inflater.history.capacity());
+                assert!(inflater.open.is_none());
+            }
+        }
+        let mut forgetful = inflater(false);
+        message(&mut forgetful, &Peer::new(6).message(b"Hello")).unwrap();
+        assert_eq!(forgetful.history.capacity(), 0);
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(96))]
+
+        #[test]
+        fn our_own_messages_round_trip_however_cut(
+            bits in 8_u8..=15,
+            takeover: bool,
+            level in proptest::sample::select(&[0_u8, 1, 3, 6, 9][..]),
+            messages in prop::collection::vec((any::<u32>(), 0_usize..50_000, any::<bool>(), 1_usize..5000), 1..6),
+        ) {
+            let params = params(takeover, bits);
+            let config = DeflateConfig { own_context_takeover: true, level, ..DeflateConfig::default() };
+            let mut deflater = Deflater::new(&params, &config, false);
+            let mut inflater = Inflater::new(&params, true);
+            for (seed, len, compressible, cut) in messages {
+                let payload = if compressible { echoes(seed.into(), len) } else { noise(seed.into(), len) };
+                let (mut packed, mut out) = (Vec::new(), BytesMut::new());
+                deflater.compress(&payload, &mut packed);
+                for piece in packed.chunks(cut) {
+                    let room = len - out.len();
+                    inflater.push(piece, &mut out, room).unwrap();
+                }
+                inflater.finish().unwrap();
+                prop_assert!(out == payload);
+            }
+        }
+
+        #[test]
+        fn an_independent_peer_is_understood(
+            level in 0_u32..=9,
+            messages in prop::collection::vec((any::<u32>(), 1_usize..50_000, any::<bool>(), 1_usize..5000), 1..6),
+        ) {
+            let (mut peer, mut inflater) = (Peer::new(level), inflater(true));
+            for (seed, len, compressible, cut) in messages {
+                let payload = if compressible { echoes(seed.into(), len) } else { noise(seed.into(), len) };
+                let mut out = BytesMut::new();
+                for piece in peer.message(&payload).chunks(cut) {
+                    inflater.push(piece, &mut out, usize::MAX).unwrap();
+                }
+                inflater.finish().unwrap();
+                prop_assert!(out == payload);
+            }
+        }
+
+        /// Any bytes at all: no panic, no more than the limit, and a verdict that a second inflater shares.
+        #[test]
+        fn arbitrary_bytes_get_the_same_verdict_from_another_inflater(
+            packed in prop::collection::vec(any::<u8>(), 0..200),
+            takeover: bool,
+        ) {
+            let mut context = Vec::new();
+            let expected = oracle::inflate(&packed, &mut context).map(|_| context);
+            match message(&mut inflater(takeover), &packed) {
+                Ok(out) => prop_assert!(packed.is_empty() || expected.is_none_or(|plain| plain == out)),
+                Err(_) => prop_assert_eq!(expected, None),
+            }
+        }
+    }
+}
