@@ -17,7 +17,7 @@ pub enum ProtocolError {
     /// A control frame without FIN (§5.5).
     FragmentedControl,
     /// A control frame with more than 125 bytes of payload (§5.5).
-    ControlTooLong(u64),
+    ControlTooLong,
     /// A payload length not written in the fewest bytes possible (§5.2).
     NonMinimalLength(u64),
     /// A 64-bit payload length with its most significant bit set (§5.2).
@@ -81,7 +81,7 @@ impl ProtocolError {
             Self::ReservedBits => "reserved_bits",
             Self::ReservedOpcode(_) => "reserved_opcode",
             Self::FragmentedControl => "fragmented_control",
-            Self::ControlTooLong(_) => "control_too_long",
+            Self::ControlTooLong => "control_too_long",
             Self::NonMinimalLength(_) => "non_minimal_length",
             Self::LengthOverflow => "length_overflow",
             Self::UnmaskedFrame => "unmasked_frame",
@@ -108,7 +108,7 @@ impl fmt::Display for ProtocolError {
             Self::ReservedBits => f.write_str("the peer set RSV2 or RSV3"),
             Self::ReservedOpcode(opcode) => write!(f, "the peer sent the reserved opcode {opcode:#x}"),
             Self::FragmentedControl => f.write_str("the peer fragmented a control frame"),
-            Self::ControlTooLong(len) => write!(f, "the peer sent a control frame of {len} bytes; 125 is the most"),
+            Self::ControlTooLong => f.write_str("the peer sent a control frame of more than 125 bytes"),
             Self::NonMinimalLength(len) => write!(f, "the peer wrote the length {len} in more bytes than it needs"),
             Self::LengthOverflow => f.write_str("the peer sent a payload length above 2^63 - 1"),
             Self::UnmaskedFrame => f.write_str("the client sent an unmasked frame"),

@@ -2,13 +2,40 @@
 //!
 //! Nothing here owns a socket, reads a clock or spawns a task: a driver hands bytes and the time in, and takes events,
 //! bytes and deadlines out. The same machine serves either role, under any runtime or none.
+//!
+//! From bottom to top: [`error`] and [`config`] are plain data; [`frame`], [`mask`] and [`utf8`] know bytes;
+//! [`deflate`] is RFC 7692; [`handshake`] opens a connection and [`Connection`] runs it; [`Prepared`] is a message
+//! encoded once for many of them.
 
+mod assembler;
 pub mod close;
+mod closing;
 pub mod config;
+pub mod connection;
 pub mod deflate;
 pub mod error;
+mod event;
 pub mod frame;
 pub mod handshake;
+mod heartbeat;
+mod input;
 pub mod mask;
-pub mod message;
+mod message;
+mod output;
+mod prepared;
+mod reader;
 pub mod utf8;
+mod writer;
+
+pub use close::{CloseCode, CloseFrame};
+pub use closing::{Cause, Disconnect, Ended};
+pub use config::Config;
+pub use connection::{Connection, ReadyState, Role, SendOptions};
+pub use deflate::{DeflateConfig, DeflateParams, WindowBits};
+pub use error::{ProtocolError, SendError, Timeout};
+pub use event::{Data, Event, Piece, Received};
+pub use input::Input;
+pub use message::{Kind, Message, MessageRef};
+pub use output::Output;
+pub use prepared::Prepared;
+pub use utf8::Utf8Bytes;

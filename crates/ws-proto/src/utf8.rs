@@ -42,13 +42,6 @@ impl Utf8Bytes {
     }
 }
 
-/// Borrows bytes as text that a [`Utf8Stream`] or a whole-slice check has accepted.
-pub(crate) fn str_from_validated(bytes: &[u8]) -> &str {
-    debug_assert!(str::from_utf8(bytes).is_ok(), "the caller validated these bytes");
-    // SAFETY: crate-private, and called only on bytes that were accepted as UTF-8 just before.
-    unsafe { str::from_utf8_unchecked(bytes) }
-}
-
 impl TryFrom<Bytes> for Utf8Bytes {
     type Error = std::str::Utf8Error;
 

@@ -1,0 +1,201 @@
+//! Bytes on their way to the peer: small frames gathered in one buffer, large payloads as slices of their own, all of
+//! it ready for one gathered write.
+
+use std::collections::VecDeque;
+use std::io::IoSlice;
+
+use bytes::Bytes;
+
+/// Payloads from this length on are queued as they are; shorter ones are cheaper to copy beside their header than to
+/// pass as a slice.
+const SLICE_FROM: usize = 4096;
+
+/// A queue of bytes. It allocates nothing while empty, and a cleared one keeps its buffer for the next turn: a driver
+/// may use one `Output` for many connections as long as it is empty in between.
+#[derive(Debug, Default)]
+pub struct Output {
+    /// Older than everything in `tail`.
+    chunks: VecDeque<Bytes>,
+    chunks_len: usize,
+    tail: Vec<u8>,
+    /// So much of `tail` has been taken already.
+    taken: usize,
+}
+
+impl Output {
+    /// An empty queue.
+    #[must_use]
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// The number of bytes that wait.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.chunks_len + self.tail.len() - self.taken
+    }
+
+    /// Whether nothing waits.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// Fills `slices` from the front of the queue and returns how many were filled: the argument of a vectored write.
+    pub fn slices<'o>(&'o self, slices: &mut [IoSlice<'o>]) -> usize {
+        let tail = &self.tail[self.taken..];
+        let all = self.chunks.iter().map(AsRef::as_ref).chain((!tail.is_empty()).then_some(tail));
+        let mut filled = 0;
+        for (slice, bytes) in slices.iter_mut().zip(all) {
+            *slice = IoSlice::new(bytes);
+            filled += 1;
+        }
+        filled
+    }
+
+    /// Drops `count` bytes from the front: they were written.
+    ///
+    /// # Panics
+    /// When fewer bytes wait.
+    pub fn advance(&mut self, mut count: usize) {
+        assert!(count <= self.len(), "advanced past the end of the output");
+        while let Some(front) = self.chunks.front_mut() {
+            if count < front.len() {
+                self.chunks_len -= count;
+                bytes::Buf::advance(front, count);
+                return;
+            }
+            count -= front.len();
+            self.chunks_len -= front.len();
+            self.chunks.pop_front();
+        }
+        self.taken += count;
+        if self.taken == self.tail.len() {
+            self.tail.clear();
+            self.taken = 0;
+        }
+    }
+
+    /// Drops everything that waits.
+    pub fn clear(&mut self) {
+        self.chunks.clear();
+        self.chunks_len = 0;
+        self.tail.clear();
+        self.taken = 0;
+    }
+
+    /// The capacity of the buffer, for a driver that wants to give a swollen one back.
+    #[must_use]
+    pub fn capacity(&self) -> usize {
+        self.tail.capacity()
+    }
+
+    /// All that waits, as one copy. For tests and for drivers without vectored writes.
+    #[must_use]
+    pub fn to_vec(&self) -> Vec<u8> {
+        let mut all = Vec::with_capacity(self.len());
+        for chunk in &self.chunks {
+            all.extend_from_slice(chunk);
+        }
+        all.extend_from_slice(&self.tail[self.taken..]);
+        all
+    }
+
+    /// Appends a copy.
+    #[inline]
+    pub fn extend(&mut self, bytes: &[u8]) {
+        self.tail.extend_from_slice(bytes);
+    }
+
+    /// Appends shared bytes: long ones without a copy.
+    pub fn push(&mut self, bytes: Bytes) {
+        if bytes.len() < SLICE_FROM {
+            self.extend(&bytes);
+            return;
+        }
+        if !self.tail.is_empty() {
+            let mut tail = Bytes::from(std::mem::take(&mut self.tail));
+            bytes::Buf::advance(&mut tail, std::mem::take(&mut self.taken));
+            self.chunks_len += tail.len();
+            self.chunks.push_back(tail);
+        }
+        self.chunks_len += bytes.len();
+        self.chunks.push_back(bytes);
+    }
+
+    /// Appends a copy and hands it out for masking.
+    #[inline]
+    pub(crate) fn extend_mut(&mut self, bytes: &[u8]) -> &mut [u8] {
+        let from = self.tail.len();
+        self.tail.extend_from_slice(bytes);
+        &mut self.tail[from..]
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    #[derive(Debug, Clone)]
+    enum Step {
+        Extend(Vec<u8>),
+        Push(Vec<u8>),
+        Advance(prop::sample::Index),
+    }
+
+    fn step() -> impl Strategy<Value = Step> {
+        let small = || proptest::collection::vec(any::<u8>(), 0..50);
+        let large = proptest::collection::vec(any::<u8>(), SLICE_FROM..SLICE_FROM + 50);
+        prop_oneof![
+            small().prop_map(Step::Extend),
+            small().prop_map(Step::Push),
+            large.prop_map(Step::Push),
+            any::<prop::sample::Index>().prop_map(Step::Advance),
+        ]
+    }
+
+    proptest! {
+        #[test]
+        fn it_is_a_queue_of_bytes(steps in proptest::collection::vec(step(), 0..20)) {
+            let mut output = Output::new();
+            let mut model = VecDeque::new();
+            for step in steps {
+                match step {
+                    Step::Extend(bytes) => {
+                        output.extend(&bytes);
+                        model.extend(bytes);
+                    }
+                    Step::Push(bytes) => {
+                        output.push(Bytes::from(bytes.clone()));
+                        model.extend(bytes);
+                    }
+                    Step::Advance(count) => {
+                        let count = count.index(model.len() + 1);
+                        output.advance(count);
+                        model.drain(..count);
+                    }
+                }
+                prop_assert_eq!(output.len(), model.len());
+                prop_assert_eq!(&output.to_vec(), &Vec::from(model.clone()));
+                let mut slices = [IoSlice::new(&[]); 64];
+                let filled = output.slices(&mut slices);
+                let gathered: Vec<u8> = slices[..filled].iter().flat_map(|slice| slice.iter().copied()).collect();
+                prop_assert_eq!(gathered, Vec::from(model.clone()));
+                prop_assert!(slices[..filled].iter().all(|slice| !slice.is_empty()));
+            }
+        }
+    }
+
+    #[test]
+    fn long_payloads_are_not_copied() {
+        let payload = Bytes::from(vec![7; SLICE_FROM]);
+        let mut output = Output::new();
+        output.extend(b"head");
+        output.push(payload.clone());
+        let mut slices = [IoSlice::new(&[]); 4];
+        assert_eq!(output.slices(&mut slices), 2);
+        assert_eq!(slices[1].as_ptr(), payload.as_ptr());
+    }
+}

@@ -1,0 +1,199 @@
+//! Messages to frames: header, mask, compression. The one place where bytes for the peer are made, for every driver
+//! and either role.
+
+use std::cell::RefCell;
+
+use bytes::Bytes;
+
+use crate::deflate::{Deflater, WindowBits};
+use crate::error::SendError;
+use crate::frame::{FrameHeader, MAX_HEADER, Opcode};
+use crate::mask::{self, MaskKey, MaskSource};
+use crate::message::{Kind, Message, MessageRef};
+use crate::output::Output;
+use crate::prepared::Prepared;
+
+/// A buffer for compressed bytes is kept per thread up to this size.
+const SCRATCH_KEPT: usize = 64 << 10;
+
+thread_local! {
+    static SCRATCH: RefCell<Vec<u8>> = const { RefCell::new(Vec::new()) };
+}
+
+#[derive(Debug)]
+pub(crate) struct Writer {
+    /// A client masks what it sends, a server does not.
+    masks: Option<MaskSource>,
+    compression: Option<Box<Compression>>,
+    /// A message sent in pieces, unfinished.
+    open: Option<OpenMessage>,
+}
+
+/// Our side of permessage-deflate, as negotiated.
+#[derive(Debug)]
+pub(crate) struct Compression {
+    pub(crate) deflater: Deflater,
+    pub(crate) window: WindowBits,
+    pub(crate) threshold: usize,
+}
+
+#[derive(Debug, Clone, Copy)]
+struct OpenMessage {
+    kind: Kind,
+    compressed: bool,
+}
+
+impl Writer {
+    pub(crate) fn new(masks: Option<MaskSource>, compression: Option<Box<Compression>>) -> Self {
+        Self { masks, compression, open: None }
+    }
+
+    /// A whole message, its payload copied.
+    #[inline]
+    pub(crate) fn message(
+        &mut self,
+        message: MessageRef<'_>,
+        compress: bool,
+        out: &mut Output,
+    ) -> Result<(), SendError> {
+        if self.open.is_some() {
+            return Err(SendError::MessageOpen);
+        }
+        let opcode = Opcode::from(message.kind());
+        if !self.compressed(opcode, message.as_bytes(), compress, out) {
+            frame(self.masks, true, false, opcode, message.as_bytes(), out);
+        }
+        Ok(())
+    }
+
+    /// A whole message whose payload may be queued as it is, without a copy.
+    pub(crate) fn shared(&mut self, message: &Message, compress: bool, out: &mut Output) -> Result<(), SendError> {
+        if self.masks.is_some() || self.wants_compression(message.len(), compress) {
+            return self.message(message.as_ref(), compress, out);
+        }
+        if self.open.is_some() {
+            return Err(SendError::MessageOpen);
+        }
+        header(self.masks, true, false, Opcode::from(message.kind()), message.len(), out);
+        out.push(message.clone().into_bytes());
+        Ok(())
+    }
+
+    /// A message encoded before. Under context takeover a compressed form made elsewhere is unknown to our compressor,
+    /// whose context must then be given up, or later references would point at the wrong bytes.
+    pub(crate) fn prepared(&mut self, prepared: &Prepared, out: &mut Output) -> Result<(), SendError> {
+        if self.open.is_some() {
+            return Err(SendError::MessageOpen);
+        }
+        let payload_len = prepared.plain().len();
+        let compression = self.compression.as_deref_mut().filter(|compression| payload_len >= compression.threshold);
+        let deflated = compression.and_then(|compression| {
+            let deflated = prepared.deflated(compression.window)?;
+            compression.deflater.reset();
+            Some(deflated)
+        });
+        match (self.masks, deflated) {
+            (None, Some(unmasked)) => out.push(unmasked.clone()),
+            (None, None) => out.push(prepared.plain().clone()),
+            (Some(_), Some(unmasked)) => {
+                let payload = payload_of(unmasked);
+                frame(self.masks, true, true, Opcode::from(prepared.kind()), &payload, out);
+            }
+            (Some(_), None) => frame(self.masks, true, false, Opcode::from(prepared.kind()), &prepared.payload(), out),
+        }
+        Ok(())
+    }
+
+    /// A piece of a message: the first opens it, the last closes it.
+    pub(crate) fn piece(
+        &mut self,
+        kind: Kind,
+        data: &[u8],
+        last: bool,
+        compress: bool,
+        out: &mut Output,
+    ) -> Result<(), SendError> {
+        let (opcode, compressed) = match self.open {
+            Some(open) if open.kind != kind => return Err(SendError::MessageOpen),
+            Some(open) => (Opcode::Continuation, open.compressed),
+            None => (Opcode::from(kind), compress && self.compression.is_some()),
+        };
+        self.open = (!last).then_some(OpenMessage { kind, compressed });
+        // Only the first frame of a compressed message carries RSV1 (RFC 7692 §6.1).
+        let rsv1 = compressed && opcode != Opcode::Continuation;
+        if compressed {
+            SCRATCH.with_borrow_mut(|scratch| {
+                scratch.clear();
+                if let Some(compression) = &mut self.compression {
+                    compression.deflater.compress_piece(data, last, scratch);
+                }
+                frame(self.masks, last, rsv1, opcode, scratch, out);
+                scratch.shrink_to(SCRATCH_KEPT);
+            });
+        } else {
+            frame(self.masks, last, rsv1, opcode, data, out);
+        }
+        Ok(())
+    }
+
+    /// A control frame; its payload is at most 125 bytes.
+    pub(crate) fn control(&mut self, opcode: Opcode, payload: &[u8], out: &mut Output) {
+        frame(self.masks, true, false, opcode, payload, out);
+    }
+
+    fn wants_compression(&self, len: usize, compress: bool) -> bool {
+        compress && self.compression.as_ref().is_some_and(|compression| len >= compression.threshold)
+    }
+
+    /// Sends the message compressed, if that is wanted and worth it.
+    fn compressed(&mut self, opcode: Opcode, payload: &[u8], compress: bool, out: &mut Output) -> bool {
+        if !self.wants_compression(payload.len(), compress) {
+            return false;
+        }
+        let Some(compression) = &mut self.compression else { return false };
+        SCRATCH.with_borrow_mut(|scratch| {
+            scratch.clear();
+            compression.deflater.compress(payload, scratch);
+            // Under context takeover the compressor now counts on the peer to know this message: it is sent compressed
+            // even when that made it larger.
+            let worth = scratch.len() < payload.len() || compression.deflater.takes_context_over();
+            if worth {
+                frame(self.masks, true, true, opcode, scratch, out);
+            }
+            scratch.shrink_to(SCRATCH_KEPT);
+            worth
+        })
+    }
+}
+
+/// Appends a frame, masked when there are masks.
+#[inline]
+fn frame(masks: Option<MaskSource>, fin: bool, rsv1: bool, opcode: Opcode, payload: &[u8], out: &mut Output) {
+    match header(masks, fin, rsv1, opcode, payload.len(), out) {
+        None => out.extend(payload),
+        Some(key) => mask::apply(out.extend_mut(payload), key, 0),
+    }
+}
+
+#[inline]
+fn header(
+    masks: Option<MaskSource>,
+    fin: bool,
+    rsv1: bool,
+    opcode: Opcode,
+    len: usize,
+    out: &mut Output,
+) -> Option<MaskKey> {
+    let mask = masks.map(|next_key| next_key());
+    let header = FrameHeader { fin, rsv1, opcode, mask, len: len as u64 };
+    out.extend(header.encode(&mut [0; MAX_HEADER]));
+    mask
+}
+
+/// The payload of a finished, unmasked frame.
+fn payload_of(frame: &Bytes) -> Bytes {
+    match FrameHeader::decode(frame) {
+        Ok(Some((_, header_len))) => frame.slice(header_len..),
+        _ => Bytes::new(),
+    }
+}
