@@ -391,12 +391,20 @@ function note(text) {
   append(element("p", "note", text), false);
 }
 
+let frame = 0; // the scroll that is due with the next frame
 function append(item, jump) {
-  atEnd = isAtEnd(); // the scroll event may not have come yet
+  // To ask or to move makes the browser lay out the whole log: once per frame, not per message.
+  if (!frame) {
+    atEnd = isAtEnd(); // the scroll event may not have come yet
+    frame = requestAnimationFrame(() => {
+      frame = 0;
+      if (atEnd) scrollToEnd();
+    });
+  }
   log.append(item);
   // The first child is #empty, which stays.
   while (log.childElementCount > LOG_LIMIT + 1) log.children[1].remove();
-  if (jump || atEnd) scrollToEnd();
+  if (jump) scrollToEnd();
 }
 
 function isAtEnd() {
@@ -445,7 +453,8 @@ function showNewer() {
 }
 
 function showTitle() {
-  document.title = `${unread ? `(${unread}) ` : ""}#${room} · Switchboard`;
+  const title = `${unread ? `(${unread}) ` : ""}#${room} · Switchboard`;
+  if (document.title !== title) document.title = title;
 }
 
 // ---- State, shown ----------------------------------------------------------------------------
@@ -765,6 +774,8 @@ document.addEventListener("keydown", (event) => {
 // The layout without a sheet; the same width as in the style.
 matchMedia("(min-width: 761px)").addEventListener("change", () => openPanel(false));
 log.addEventListener("scroll", () => {
+  // New messages below, that the next frame will scroll to, do not mean that the reader went away.
+  if (frame) return;
   atEnd = isAtEnd();
   if (atEnd && newer) scrollToEnd();
 });
