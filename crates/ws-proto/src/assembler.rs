@@ -32,6 +32,8 @@ struct Open {
     fragments: u32,
     /// Bytes of the message so far, inflated; in pieces mode more than `buffer` holds.
     len: usize,
+    /// Bytes of the message so far, as they came.
+    wire_len: u64,
     utf8: Utf8Stream,
     buffer: BytesMut,
 }
@@ -118,21 +120,22 @@ impl Assembler {
     }
 
     fn append<'b>(&mut self, chunk: Chunk<'b>, config: &Config) -> Result<Option<Event<'b>>, ProtocolError> {
-        let ends = chunk.fin && chunk.last;
+        let Chunk { fin, last, data, .. } = chunk;
+        let ends = fin && last;
         // A chunk belongs to a message that `check_frame` let begin.
         let Some(open) = self.open.as_deref_mut() else { return Ok(None) };
         let data: &'b [u8] = if open.compressed {
-            open.inflate(self.inflater.as_deref_mut(), chunk.data, ends, config.max_message)?;
+            open.inflate(self.inflater.as_deref_mut(), data, ends, config.max_message)?;
             &[]
         } else {
-            open.len += chunk.data.len();
+            open.len += data.len();
             if open.kind == Kind::Text {
-                open.utf8.push(chunk.data)?;
+                open.utf8.push(data)?;
             }
             if !self.pieces {
-                open.buffer.extend_from_slice(chunk.data);
+                open.buffer.extend_from_slice(data);
             }
-            chunk.data
+            data
         };
         if ends && open.kind == Kind::Text {
             open.utf8.finish()?;
@@ -148,7 +151,7 @@ impl Assembler {
 impl Open {
     fn new(kind: Kind, compressed: bool, started: Instant) -> Self {
         let (utf8, buffer) = (Utf8Stream::default(), BytesMut::new());
-        Self { kind, compressed, started, fragments: 1, len: 0, utf8, buffer }
+        Self { kind, compressed, started, fragments: 1, len: 0, wire_len: 0, utf8, buffer }
     }
 
     /// Inflates into `buffer`; the limit holds while inflating, not after.
@@ -160,6 +163,12 @@ impl Open {
         limit: usize,
     ) -> Result<(), ProtocolError> {
         let inflater = inflater.ok_or(ProtocolError::UnexpectedRsv1)?;
+        // DEFLATE can spend bytes on nothing: empty blocks without end would never reach the limit on what comes out.
+        // No compressor makes a message an eighth longer.
+        self.wire_len += data.len() as u64;
+        if self.wire_len > limit.saturating_add(limit / 8).saturating_add(1024) as u64 {
+            return Err(ProtocolError::MessageTooBig { limit });
+        }
         let before = self.buffer.len();
         let room = limit.saturating_sub(self.len);
         let mut result = inflater.push(data, &mut self.buffer, room);

@@ -430,15 +430,16 @@ impl Connection {
     }
 
     fn control_chunk<'b>(&mut self, chunk: Chunk<'b>, now: Instant) -> Result<Option<Event<'b>>, ProtocolError> {
-        if !(chunk.first && chunk.last) {
-            self.control.extend_from_slice(chunk.data);
-            if !chunk.last {
-                return Ok(None);
-            }
-            let payload = std::mem::take(&mut self.control);
-            return self.control_frame(chunk.opcode, &payload, now).map(Some);
+        let Chunk { opcode, first, last, data, .. } = chunk;
+        if first && last {
+            return self.control_frame(opcode, data, now).map(Some);
         }
-        self.control_frame(chunk.opcode, chunk.data, now).map(Some)
+        self.control.extend_from_slice(data);
+        if !last {
+            return Ok(None);
+        }
+        let payload = std::mem::take(&mut self.control);
+        self.control_frame(opcode, &payload, now).map(Some)
     }
 
     fn control_frame(&mut self, opcode: Opcode, payload: &[u8], now: Instant) -> Result<Event<'static>, ProtocolError> {

@@ -13,7 +13,7 @@ fn offence(config: Config, frames: &[Frame], error: ProtocolError, code: u16) {
     let said = server.says();
     assert_eq!(said.last(), Some(&frame::close(code, &error.to_string())), "{said:?}");
     assert_eq!(server.connection.disconnect(), Disconnect::Linger);
-    assert_eq!(server.connection.ended().unwrap().cause, Cause::Protocol(error));
+    assert_eq!(server.connection.ended().expect("it failed").cause, Cause::Protocol(error));
     assert_eq!(server.hears(&[frame::text("late").masked()]), [], "nothing is heard after a failure");
     assert_eq!(server.says(), [], "and nothing more is said");
 }

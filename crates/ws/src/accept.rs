@@ -1,0 +1,246 @@
+//! The server's opening handshake on a stream of our own: read the request, judge it, answer.
+
+use std::fmt;
+use std::io;
+use std::time::Duration;
+
+use http::{Request, StatusCode};
+use switchboard_ws_proto::Role;
+use switchboard_ws_proto::handshake::{self, Parsed, Rejection, ServerHandshake, ServerOptions, encode_response};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::time::{timeout, timeout_at};
+
+use crate::config::Config;
+use crate::driver::{Io, now};
+use crate::error::Outcome;
+use crate::handler::Handler;
+use crate::info::{Info, PeerAddr};
+use crate::opened::Opened;
+use crate::socket::Socket;
+
+/// How long a refused client is given to read why, and so much of what it goes on sending is read and forgotten.
+const LINGER: Duration = Duration::from_secs(2);
+const LINGER_BYTES: u64 = 1 << 20;
+/// Requests are read in pieces of this size.
+const HEAD_BUFFER: usize = 4 << 10;
+
+/// Opens a connection as the server, by the configuration's handshake options: reads the request, checks it and answers.
+/// A request that is refused is answered with the status and a sentence that says why.
+///
+/// # Errors
+/// [`AcceptError`]; the stream is closed then.
+///
+/// # Cancel safety
+/// Dropped, the stream is closed; the client sees its handshake fail.
+pub async fn accept<S: Io>(stream: S, config: &Config) -> Result<Socket, AcceptError> {
+    Pending::read(stream, PeerAddr::Unknown, config).await?.accept().await
+}
+
+/// Opens a connection as [`accept`] does and runs a handler on it to the end, in the caller's task.
+///
+/// # Errors
+/// [`AcceptError`], before the connection is open. How it ended is in the [`Outcome`].
+///
+/// # Cancel safety
+/// Dropped, the connection is cut without a Close frame.
+pub async fn serve<S: Io, H: Handler>(stream: S, config: &Config, handler: H) -> Result<Outcome, AcceptError> {
+    Pending::read(stream, PeerAddr::Unknown, config).await?.serve(handler).await
+}
+
+/// A client that has sent its request and waits for the answer: look at it, then accept or reject.
+#[derive(Debug)]
+pub struct Pending<S> {
+    io: S,
+    request: Request<()>,
+    leftover: Vec<u8>,
+    peer: PeerAddr,
+    config: Config,
+}
+
+impl<S: Io> Pending<S> {
+    /// Reads the request, within the limits of the configuration: 16 KiB, 100 headers and 10 s unless set otherwise.
+    ///
+    /// # Errors
+    /// [`AcceptError`]: the client broke a rule of HTTP (and was told so), was too slow, or went away.
+    ///
+    /// # Cancel safety
+    /// Dropped, the stream is closed.
+    pub async fn read(mut io: S, peer: PeerAddr, config: &Config) -> Result<Self, AcceptError> {
+        let limits = &config.get_handshake().limits;
+        let mut machine = ServerHandshake::new(limits, now());
+        let read = read_request(&mut io, &mut machine);
+        let result = match machine_deadline(limits.timeout) {
+            Some(deadline) => match timeout_at(deadline, read).await {
+                Ok(result) => result,
+                Err(_) => Err(match machine.handle_timeout(now()) {
+                    Err(rejection) => AcceptError::Rejected(rejection),
+                    Ok(()) => AcceptError::Io(io::ErrorKind::TimedOut.into()),
+                }),
+            },
+            None => read.await,
+        };
+        match result {
+            Ok((request, leftover)) => Ok(Self { io, request, leftover, peer, config: config.clone() }),
+            Err(error) => Err(refuse(io, error, config).await),
+        }
+    }
+
+    /// The request.
+    #[must_use]
+    pub fn request(&self) -> &Request<()> {
+        &self.request
+    }
+
+    /// Where the client is.
+    #[must_use]
+    pub fn peer(&self) -> PeerAddr {
+        self.peer
+    }
+
+    /// Opens the connection in the stream style.
+    ///
+    /// # Errors
+    /// [`AcceptError`] when the request is no proper one; the client was told.
+    ///
+    /// # Cancel safety
+    /// Dropped, the stream is closed.
+    pub async fn accept(self) -> Result<Socket, AcceptError> {
+        Ok(self.answer().await?.socket())
+    }
+
+    /// Opens the connection and runs a handler on it to the end.
+    ///
+    /// # Errors
+    /// As [`accept`](Self::accept).
+    ///
+    /// # Cancel safety
+    /// Dropped, the connection is cut without a Close frame.
+    pub async fn serve<H: Handler>(self, handler: H) -> Result<Outcome, AcceptError> {
+        Ok(self.answer().await?.serve(handler).await)
+    }
+
+    /// Refuses the client with a status, headers and a body of the application's choice.
+    ///
+    /// # Cancel safety
+    /// Dropped, the client may miss the answer.
+    pub async fn reject(self, rejection: Rejection) {
+        refuse(self.io, AcceptError::Rejected(rejection), &self.config).await;
+    }
+
+    /// Judges the request and answers it.
+    async fn answer(self) -> Result<Opened<S>, AcceptError> {
+        let Self { mut io, request, leftover, peer, config } = self;
+        let accepted = match handshake::accept(&request, config.get_handshake()) {
+            Ok(accepted) => accepted,
+            Err(rejection) => return Err(refuse(io, AcceptError::Rejected(rejection), &config).await),
+        };
+        let mut response = Vec::with_capacity(256);
+        encode_response(&accepted.response, &mut response);
+        write_all(&mut io, &response, config.get_handshake()).await?;
+        let (parts, ()) = request.into_parts();
+        let (protocol, deflate) = (accepted.protocol, accepted.deflate);
+        let info = Info { peer, uri: parts.uri, headers: parts.headers, protocol, deflate };
+        Ok(Opened { io, role: Role::Server, info, config, leftover })
+    }
+}
+
+/// Why no connection was opened.
+#[derive(Debug)]
+#[non_exhaustive]
+pub enum AcceptError {
+    /// The client was refused, and told so by this answer.
+    Rejected(Rejection),
+    /// The client went away before its request was complete.
+    Disconnected,
+    /// The stream failed, TLS included.
+    Io(io::Error),
+}
+
+impl AcceptError {
+    /// A short stable name, for metrics.
+    #[must_use]
+    pub fn name(&self) -> &'static str {
+        match self {
+            Self::Rejected(rejection) => match (rejection.error(), rejection.status()) {
+                (Some(error), _) => error.name(),
+                (None, StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN) => "forbidden",
+                (None, _) => "application",
+            },
+            Self::Disconnected => "disconnected",
+            Self::Io(_) => "io",
+        }
+    }
+}
+
+impl fmt::Display for AcceptError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Rejected(rejection) => match rejection.error() {
+                Some(error) => write!(f, "refused with {}: {error}", rejection.status().as_u16()),
+                None => write!(f, "refused with {}", rejection.status().as_u16()),
+            },
+            Self::Disconnected => f.write_str("the client went away before its request was complete"),
+            Self::Io(error) => write!(f, "the stream failed during the handshake: {error}"),
+        }
+    }
+}
+
+impl std::error::Error for AcceptError {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        match self {
+            Self::Io(error) => Some(error),
+            Self::Rejected(_) | Self::Disconnected => None,
+        }
+    }
+}
+
+impl From<io::Error> for AcceptError {
+    fn from(error: io::Error) -> Self {
+        Self::Io(error)
+    }
+}
+
+/// The request, and the bytes after it.
+async fn read_request<S: Io>(io: &mut S, machine: &mut ServerHandshake) -> Result<(Request<()>, Vec<u8>), AcceptError> {
+    let mut buffer = vec![0; HEAD_BUFFER];
+    loop {
+        let count = io.read(&mut buffer).await?;
+        if count == 0 {
+            return Err(AcceptError::Disconnected);
+        }
+        if let Some(Parsed { head, consumed }) = machine.receive(&buffer[..count]).map_err(AcceptError::Rejected)? {
+            return Ok((head, buffer[consumed..count].to_vec()));
+        }
+    }
+}
+
+/// Writes within the time that a handshake may take: a client that does not read must not hold us.
+async fn write_all<S: Io>(io: &mut S, bytes: &[u8], options: &ServerOptions) -> io::Result<()> {
+    let write = async {
+        io.write_all(bytes).await?;
+        io.flush().await
+    };
+    timeout(options.limits.timeout, write).await.map_err(|_| io::Error::from(io::ErrorKind::TimedOut))?
+}
+
+/// Tells the client why, counts it, and closes the stream so that the client can read the answer.
+async fn refuse<S: Io>(mut io: S, error: AcceptError, config: &Config) -> AcceptError {
+    config.get_metrics().refuse(error.name());
+    if let AcceptError::Rejected(rejection) = &error {
+        let mut answer = Vec::new();
+        rejection.encode(&mut answer);
+        let tell = async {
+            write_all(&mut io, &answer, config.get_handshake()).await?;
+            io.shutdown().await?;
+            // Closing with unread bytes would reset the connection, and the answer could be lost.
+            tokio::io::copy(&mut (&mut io).take(LINGER_BYTES), &mut tokio::io::sink()).await
+        };
+        // The client has been told as well as can be.
+        let _ = timeout(LINGER, tell).await;
+    }
+    error
+}
+
+fn machine_deadline(timeout: Duration) -> Option<tokio::time::Instant> {
+    tokio::time::Instant::now().checked_add(timeout)
+}

@@ -1,0 +1,136 @@
+//! The settings of an endpoint, shared by all its connections.
+
+use std::fmt;
+use std::sync::Arc;
+
+use switchboard_hub as hub;
+use switchboard_ws_proto as proto;
+use switchboard_ws_proto::handshake::ServerOptions;
+
+use crate::connections::Connections;
+use crate::inbox::InboxLimits;
+use crate::metrics::Metrics;
+use crate::parcel::Hub;
+
+/// The settings of an endpoint: a server, or one or more client connections. Cloning is cheap, and clones share the hub
+/// and the metrics.
+///
+/// ```
+/// use std::time::Duration;
+/// use switchboard_ws::{Config, Limits};
+///
+/// let config = Config::default().limits(Limits { idle_timeout: Some(Duration::from_secs(300)), ..Limits::default() });
+/// ```
+#[derive(Clone, Default)]
+pub struct Config(Arc<Inner>);
+
+#[derive(Clone, Default)]
+struct Inner {
+    limits: Arc<proto::Config>,
+    handshake: ServerOptions,
+    outbox: hub::Limits,
+    inbox: InboxLimits,
+    hub: Option<Hub>,
+    metrics: Arc<Metrics>,
+    connections: Connections,
+}
+
+impl Config {
+    /// Sets the limits and deadlines of the protocol, compression included.
+    #[must_use]
+    pub fn limits(mut self, limits: proto::Config) -> Self {
+        let inner = self.inner();
+        inner.handshake.deflate.clone_from(&limits.deflate);
+        inner.limits = Arc::new(limits);
+        self
+    }
+
+    /// Sets how a server answers opening handshakes: origins, subprotocols, headers, and limits before a connection is
+    /// open. Whether compression is offered follows from the [limits](Self::limits).
+    #[must_use]
+    pub fn handshake(mut self, options: ServerOptions) -> Self {
+        let inner = self.inner();
+        inner.handshake = ServerOptions { deflate: inner.limits.deflate.clone(), ..options };
+        self
+    }
+
+    /// Sets the bounds of each connection's outbox and what happens when they are reached.
+    #[must_use]
+    pub fn outbox(mut self, limits: hub::Limits) -> Self {
+        self.inner().outbox = limits;
+        self
+    }
+
+    /// Sets how much may be read before the application asks for it.
+    #[must_use]
+    pub fn inbox(mut self, limits: InboxLimits) -> Self {
+        self.inner().inbox = limits;
+        self
+    }
+
+    /// Sets the hub whose topics connections subscribe to. Default: none.
+    #[must_use]
+    pub fn hub(mut self, hub: Hub) -> Self {
+        self.inner().hub = Some(hub);
+        self
+    }
+
+    /// Sets the counters, to share them with other endpoints. Default: counters of this endpoint's own.
+    #[must_use]
+    pub fn metrics(mut self, metrics: Arc<Metrics>) -> Self {
+        self.inner().metrics = metrics;
+        self
+    }
+
+    /// The limits and deadlines of the protocol.
+    #[must_use]
+    pub fn get_limits(&self) -> &Arc<proto::Config> {
+        &self.0.limits
+    }
+
+    /// How opening handshakes are answered.
+    #[must_use]
+    pub fn get_handshake(&self) -> &ServerOptions {
+        &self.0.handshake
+    }
+
+    /// The bounds of each connection's outbox.
+    #[must_use]
+    pub fn get_outbox(&self) -> hub::Limits {
+        self.0.outbox
+    }
+
+    /// How much may be read before the application asks for it.
+    #[must_use]
+    pub fn get_inbox(&self) -> InboxLimits {
+        self.0.inbox
+    }
+
+    /// The hub, if there is one.
+    #[must_use]
+    pub fn get_hub(&self) -> Option<&Hub> {
+        self.0.hub.as_ref()
+    }
+
+    /// The counters.
+    #[must_use]
+    pub fn get_metrics(&self) -> &Arc<Metrics> {
+        &self.0.metrics
+    }
+
+    /// The open connections of the endpoint: to count them, and to close them all.
+    #[must_use]
+    pub fn connections(&self) -> &Connections {
+        &self.0.connections
+    }
+
+    fn inner(&mut self) -> &mut Inner {
+        Arc::make_mut(&mut self.0)
+    }
+}
+
+impl fmt::Debug for Config {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Config").field("limits", &self.0.limits).finish_non_exhaustive()
+    }
+}

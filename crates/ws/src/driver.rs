@@ -1,0 +1,218 @@
+//! The task driver: one task per connection, over any `AsyncRead + AsyncWrite`. It owns no buffer while idle: bytes are
+//! read into the thread's buffer, and output is the thread's too until the transport refuses some of it.
+
+use std::future::{Future, poll_fn};
+use std::io::{self, IoSlice};
+use std::pin::Pin;
+use std::task::{Context, Poll, ready};
+use std::time::Instant;
+
+use switchboard_ws_proto::{Disconnect, Output};
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::time::Sleep;
+
+use crate::connections::Seat;
+use crate::error::Outcome;
+use crate::handler::Handler;
+use crate::scratch;
+use crate::session::Session;
+
+/// A transport that a WebSocket can run over.
+pub trait Io: AsyncRead + AsyncWrite + Send + Unpin + 'static {}
+impl<T: AsyncRead + AsyncWrite + Send + Unpin + 'static> Io for T {}
+
+/// So many reads in a row, then other tasks have their turn.
+const READS_PER_TURN: usize = 16;
+/// So many slices are written at once.
+const SLICES: usize = 16;
+
+/// Drives a connection to its end. `leftover`: bytes that came together with the handshake.
+pub(crate) async fn drive<S: Io, H: Handler>(io: S, session: Session<H>, mut leftover: Vec<u8>) -> Outcome {
+    let seat = session.config().connections().enter();
+    let mut driver = Driver { io, session, seat, backlog: None, timer: None, flush: Flush::Idle };
+    driver.turn(|session, now, out| {
+        session.open(now, out);
+        session.received(&mut leftover, now, out);
+    });
+    drop(leftover);
+    poll_fn(|cx| driver.poll(cx)).await
+}
+
+struct Driver<S, H: Handler> {
+    io: S,
+    session: Session<H>,
+    seat: Seat,
+    /// Output that the transport refused. The thread's output is used while there is none.
+    backlog: Option<Box<Output>>,
+    timer: Option<Timer>,
+    flush: Flush,
+}
+
+/// Whether the transport itself holds bytes back (TLS records, say), and whether its write side is shut down.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Flush {
+    Idle,
+    Due,
+    ShutDown,
+}
+
+struct Timer {
+    sleep: Pin<Box<Sleep>>,
+    at: Instant,
+}
+
+/// What reading brought.
+enum Progress {
+    Read,
+    Blocked,
+}
+
+impl<S: Io, H: Handler> Driver<S, H> {
+    fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Outcome> {
+        if let Some(frame) = self.seat.poll_close(cx) {
+            self.session.start_close(&frame, now());
+        }
+        for _ in 0..READS_PER_TURN {
+            let mut out = self.take_output();
+            let step = self.step(&mut out, cx);
+            self.put_output(out);
+            match step {
+                Ok(Progress::Read) => {}
+                Ok(Progress::Blocked) => match self.end(cx) {
+                    Poll::Ready(outcome) => return Poll::Ready(outcome),
+                    Poll::Pending if self.poll_timer(cx) => {}
+                    Poll::Pending => {
+                        self.session.flush_metrics();
+                        return Poll::Pending;
+                    }
+                },
+                Err(error) => {
+                    self.session.failed(error);
+                    return Poll::Ready(self.session.finish());
+                }
+            }
+        }
+        self.session.flush_metrics();
+        cx.waker().wake_by_ref();
+        Poll::Pending
+    }
+
+    /// Writes what there is, then reads once; what the read brought about is written before the next one.
+    fn step(&mut self, out: &mut Output, cx: &mut Context<'_>) -> io::Result<Progress> {
+        self.session.pump(cx, now(), out);
+        self.write(out, cx)?;
+        if self.session.disconnect() == Disconnect::Now || !self.session.wants_read(out) {
+            return Ok(Progress::Blocked);
+        }
+        match self.read(out, cx) {
+            Poll::Pending => Ok(Progress::Blocked),
+            Poll::Ready(result) => result.map(|()| Progress::Read),
+        }
+    }
+
+    fn write(&mut self, out: &mut Output, cx: &mut Context<'_>) -> io::Result<()> {
+        let waited = out.len();
+        while !out.is_empty() {
+            let mut slices = [IoSlice::new(&[]); SLICES];
+            let filled = out.slices(&mut slices);
+            match Pin::new(&mut self.io).poll_write_vectored(cx, &slices[..filled]) {
+                Poll::Ready(Ok(0)) => return Err(io::ErrorKind::WriteZero.into()),
+                Poll::Ready(Ok(count)) => {
+                    out.advance(count);
+                    self.flush = Flush::Due;
+                }
+                Poll::Ready(Err(error)) => return Err(error),
+                Poll::Pending => break,
+            }
+        }
+        if waited > 0 {
+            let count = waited - out.len();
+            self.session.wrote(count, now(), out);
+        }
+        if self.flush == Flush::Due
+            && let Poll::Ready(flushed) = Pin::new(&mut self.io).poll_flush(cx)
+        {
+            flushed?;
+            self.flush = Flush::Idle;
+        }
+        Ok(())
+    }
+
+    fn read(&mut self, out: &mut Output, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        let Self { io, session, .. } = self;
+        scratch::with_read_buffer(|buffer| {
+            let mut read = ReadBuf::new(buffer);
+            ready!(Pin::new(io).poll_read(cx, &mut read))?;
+            match read.filled_mut() {
+                [] => session.eof(),
+                bytes => session.received(bytes, now(), out),
+            }
+            Poll::Ready(Ok(()))
+        })
+    }
+
+    /// Whether the connection is over. While it lingers, the write side is shut down and reading goes on.
+    fn end(&mut self, cx: &mut Context<'_>) -> Poll<Outcome> {
+        let disconnect = self.session.disconnect();
+        if disconnect == Disconnect::No {
+            return Poll::Pending;
+        }
+        if disconnect != Disconnect::Now {
+            if self.backlog.is_some() {
+                return Poll::Pending;
+            }
+            if self.flush != Flush::ShutDown {
+                // A transport that cannot be shut down is one that is gone.
+                let _ = ready!(Pin::new(&mut self.io).poll_shutdown(cx));
+                self.flush = Flush::ShutDown;
+            }
+            if disconnect == Disconnect::Linger {
+                return Poll::Pending;
+            }
+        }
+        Poll::Ready(self.session.finish())
+    }
+
+    /// Arms the timer for the session's next deadline; `true` when that has passed and was acted on. A timer that is
+    /// armed too early is left alone: to move it with every message would cost more than to wake once in vain.
+    fn poll_timer(&mut self, cx: &mut Context<'_>) -> bool {
+        let Some(deadline) = self.session.deadline() else { return false };
+        let timer = self
+            .timer
+            .get_or_insert_with(|| Timer { sleep: Box::pin(tokio::time::sleep_until(deadline.into())), at: deadline });
+        if deadline < timer.at {
+            timer.sleep.as_mut().reset(deadline.into());
+            timer.at = deadline;
+        }
+        if timer.sleep.as_mut().poll(cx).is_pending() {
+            return false;
+        }
+        let now = now().max(timer.at);
+        self.timer = None;
+        self.session.timeout(now);
+        true
+    }
+
+    fn turn(&mut self, run: impl FnOnce(&mut Session<H>, Instant, &mut Output)) {
+        let mut out = self.take_output();
+        run(&mut self.session, now(), &mut out);
+        self.put_output(out);
+    }
+
+    fn take_output(&mut self) -> Output {
+        self.backlog.take().map_or_else(scratch::take_output, |backlog| *backlog)
+    }
+
+    fn put_output(&mut self, out: Output) {
+        if out.is_empty() {
+            scratch::put_output(out);
+        } else {
+            self.backlog = Some(Box::new(out));
+        }
+    }
+}
+
+/// The time by tokio's clock, which tests may stop.
+pub(crate) fn now() -> Instant {
+    tokio::time::Instant::now().into_std()
+}

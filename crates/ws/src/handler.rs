@@ -1,0 +1,271 @@
+//! The handler style: methods called by the driver while it holds the read buffer. Messages are borrowed, nothing is
+//! allocated, and whatever is sent while one read is processed leaves in one write.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use switchboard_hub::{Delivery, HubError, Member, Pushed};
+use switchboard_ws_proto::{
+    CloseCode, CloseFrame, Connection, Kind, Message, MessageRef, Output, Prepared, SendError, SendOptions,
+};
+
+use crate::config::Config;
+use crate::error::Outcome;
+use crate::info::Info;
+use crate::link::Link;
+use crate::metrics::Tally;
+use crate::parcel::{Content, Hub, Parcel};
+use crate::sender::Sender;
+
+/// What an application does with one connection. Methods run one at a time, in the order of what happened. They should
+/// not block: other connections wait meanwhile. A panic ends this connection alone, with 1011.
+pub trait Handler: Send + 'static {
+    /// The connection is open. Called once, before anything else.
+    fn on_open(&mut self, cx: &mut Context<'_>) {
+        let _ = cx;
+    }
+
+    /// A message came. It lies in the read buffer: copy what must outlive the call.
+    fn on_message(&mut self, cx: &mut Context<'_>, message: MessageRef<'_>);
+
+    /// A message came that the driver had to put together, and that may be kept without a copy. By default it is handed
+    /// to [`on_message`](Self::on_message).
+    fn on_owned_message(&mut self, cx: &mut Context<'_>, message: Message) {
+        self.on_message(cx, message.as_ref());
+    }
+
+    /// A ping came. The pong is sent without the handler's help.
+    fn on_ping(&mut self, cx: &mut Context<'_>, payload: &[u8]) {
+        let _ = (cx, payload);
+    }
+
+    /// A pong came, with the round trip if it answers our newest ping.
+    fn on_pong(&mut self, cx: &mut Context<'_>, payload: &[u8], rtt: Option<Duration>) {
+        let _ = (cx, payload, rtt);
+    }
+
+    /// The peer said Close. Messages can still be sent during the call; then the Close frame is answered.
+    fn on_peer_close(&mut self, cx: &mut Context<'_>, frame: &CloseFrame) {
+        let _ = (cx, frame);
+    }
+
+    /// What was queued because the peer lagged has all been written.
+    fn on_drain(&mut self, cx: &mut Context<'_>) {
+        let _ = cx;
+    }
+
+    /// The connection is over. Called once, after everything else.
+    fn on_close(&mut self, outcome: &Outcome) {
+        let _ = outcome;
+    }
+}
+
+/// A handler that is one closure, called for each message.
+#[derive(Debug, Clone)]
+pub struct OnMessage<F>(pub F);
+
+impl<F> Handler for OnMessage<F>
+where
+    F: FnMut(&mut Context<'_>, MessageRef<'_>) + Send + 'static,
+{
+    fn on_message(&mut self, cx: &mut Context<'_>, message: MessageRef<'_>) {
+        (self.0)(cx, message);
+    }
+}
+
+/// A connection as its handler sees it during a call.
+#[derive(Debug)]
+pub struct Context<'a> {
+    pub(crate) connection: &'a mut Connection,
+    pub(crate) own: &'a mut Own,
+    pub(crate) out: &'a mut Output,
+    pub(crate) now: Instant,
+}
+
+/// What belongs to a connection beside its protocol machine and its handler.
+#[derive(Debug)]
+pub(crate) struct Own {
+    pub(crate) config: Config,
+    pub(crate) info: Arc<Info>,
+    pub(crate) link: Option<Arc<Link>>,
+    pub(crate) member: Option<Member<Parcel>>,
+    /// The outbox may hold parcels that must leave before what the handler sends.
+    pub(crate) queued: bool,
+    pub(crate) tally: Tally,
+}
+
+impl Own {
+    pub(crate) fn link(&mut self) -> &Arc<Link> {
+        self.link.get_or_insert_with(|| Arc::new(Link::new(self.config.get_outbox())))
+    }
+
+    fn member(&mut self) -> Option<&Member<Parcel>> {
+        if self.member.is_none() {
+            let hub = self.config.get_hub()?.clone();
+            let outbox = Arc::clone(&self.link().outbox);
+            self.member = Some(hub.join(outbox));
+        }
+        self.member.as_ref()
+    }
+}
+
+impl Context<'_> {
+    /// Sends a message. It is encoded on the spot and leaves with everything else that this read brings about; only
+    /// while the peer lags is it queued, within the bounds of the outbox and by its policy.
+    pub fn send<'m>(&mut self, message: impl Into<MessageRef<'m>>) -> Pushed {
+        self.send_with(message, SendOptions::default())
+    }
+
+    /// [`send`](Self::send) with options of the message's own.
+    pub fn send_with<'m>(&mut self, message: impl Into<MessageRef<'m>>, options: SendOptions) -> Pushed {
+        let message = message.into();
+        if self.must_queue() {
+            return self.queue(Parcel(Content::Message(message.to_owned(), options)));
+        }
+        let sent = self.connection.send(message, options, self.now, self.out);
+        self.sent(sent)
+    }
+
+    /// Sends a message that was encoded before.
+    pub fn send_prepared(&mut self, prepared: &Prepared) -> Pushed {
+        if self.must_queue() {
+            return self.queue(prepared.clone().into());
+        }
+        let sent = self.connection.send_prepared(prepared, self.now, self.out);
+        self.sent(sent)
+    }
+
+    /// Sends a piece of a message: the first begins it, `last` ends it. In between nothing else can be sent here, and
+    /// what others send waits. Pieces are not queued: they are written however much waits.
+    ///
+    /// # Errors
+    /// [`SendError`] when the connection closes, or a message of the other kind is open.
+    pub fn send_piece(&mut self, kind: Kind, data: &[u8], last: bool) -> Result<(), SendError> {
+        let options = SendOptions::default();
+        self.connection.send_piece(kind, data, last, options, self.now, self.out)?;
+        self.own.tally.messages_out += u64::from(last);
+        Ok(())
+    }
+
+    /// Joins a topic of the endpoint's hub; `false` if it already was a subscriber.
+    ///
+    /// # Errors
+    /// [`HubError`] when the name is too long or the connection has too many topics.
+    ///
+    /// # Panics
+    /// When the endpoint's configuration has no hub.
+    pub fn subscribe(&mut self, topic: &str) -> Result<bool, HubError> {
+        self.own.member().expect("subscribing needs Config::hub").subscribe(topic)
+    }
+
+    /// Leaves a topic; `false` if it was not a subscriber.
+    pub fn unsubscribe(&mut self, topic: &str) -> bool {
+        self.own.member.as_ref().is_some_and(|member| member.unsubscribe(topic))
+    }
+
+    /// Publishes to everyone in a topic but this connection.
+    ///
+    /// # Panics
+    /// When the endpoint's configuration has no hub.
+    pub fn publish(&mut self, topic: &str, parcel: impl Into<Prepared>) -> Delivery {
+        self.own.member().expect("publishing needs Config::hub").publish(topic, Parcel::from(parcel.into()))
+    }
+
+    /// Publishes to everyone in a topic, this connection included if it subscribed.
+    ///
+    /// # Panics
+    /// When the endpoint's configuration has no hub.
+    pub fn publish_to_all(&mut self, topic: &str, parcel: impl Into<Prepared>) -> Delivery {
+        // This connection may be among them, and what it sends next must come after.
+        self.own.queued = true;
+        self.hub().publish(topic, Parcel::from(parcel.into()))
+    }
+
+    /// The endpoint's hub.
+    ///
+    /// # Panics
+    /// When the endpoint's configuration has none.
+    #[must_use]
+    pub fn hub(&self) -> &Hub {
+        self.own.config.get_hub().expect("this needs Config::hub")
+    }
+
+    /// Begins the closing handshake, after what was sent so far. The first code stands.
+    ///
+    /// # Errors
+    /// [`SendError::InvalidCloseCode`] for a code that may not be sent.
+    pub fn close(&mut self, code: CloseCode, reason: &str) -> Result<(), SendError> {
+        if self.own.link.is_none() {
+            return self.connection.close(code, reason, self.now);
+        }
+        let frame = CloseFrame::new(code, reason)?;
+        self.own.link().request_close(frame);
+        Ok(())
+    }
+
+    /// Sends a ping; the round trip comes by [`Handler::on_pong`].
+    ///
+    /// # Errors
+    /// [`SendError::Closed`] when the connection is closing.
+    pub fn ping(&mut self) -> Result<(), SendError> {
+        self.connection.ping(self.now, self.out).map(|_| ())
+    }
+
+    /// A handle that can send from anywhere, also after the call.
+    pub fn sender(&mut self) -> Sender {
+        // What is sent by it comes before what the handler sends next.
+        self.own.queued = true;
+        Sender::new(Arc::clone(self.own.link()), Arc::clone(&self.own.info))
+    }
+
+    /// Stops reading until [`Sender::resume`]. The rest of the current read is still handled.
+    pub fn pause(&mut self) {
+        self.own.link().set_paused(true);
+    }
+
+    /// What the opening handshake agreed on.
+    #[must_use]
+    pub fn info(&self) -> &Arc<Info> {
+        &self.own.info
+    }
+
+    /// The last round trip that was measured.
+    #[must_use]
+    pub fn latency(&self) -> Option<Duration> {
+        self.connection.latency()
+    }
+
+    /// Do not answer the peer's Close frame until the handles allow it.
+    pub(crate) fn hold_close(&mut self) {
+        self.own.link().hold_close();
+    }
+
+    /// Answer it after all.
+    pub(crate) fn release_close(&mut self) {
+        self.own.link().release_close();
+    }
+
+    /// Neither Close nor failure came before.
+    pub(crate) fn may_send(&self) -> bool {
+        self.connection.may_send()
+    }
+
+    fn must_queue(&self) -> bool {
+        self.own.queued || self.out.len() >= self.own.config.get_outbox().bytes
+    }
+
+    fn queue(&mut self, parcel: Parcel) -> Pushed {
+        self.own.queued = true;
+        self.own.link().outbox.push(parcel)
+    }
+
+    fn sent(&mut self, sent: Result<(), SendError>) -> Pushed {
+        match sent {
+            Ok(()) => {
+                self.own.tally.messages_out += 1;
+                Pushed::Sent
+            }
+            Err(_) => Pushed::Closed,
+        }
+    }
+}

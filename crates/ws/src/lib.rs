@@ -1,0 +1,49 @@
+//! WebSocket on tokio: server and client, as a stream or as a handler, over any transport and inside hyper, axum and
+//! tower. The protocol itself is [`switchboard_ws_proto`]; who hears what is [`switchboard_hub`].
+//!
+//! * Stream style: [`Socket`], read and written with `await`, split into a [`Receiver`] and [`Sender`]s.
+//! * Handler style: [`Handler`], called with borrowed messages while the read buffer is at hand.
+//!
+//! Both run on the same driver, and everything that the protocol asks for (pongs, heartbeats, deadlines, the closing
+//! handshake) is done without the application's help.
+#![forbid(unsafe_code)]
+
+mod accept;
+mod config;
+mod connections;
+mod driver;
+mod error;
+mod handler;
+mod inbox;
+mod info;
+mod link;
+mod metrics;
+mod opened;
+mod parcel;
+mod scratch;
+mod sender;
+mod server;
+mod session;
+mod socket;
+
+pub use accept::{AcceptError, Pending, accept, serve};
+pub use config::Config;
+pub use connections::Connections;
+pub use driver::Io;
+pub use error::{Error, Outcome};
+pub use handler::{Context, Handler, OnMessage};
+pub use inbox::InboxLimits;
+pub use info::{Info, PeerAddr};
+pub use metrics::{Metrics, Snapshot};
+pub use parcel::{Hub, Parcel};
+pub use sender::{Sender, TrySendError};
+pub use server::Server;
+pub use socket::{Receiver, Socket};
+pub use switchboard_hub::{Accepted, Delivery, HubError, HubLimits, Limits as OutboxLimits, Overflow, Pushed, Refused};
+pub use switchboard_ws_proto::handshake::{
+    ExtraHeaders, HandshakeError, Limits as HandshakeLimits, Origins, Protocols, Rejection, ServerOptions,
+};
+pub use switchboard_ws_proto::{
+    Cause, CloseCode, CloseFrame, Config as Limits, DeflateConfig, DeflateParams, Kind, Message, MessageRef, Prepared,
+    ProtocolError, ReadyState, SendError, SendOptions, Timeout, Utf8Bytes, WindowBits,
+};

@@ -1,0 +1,164 @@
+//! What the driver of a connection and the handles to it share: the outbox, requests that are not messages, and how the
+//! connection stands. Made only when somebody wants a handle or subscribes.
+
+use std::sync::atomic::{AtomicBool, AtomicU8, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use futures_util::task::AtomicWaker;
+use switchboard_hub::{Limits, Outbox};
+use switchboard_ws_proto::{CloseFrame, ReadyState};
+use tokio::sync::{SetOnce, oneshot};
+
+use crate::error::Outcome;
+use crate::parcel::Parcel;
+
+#[derive(Debug)]
+pub(crate) struct Link {
+    pub(crate) outbox: Arc<Outbox<Parcel>>,
+    /// Wakes the driver for everything but parcels, which the outbox wakes it for.
+    driver: AtomicWaker,
+    requests: Mutex<Requests>,
+    /// `requests` may hold something: spares the driver the lock.
+    requested: AtomicBool,
+    /// The application does not want to read now.
+    paused: AtomicBool,
+    /// The application has not yet seen all that came before the peer's Close frame: do not answer it yet.
+    holding: AtomicBool,
+    /// Bytes that the driver has encoded and not yet written.
+    unsent: AtomicUsize,
+    state: AtomicU8,
+    outcome: SetOnce<Outcome>,
+}
+
+/// What handles want of the driver, besides sending messages.
+#[derive(Debug, Default)]
+pub(crate) struct Requests {
+    pub(crate) close: Option<CloseFrame>,
+    pub(crate) pings: Vec<oneshot::Sender<Duration>>,
+}
+
+impl Link {
+    pub(crate) fn new(limits: Limits) -> Self {
+        Self {
+            outbox: Arc::new(Outbox::new(limits)),
+            driver: AtomicWaker::new(),
+            requests: Mutex::default(),
+            requested: AtomicBool::new(false),
+            paused: AtomicBool::new(false),
+            holding: AtomicBool::new(false),
+            unsent: AtomicUsize::new(0),
+            state: AtomicU8::new(0),
+            outcome: SetOnce::new(),
+        }
+    }
+
+    // The handles' side.
+
+    /// Asks for the closing handshake, after what is in the outbox. The first to ask decides the code.
+    pub(crate) fn request_close(&self, frame: CloseFrame) {
+        self.requests().close.get_or_insert(frame);
+        self.request();
+    }
+
+    /// Asks for a ping. The receiver fails when the connection ends first.
+    pub(crate) fn request_ping(&self) -> oneshot::Receiver<Duration> {
+        let (answer, answered) = oneshot::channel();
+        // After the end nobody would take the request out again.
+        if self.outcome.get().is_none() {
+            self.requests().pings.push(answer);
+            self.request();
+        }
+        answered
+    }
+
+    pub(crate) fn set_paused(&self, paused: bool) {
+        if self.paused.swap(paused, Ordering::AcqRel) != paused {
+            self.driver.wake();
+        }
+    }
+
+    pub(crate) fn release_close(&self) {
+        if self.holding.swap(false, Ordering::AcqRel) {
+            self.driver.wake();
+        }
+    }
+
+    pub(crate) fn buffered(&self) -> usize {
+        self.outbox.bytes() + self.unsent.load(Ordering::Relaxed)
+    }
+
+    pub(crate) fn ready_state(&self) -> ReadyState {
+        match self.state.load(Ordering::Acquire) {
+            0 => ReadyState::Open,
+            1 => ReadyState::Closing,
+            _ => ReadyState::Closed,
+        }
+    }
+
+    pub(crate) fn outcome(&self) -> Option<&Outcome> {
+        self.outcome.get()
+    }
+
+    /// Waits for the end. Cancel-safe.
+    pub(crate) async fn ended(&self) -> &Outcome {
+        self.outcome.wait().await
+    }
+
+    // The driver's side.
+
+    pub(crate) fn register(&self, cx: &std::task::Context<'_>) {
+        self.driver.register(cx.waker());
+    }
+
+    pub(crate) fn take_requests(&self) -> Option<Requests> {
+        if !self.requested.swap(false, Ordering::AcqRel) {
+            return None;
+        }
+        Some(std::mem::take(&mut *self.requests()))
+    }
+
+    pub(crate) fn is_paused(&self) -> bool {
+        self.paused.load(Ordering::Acquire)
+    }
+
+    pub(crate) fn hold_close(&self) {
+        self.holding.store(true, Ordering::Release);
+    }
+
+    pub(crate) fn is_holding(&self) -> bool {
+        self.holding.load(Ordering::Acquire)
+    }
+
+    pub(crate) fn set_unsent(&self, unsent: usize) {
+        self.unsent.store(unsent, Ordering::Relaxed);
+    }
+
+    pub(crate) fn set_ready_state(&self, state: ReadyState) {
+        let state = match state {
+            ReadyState::Open => 0,
+            ReadyState::Closing => 1,
+            ReadyState::Closed => 2,
+        };
+        self.state.store(state, Ordering::Release);
+    }
+
+    /// The connection is over: everyone who waits is told.
+    pub(crate) fn end(&self, outcome: Outcome) {
+        self.set_ready_state(ReadyState::Closed);
+        // The driver ends once; a second outcome would be dropped.
+        let _ = self.outcome.set(outcome);
+        self.outbox.abandon();
+        self.set_unsent(0);
+        drop(std::mem::take(&mut *self.requests()));
+    }
+
+    fn request(&self) {
+        self.requested.store(true, Ordering::Release);
+        self.driver.wake();
+    }
+
+    fn requests(&self) -> MutexGuard<'_, Requests> {
+        self.requests.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}

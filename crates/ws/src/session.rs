@@ -1,0 +1,346 @@
+//! A connection with its handler and its outbox, still without a transport: what every driver drives. It turns bytes
+//! into calls of the handler, and parcels and requests into bytes.
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
+use std::task::{self, Poll};
+use std::time::{Duration, Instant};
+
+use switchboard_ws_proto::{
+    Cause, CloseCode, CloseFrame, Connection, Disconnect, Event, Input, Output, ReadyState, Received,
+};
+use tokio::sync::oneshot;
+
+use crate::config::Config;
+use crate::error::{Error, Outcome};
+use crate::handler::{Context, Handler, Own};
+use crate::info::Info;
+use crate::link::{Link, Requests};
+use crate::metrics::Tally;
+use crate::parcel::{Content, Parcel};
+
+/// Parcels are encoded while less than this waits to be written; the rest stays in the outbox, where the policy can
+/// still drop it.
+const ENCODE_AHEAD: usize = 64 << 10;
+
+#[derive(Debug)]
+pub(crate) struct Session<H: Handler> {
+    connection: Connection,
+    handler: H,
+    own: Own,
+    /// Pings that somebody waits for: number, time, waiters.
+    pings: Vec<(u64, Instant, Vec<oneshot::Sender<Duration>>)>,
+    /// The peer lagged, and `on_drain` is owed.
+    lagged: bool,
+    /// The answer to the peer's Close waits for the application until then.
+    hold_until: Option<Instant>,
+    /// An error that the protocol machine does not know of.
+    error: Option<Error>,
+    over: bool,
+}
+
+impl<H: Handler> Session<H> {
+    pub(crate) fn new(connection: Connection, handler: H, info: Arc<Info>, config: Config) -> Self {
+        config.get_metrics().open();
+        let own = Own { config, info, link: None, member: None, queued: false, tally: Tally::default() };
+        Self { connection, handler, own, pings: Vec::new(), lagged: false, hold_until: None, error: None, over: false }
+    }
+
+    /// The link, made if need be: for handles that exist before the driver runs.
+    pub(crate) fn link(&mut self) -> &Arc<Link> {
+        self.own.queued = true;
+        self.own.link()
+    }
+
+    pub(crate) fn info(&self) -> &Arc<Info> {
+        &self.own.info
+    }
+
+    pub(crate) fn config(&self) -> &Config {
+        &self.own.config
+    }
+
+    /// Begins the closing handshake for the server's own reasons, after what is queued.
+    pub(crate) fn start_close(&mut self, frame: &CloseFrame, now: Instant) {
+        match &self.own.link {
+            Some(link) => link.request_close(frame.clone()),
+            None => self.close(frame.code, &frame.reason, now),
+        }
+    }
+
+    /// To be called once, before anything else.
+    pub(crate) fn open(&mut self, now: Instant, out: &mut Output) {
+        self.guarded(now, out, H::on_open);
+    }
+
+    /// Bytes were read.
+    pub(crate) fn received(&mut self, bytes: &mut [u8], now: Instant, out: &mut Output) {
+        self.own.tally.bytes_in += bytes.len() as u64;
+        let mut input = Input::new(bytes);
+        self.guarded_session(now, |session| {
+            while let Some(event) = session.connection.receive(&mut input, now) {
+                session.event(event, now, out);
+            }
+        });
+    }
+
+    /// The transport's end of stream.
+    pub(crate) fn eof(&mut self) {
+        self.connection.receive_eof();
+    }
+
+    /// The transport failed.
+    pub(crate) fn failed(&mut self, error: std::io::Error) {
+        // After both Close frames a failing transport is no news: many peers just drop it.
+        let clean = self.connection.ended().is_some_and(|ended| ended.is_clean());
+        if !clean && error.kind() != std::io::ErrorKind::UnexpectedEof {
+            self.error.get_or_insert_with(|| Error::Io(Arc::new(error)));
+        }
+        self.connection.receive_eof();
+    }
+
+    /// Deadlines that have passed are acted on.
+    pub(crate) fn timeout(&mut self, now: Instant) {
+        if self.hold_until.is_some_and(|until| now >= until) {
+            self.hold_until = None;
+            self.own.link().release_close();
+        }
+        self.connection.handle_timeout(now);
+    }
+
+    pub(crate) fn deadline(&self) -> Option<Instant> {
+        [self.connection.poll_timeout(), self.hold_until].into_iter().flatten().min()
+    }
+
+    /// Encodes what waits: requests, parcels, and what the protocol itself has to say. Registers the task for more.
+    pub(crate) fn pump(&mut self, cx: &mut task::Context<'_>, now: Instant, out: &mut Output) {
+        let mut drained = true;
+        if let Some(link) = self.own.link.clone() {
+            link.register(cx);
+            let requests = link.take_requests();
+            drained = self.encode_parcels(&link, cx, now, out);
+            self.own.queued = !drained;
+            if let Some(requests) = requests {
+                self.act_on(&link, requests, drained, now, out);
+            }
+            link.set_ready_state(self.connection.ready_state());
+        }
+        self.speak(drained, now, out);
+    }
+
+    /// `count` bytes were written and `out` is what is left of them.
+    pub(crate) fn wrote(&mut self, count: usize, now: Instant, out: &mut Output) {
+        self.own.tally.bytes_out += count as u64;
+        self.connection.wrote(count, out.len(), now);
+        if let Some(link) = &self.own.link {
+            link.set_unsent(out.len());
+            match out.is_empty() {
+                true => link.outbox.settle(),
+                false => link.outbox.stall(),
+            }
+        }
+        if !out.is_empty() {
+            self.lagged = true;
+        } else if std::mem::take(&mut self.lagged) {
+            self.guarded(now, out, H::on_drain);
+        }
+    }
+
+    /// Whether the application and the backlog allow reading: a peer that does not read is not read from either.
+    pub(crate) fn wants_read(&self, out: &Output) -> bool {
+        let paused = self.own.link.as_ref().is_some_and(|link| link.is_paused());
+        // Once we have said Close, the peer's answer must be read whatever comes before it.
+        out.len() < self.own.config.get_outbox().bytes && (!paused || !self.connection.may_send())
+    }
+
+    pub(crate) fn disconnect(&self) -> Disconnect {
+        self.connection.disconnect()
+    }
+
+    /// Adds what was counted since the last call to the endpoint's metrics.
+    pub(crate) fn flush_metrics(&mut self) {
+        self.own.config.get_metrics().add(&std::mem::take(&mut self.own.tally));
+    }
+
+    /// The connection is over: everyone is told. Also done when the session is dropped, with its task for instance.
+    pub(crate) fn finish(&mut self) -> Outcome {
+        self.connection.receive_eof();
+        let ended = self.connection.ended().expect("after the end of the stream the connection has ended");
+        let outcome = Outcome::new(ended, self.error.clone());
+        if std::mem::replace(&mut self.over, true) {
+            return outcome;
+        }
+        self.flush_metrics();
+        let dropped = self.own.link.as_ref().map_or(0, |link| link.outbox.dropped());
+        let by_us = !matches!(outcome.ended.cause, Cause::Peer);
+        let frame = if by_us { outcome.sent().or_else(|| outcome.received()) } else { outcome.received() };
+        let code = frame.map_or(CloseCode::ABNORMAL, |frame| frame.code);
+        self.own.config.get_metrics().end(code, outcome.error().map(Error::name), dropped);
+        self.own.member = None;
+        self.pings.clear();
+        if let Some(link) = &self.own.link {
+            link.end(outcome.clone());
+        }
+        if !matches!(self.error, Some(Error::Panicked)) {
+            let closed = catch_unwind(AssertUnwindSafe(|| self.handler.on_close(&outcome)));
+            if closed.is_err() {
+                tracing::error!(peer = %self.own.info.peer(), "the handler panicked in on_close");
+            }
+        }
+        outcome
+    }
+
+    fn event(&mut self, event: Event<'_>, now: Instant, out: &mut Output) {
+        let Self { connection, handler, own, pings, hold_until, .. } = self;
+        let mut cx = Context { connection, own, out, now };
+        match event {
+            Event::Message(message) => {
+                cx.own.tally.messages_in += 1;
+                match message {
+                    Received::Borrowed(message) => handler.on_message(&mut cx, message),
+                    Received::Owned(message) => handler.on_owned_message(&mut cx, message),
+                }
+            }
+            Event::Ping(payload) => handler.on_ping(&mut cx, &payload),
+            Event::Pong { payload, rtt } => {
+                answer_pings(pings, &payload, now);
+                handler.on_pong(&mut cx, &payload, rtt);
+            }
+            Event::Close(frame) => {
+                handler.on_peer_close(&mut cx, &frame);
+                // Half of the time for the closing handshake is the application's to say its last words.
+                let grace = cx.own.config.get_limits().close_timeout / 2;
+                *hold_until = cx.own.link.as_ref().is_some_and(|link| link.is_holding()).then(|| now + grace);
+            }
+            Event::Failed(error) => {
+                tracing::debug!(peer = %cx.own.info.peer(), %error, "failing the connection");
+            }
+            // Pieces are not asked for.
+            _ => {}
+        }
+    }
+
+    /// `true`: the outbox is empty.
+    fn encode_parcels(&mut self, link: &Link, cx: &mut task::Context<'_>, now: Instant, out: &mut Output) -> bool {
+        while out.len() < ENCODE_AHEAD {
+            match link.outbox.poll_pop(cx) {
+                Poll::Ready(Some(parcel)) => self.encode(&parcel, now, out),
+                Poll::Ready(None) => {
+                    if link.outbox.is_overflowed() && self.connection.may_send() {
+                        self.error.get_or_insert(Error::Overflowed);
+                        self.close(CloseCode::TRY_AGAIN_LATER, "the peer does not keep up", now);
+                    }
+                    return true;
+                }
+                Poll::Pending => return true,
+            }
+        }
+        // No room: wait for it, and meanwhile only for the end of the outbox, which sets the overflow off.
+        if link.outbox.poll_abandoned(cx).is_ready() && link.outbox.is_overflowed() && self.connection.may_send() {
+            self.error.get_or_insert(Error::Overflowed);
+            self.close(CloseCode::TRY_AGAIN_LATER, "the peer does not keep up", now);
+        }
+        link.outbox.is_empty()
+    }
+
+    fn encode(&mut self, parcel: &Parcel, now: Instant, out: &mut Output) {
+        let sent = match &parcel.0 {
+            Content::Message(message, options) => self.connection.send_shared(message, *options, now, out),
+            Content::Prepared(prepared) => self.connection.send_prepared(prepared, now, out),
+        };
+        // After Close nothing can be sent; whoever queued this hears how the connection ended.
+        self.own.tally.messages_out += u64::from(sent.is_ok());
+    }
+
+    fn act_on(&mut self, link: &Link, requests: Requests, drained: bool, now: Instant, out: &mut Output) {
+        let Requests { close, pings } = requests;
+        if !pings.is_empty()
+            && let Ok(number) = self.connection.ping(now, out)
+        {
+            self.pings.push((number, now, pings));
+        }
+        match close {
+            Some(frame) if drained => {
+                self.close(frame.code, &frame.reason, now);
+                link.outbox.close();
+            }
+            // What was queued before goes first.
+            Some(frame) => {
+                link.outbox.close();
+                link.request_close(frame);
+            }
+            None => {}
+        }
+    }
+
+    /// Pongs, due pings and Close frames. The answer to the peer's Close waits for what the application still has to
+    /// read and to send; everything else goes at once.
+    fn speak(&mut self, drained: bool, now: Instant, out: &mut Output) {
+        let closing_peer = self.connection.may_send() && self.connection.ready_state() != ReadyState::Open;
+        let holding = self.own.link.as_ref().is_some_and(|link| link.is_holding());
+        if closing_peer && (holding || !drained) {
+            return;
+        }
+        if out.len() < ENCODE_AHEAD {
+            self.connection.poll_transmit(now, out);
+        }
+        if let Some(link) = &self.own.link
+            && !self.connection.may_send()
+            && !link.outbox.is_closed()
+        {
+            link.outbox.close();
+        }
+    }
+
+    fn close(&mut self, code: CloseCode, reason: &str, now: Instant) {
+        if let Err(error) = self.connection.close(code, reason, now) {
+            // Codes are checked where they come in.
+            tracing::error!(%error, "a close code slipped through");
+        }
+    }
+
+    fn guarded(&mut self, now: Instant, out: &mut Output, call: impl FnOnce(&mut H, &mut Context<'_>)) {
+        self.guarded_session(now, |session| {
+            let Self { connection, handler, own, .. } = session;
+            call(handler, &mut Context { connection, own, out, now });
+        });
+    }
+
+    /// Runs code that may call the handler. If that panics, this connection ends and no other notices.
+    fn guarded_session(&mut self, now: Instant, run: impl FnOnce(&mut Self)) {
+        if matches!(self.error, Some(Error::Panicked)) {
+            return;
+        }
+        // The session is left in a state that can be closed: the handler is not called again, and the machine's own
+        // methods do not call user code half-way.
+        let result = catch_unwind(AssertUnwindSafe(|| run(self)));
+        if result.is_err() {
+            tracing::error!(peer = %self.own.info.peer(), "the handler panicked; its connection ends with 1011");
+            self.error = Some(Error::Panicked);
+            self.close(CloseCode::INTERNAL, "internal error", now);
+        }
+    }
+}
+
+impl<H: Handler> Drop for Session<H> {
+    /// The task that drove it was aborted, or the runtime is shutting down.
+    fn drop(&mut self) {
+        if !self.over {
+            self.finish();
+        }
+    }
+}
+
+/// A pong answers the ping with its number and all before it: a peer need only answer the newest (RFC 6455 §5.5.3).
+fn answer_pings(pings: &mut Vec<(u64, Instant, Vec<oneshot::Sender<Duration>>)>, payload: &[u8], now: Instant) {
+    let Ok(number) = <[u8; 8]>::try_from(payload).map(u64::from_be_bytes) else { return };
+    if !pings.iter().any(|(sent, ..)| *sent == number) {
+        return;
+    }
+    for (_, sent, waiters) in pings.extract_if(.., |(sent, ..)| *sent <= number) {
+        for waiter in waiters {
+            // Whoever gave up waiting needs no answer.
+            let _ = waiter.send(now.saturating_duration_since(sent));
+        }
+    }
+}
