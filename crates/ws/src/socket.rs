@@ -32,6 +32,16 @@ pub struct Socket {
     /// What the `Sink` is sending and flushing.
     push: Option<Push<Parcel>>,
     flush: Option<Flush<Parcel>>,
+    closing: Option<Closing>,
+}
+
+/// Waits for the end of the connection.
+struct Closing(Pin<Box<dyn Future<Output = ()> + Send + Sync>>);
+
+impl std::fmt::Debug for Closing {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Closing")
+    }
 }
 
 impl Socket {
@@ -42,7 +52,7 @@ impl Socket {
         let (sender, owner) = Sender::owning(Arc::clone(session.link()), Arc::clone(session.info()));
         let receiver = Receiver { inbox, sender: sender.clone(), failed: false, _owner: owner };
         tokio::spawn(driver::drive(io, session, leftover));
-        Self { sender, receiver, push: None, flush: None }
+        Self { sender, receiver, push: None, flush: None, closing: None }
     }
 
     /// The next message. `None`: the connection was closed with a proper handshake, whatever the code.
@@ -298,11 +308,17 @@ impl<M: Into<Parcel>> Sink<M> for Socket {
 
     fn poll_close(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Result<(), Error>> {
         ready!(self.poll_push(cx))?;
-        self.sender.start_close(CloseCode::NORMAL, "")?;
-        // Messages are not the sink's affair: wait for the end of the connection.
-        let sender = self.sender.clone();
-        let mut ended = std::pin::pin!(sender.link().ended());
-        ended.as_mut().poll(cx).map(|_| Ok(()))
+        let Socket { sender, closing, .. } = &mut *self;
+        if closing.is_none() {
+            sender.start_close(CloseCode::NORMAL, "")?;
+        }
+        let closing = closing.get_or_insert_with(|| {
+            let link = Arc::clone(sender.link());
+            Closing(Box::pin(async move {
+                link.ended().await;
+            }))
+        });
+        closing.0.as_mut().poll(cx).map(Ok)
     }
 }
 

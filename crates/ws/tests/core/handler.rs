@@ -1,0 +1,202 @@
+//! The handler style: borrowed messages, replies gathered, panics contained.
+
+use std::sync::mpsc;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use switchboard_testkit::frame;
+use switchboard_ws::{
+    CloseCode, CloseFrame, Config, Context, Error, Handler, Kind, MessageRef, OnMessage, OutboxLimits, Outcome,
+    Prepared, Pushed, Sender,
+};
+
+use crate::peer::serve;
+
+#[tokio::test(start_paused = true)]
+async fn replies_to_one_read_leave_together() {
+    let (_task, mut peer) = serve(
+        &Config::default(),
+        OnMessage(|cx: &mut Context<'_>, message: MessageRef<'_>| {
+            cx.send(message);
+        }),
+    )
+    .await;
+    peer.says(&[frame::text("a"), frame::binary("b"), frame::text("c")]).await;
+    let mut buffer = [0; 100];
+    let count = tokio::io::AsyncReadExt::read(&mut peer.io, &mut buffer).await.unwrap();
+    let heard = switchboard_testkit::Frame::parse_all(&buffer[..count]);
+    assert_eq!(heard, [frame::text("a"), frame::binary("b"), frame::text("c")], "in one read, as from one write");
+}
+
+/// Notes every call.
+struct Noting(mpsc::Sender<String>);
+
+impl Noting {
+    fn note(&self, what: impl Into<String>) {
+        self.0.send(what.into()).unwrap();
+    }
+}
+
+impl Handler for Noting {
+    fn on_open(&mut self, cx: &mut Context<'_>) {
+        self.note(format!("open {}", cx.info().uri()));
+        cx.send("welcome");
+    }
+
+    fn on_message(&mut self, cx: &mut Context<'_>, message: MessageRef<'_>) {
+        self.note(format!("message {}", message.as_text().unwrap()));
+        match message.as_text() {
+            Some("close") => cx.close(CloseCode(4000), "asked").unwrap(),
+            Some("pieces") => {
+                cx.send_piece(Kind::Text, b"in ", false).unwrap();
+                cx.send_piece(Kind::Text, b"pieces", true).unwrap();
+            }
+            Some("prepared") => {
+                cx.send_prepared(&Prepared::text("prepared"));
+            }
+            _ => {}
+        }
+    }
+
+    fn on_ping(&mut self, _: &mut Context<'_>, payload: &[u8]) {
+        self.note(format!("ping {}", payload.len()));
+    }
+
+    fn on_pong(&mut self, _: &mut Context<'_>, payload: &[u8], rtt: Option<Duration>) {
+        self.note(format!("pong {} {rtt:?}", payload.len()));
+    }
+
+    fn on_peer_close(&mut self, cx: &mut Context<'_>, frame: &CloseFrame) {
+        self.note(format!("peer closes {}", frame.code));
+        cx.send("farewell");
+    }
+
+    fn on_close(&mut self, outcome: &Outcome) {
+        self.note(format!("closed: {outcome}"));
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_handler_hears_everything_in_order() {
+    let (notes, noted) = mpsc::channel();
+    let (task, mut peer) = serve(&Config::default(), Noting(notes)).await;
+    peer.expects(frame::text("welcome")).await;
+    peer.says(&[frame::text("hi"), frame::ping("p"), frame::pong("unasked"), frame::text("pieces")]).await;
+    peer.says(&[frame::text("prepared"), frame::close(1000, "bye")]).await;
+    peer.expects(frame::text("in ").fin(false)).await;
+    peer.expects(frame::continuation("pieces")).await;
+    // One read or two: the pong stands where the first ended.
+    let mut rest = Vec::new();
+    while let Some(frame) = peer.hears().await {
+        rest.push(frame);
+    }
+    rest.retain(|frame| *frame != frame::pong("p"));
+    assert_eq!(rest, [frame::text("prepared"), frame::text("farewell"), frame::close(1000, "")]);
+    assert!(task.await.unwrap().is_clean());
+    let noted: Vec<String> = noted.try_iter().collect();
+    assert_eq!(
+        noted,
+        [
+            "open /path?q=1",
+            "message hi",
+            "ping 1",
+            "pong 7 None",
+            "message pieces",
+            "message prepared",
+            "peer closes 1000",
+            "closed: closed with 1000 \"bye\"",
+        ]
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_handler_closes() {
+    let (notes, _noted) = mpsc::channel();
+    let (task, mut peer) = serve(&Config::default(), Noting(notes)).await;
+    peer.expects(frame::text("welcome")).await;
+    peer.says(&[frame::text("close")]).await;
+    peer.expects(frame::close(4000, "asked")).await;
+    peer.says(&[frame::close(4000, "")]).await;
+    assert_eq!(peer.hears().await, None);
+    assert!(task.await.unwrap().is_clean());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_panic_ends_one_connection_with_1011() {
+    let config = Config::default();
+    let panics = || OnMessage(|_: &mut Context<'_>, _: MessageRef<'_>| panic!("on purpose"));
+    let (task, mut peer) = serve(&config, panics()).await;
+    let (_healthy_task, mut healthy) = serve(
+        &config,
+        OnMessage(|cx: &mut Context<'_>, message: MessageRef<'_>| {
+            cx.send(message);
+        }),
+    )
+    .await;
+    peer.says(&[frame::text("boom"), frame::text("again")]).await;
+    peer.expects(frame::close(1011, "internal error")).await;
+    peer.says(&[frame::close(1011, "")]).await;
+    assert!(matches!(task.await.unwrap().error(), Some(Error::Panicked)));
+    healthy.says(&[frame::text("alive?")]).await;
+    healthy.expects(frame::text("alive?")).await;
+    assert_eq!(config.get_metrics().snapshot().limits, [("panic", 1)].into());
+}
+
+/// Gives its sender away.
+struct Lending(Arc<Mutex<Option<Sender>>>);
+
+impl Handler for Lending {
+    fn on_open(&mut self, cx: &mut Context<'_>) {
+        *self.0.lock().unwrap() = Some(cx.sender());
+    }
+
+    fn on_message(&mut self, cx: &mut Context<'_>, message: MessageRef<'_>) {
+        let sender = cx.sender();
+        sender.try_send("queued first").unwrap();
+        // What was queued before must leave before.
+        assert_eq!(cx.send(message), Pushed::Sent);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_handler_can_be_sent_to_from_elsewhere_in_order() {
+    let lent = Arc::default();
+    let (_task, mut peer) = serve(&Config::default(), Lending(Arc::clone(&lent))).await;
+    let sender = lent.lock().unwrap().take().unwrap();
+    sender.send("from elsewhere").await.unwrap();
+    peer.expects(frame::text("from elsewhere")).await;
+    drop(sender);
+    peer.says(&[frame::text("second")]).await;
+    peer.expects(frame::text("queued first")).await;
+    peer.expects(frame::text("second")).await;
+}
+
+/// Floods on request, and notes when it was all written.
+struct Flooding(mpsc::Sender<&'static str>);
+
+impl Handler for Flooding {
+    fn on_message(&mut self, cx: &mut Context<'_>, _: MessageRef<'_>) {
+        while cx.send(&[0; 10_000][..]) == Pushed::Sent {}
+        self.0.send("full").unwrap();
+    }
+
+    fn on_drain(&mut self, _: &mut Context<'_>) {
+        self.0.send("drained").unwrap();
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_handler_that_floods_meets_the_outbox_and_its_policy() {
+    let outbox = OutboxLimits { messages: 5, bytes: 200_000, overflow: switchboard_ws::Overflow::DropNewest };
+    let config = Config::default().outbox(outbox);
+    let (notes, noted) = mpsc::channel();
+    let (_task, mut peer) = serve(&config, Flooding(notes)).await;
+    peer.says(&[frame::text("go")]).await;
+    // 20 messages are encoded, 5 queued, and one more dropped.
+    for _ in 0..25 {
+        peer.expects(frame::binary([0; 10_000])).await;
+    }
+    peer.says(&[frame::ping("done?")]).await;
+    peer.expects(frame::pong("done?")).await;
+    assert_eq!(noted.try_iter().collect::<Vec<_>>(), ["full", "drained"]);
+}

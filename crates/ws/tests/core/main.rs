@@ -1,0 +1,11 @@
+//! The driver, the socket and the handler, talked to by a raw peer that writes and reads frames over a pipe in memory.
+//! tokio's clock is stopped: deadlines pass as soon as nothing else can happen.
+
+mod accepting;
+mod cancel;
+mod closing;
+mod handler;
+mod hub;
+mod peer;
+mod pressure;
+mod stream;

@@ -1,0 +1,123 @@
+//! Peers and applications that do not keep up.
+
+use std::time::Duration;
+
+use switchboard_hub::Accepted;
+use switchboard_testkit::frame;
+use switchboard_ws::{Config, Error, InboxLimits, Limits, Message, OutboxLimits, Overflow, Refused, Timeout};
+
+use crate::peer::{open, open_with};
+
+fn small_outbox(overflow: Overflow) -> Config {
+    Config::default().outbox(OutboxLimits { messages: 10, bytes: 100_000, overflow })
+}
+
+#[tokio::test(start_paused = true)]
+async fn send_waits_for_room_and_loses_nothing() {
+    let (mut socket, mut peer) = open_with(&small_outbox(Overflow::Close), 1024, &[]).await;
+    let sending = tokio::spawn(async move {
+        for i in 0..500 {
+            socket.send(format!("{i:05}").repeat(100)).await.unwrap();
+        }
+        socket
+    });
+    for i in 0..500 {
+        peer.expects(frame::text(format!("{i:05}").repeat(100))).await;
+    }
+    sending.await.unwrap();
+}
+
+#[tokio::test(start_paused = true)]
+async fn try_send_tells_how_the_peer_keeps_up() {
+    let (mut socket, mut peer) = open_with(&small_outbox(Overflow::Close), 1024, &[]).await;
+    assert_eq!(socket.try_send("a").unwrap(), Accepted::Sent);
+    peer.expects(frame::text("a")).await;
+    // More than the pipe and what is encoded ahead can hold.
+    socket.send(vec![0; 90_000]).await.unwrap();
+    tokio::task::yield_now().await;
+    assert!(socket.buffered_amount() > 80_000, "{}", socket.buffered_amount());
+    let mut answers = Vec::new();
+    let refused = loop {
+        match socket.try_send("b") {
+            Ok(accepted) => answers.push(accepted),
+            Err(refused) => break refused,
+        }
+    };
+    assert_eq!(answers, [Accepted::Buffered; 10]);
+    assert!(matches!(refused, Refused::Full(_)), "{refused:?}");
+    peer.expects(frame::binary(vec![0; 90_000])).await;
+    for _ in 0..10 {
+        peer.expects(frame::text("b")).await;
+    }
+    socket.flush().await.unwrap();
+    assert_eq!(socket.buffered_amount(), 0);
+}
+
+#[tokio::test(start_paused = true)]
+async fn flush_waits_for_the_transport() {
+    let (mut socket, mut peer) = open_with(&Config::default(), 1024, &[]).await;
+    socket.send(vec![7; 5000]).await.unwrap();
+    let sender = socket.sender();
+    let mut flush = tokio::spawn(async move { sender.flush().await });
+    assert!(tokio::time::timeout(Duration::from_secs(1), &mut flush).await.is_err(), "the pipe is full");
+    peer.expects(frame::binary(vec![7; 5000])).await;
+    flush.await.unwrap().unwrap();
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_full_outbox_does_not_block_control_frames() {
+    let (mut socket, mut peer) = open_with(&small_outbox(Overflow::Close), 1024, &[]).await;
+    while socket.try_send(vec![0; 2000]).is_ok() {}
+    peer.says(&[frame::ping("?")]).await;
+    let closing = tokio::spawn(async move { socket.close(1000, "").await });
+    let mut heard = Vec::new();
+    while let Some(frame) = peer.hears().await {
+        heard.push(frame.first);
+        if frame.first == 0x88 {
+            peer.says(&[frame::close(1000, "")]).await;
+        }
+    }
+    assert_eq!(heard.iter().filter(|&&first| first == 0x8a).count(), 1, "a pong among {heard:x?}");
+    assert_eq!(heard.last(), Some(&0x88));
+    assert!(closing.await.unwrap().unwrap().is_clean());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_peer_that_never_reads_is_cut_off() {
+    let (mut socket, _peer) = open_with(&Config::default(), 1024, &[]).await;
+    socket.send(vec![0; 100_000]).await.unwrap();
+    assert!(matches!(socket.recv().await, Err(Error::Timeout(Timeout::Write))));
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_application_that_does_not_read_makes_the_peer_wait() {
+    let config = Config::default()
+        .inbox(InboxLimits { messages: 4, bytes: 1 << 20 })
+        .limits(Limits { ping_interval: None, ..Limits::default() });
+    let (mut socket, peer) = open_with(&config, 1024, &[]).await;
+    let mut peer = peer;
+    let talking = tokio::spawn(async move {
+        for i in 0..1000 {
+            peer.says(&[frame::text(format!("{i:0500}"))]).await;
+        }
+        peer
+    });
+    let held = tokio::time::timeout(Duration::from_secs(60), async { talking.is_finished() }).await;
+    assert!(matches!(held, Ok(false)), "the peer had to stop");
+    for i in 0..1000 {
+        assert_eq!(socket.recv().await.unwrap(), Some(Message::text(format!("{i:0500}"))));
+    }
+    talking.await.unwrap();
+}
+
+#[tokio::test(start_paused = true)]
+async fn closing_does_not_wait_for_an_application_that_does_not_read() {
+    let config = Config::default().inbox(InboxLimits { messages: 2, bytes: 1000 });
+    let (mut socket, mut peer) = open(&config).await;
+    peer.says(&vec![frame::text("unread"); 10]).await;
+    let closing = tokio::spawn(async move { socket.close(1000, "").await });
+    peer.expects(frame::close(1000, "")).await;
+    peer.says(&vec![frame::text("unread"); 1000]).await;
+    peer.says(&[frame::close(1000, "")]).await;
+    assert!(closing.await.unwrap().unwrap().is_clean());
+}
