@@ -1,0 +1,131 @@
+//! The command line: every flag with its environment variable, its default, and what it is for.
+
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+
+use crate::units::{Bytes, MaybeDuration};
+
+/// A realtime server: browsers, phones and services connect by WebSocket and hear each other.
+#[derive(Debug, Parser)]
+#[command(name = "switchboard", version, args_conflicts_with_subcommands = true)]
+pub struct Cli {
+    /// What to do; without one, `serve`.
+    #[command(subcommand)]
+    pub command: Option<Command>,
+
+    /// The options of `serve`, for when no command is named.
+    #[command(flatten)]
+    pub serve: Serve,
+}
+
+/// What the binary can do.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Run the server (the default).
+    Serve(Box<Serve>),
+}
+
+/// The options of `serve`.
+#[derive(Debug, Clone, Args)]
+pub struct Serve {
+    /// Where to listen: HOST:PORT or unix:PATH. May be given more than once. [default: 127.0.0.1:3000, or the next free
+    /// port]
+    #[arg(long, value_name = "ADDRESS", env = "SWITCHBOARD_LISTEN", value_delimiter = ',')]
+    pub listen: Vec<String>,
+
+    /// The certificate chain, in PEM: serve https:// and wss:// in place of http:// and ws://.
+    #[arg(long, value_name = "FILE", env = "SWITCHBOARD_TLS_CERT", requires = "tls_key")]
+    pub tls_cert: Option<PathBuf>,
+
+    /// The private key that belongs to the certificate, in PEM.
+    #[arg(long, value_name = "FILE", env = "SWITCHBOARD_TLS_KEY", requires = "tls_cert")]
+    pub tls_key: Option<PathBuf>,
+
+    /// A site whose pages may connect: https://example.com, https://*.example.com, or * for every site. May be given
+    /// more than once. [default: this server's own pages]
+    #[arg(long, value_name = "ORIGIN", env = "SWITCHBOARD_ALLOW_ORIGIN", value_delimiter = ',')]
+    pub allow_origin: Vec<String>,
+
+    /// Listen on an address that others can reach although every site's pages may connect.
+    #[arg(long, env = "SWITCHBOARD_ALLOW_ANY_ORIGIN_IN_PUBLIC")]
+    pub allow_any_origin_in_public: bool,
+
+    /// The largest message taken, after inflating.
+    #[arg(long, value_name = "BYTES", env = "SWITCHBOARD_MAX_MESSAGE", default_value_t = Bytes(16 << 20))]
+    pub max_message: Bytes,
+
+    /// The most connections at once; further ones are answered with 503.
+    #[arg(long, value_name = "COUNT", env = "SWITCHBOARD_MAX_CONNECTIONS", default_value_t = 100_000,
+        value_parser = clap::value_parser!(u32).range(1..))]
+    pub max_connections: u32,
+
+    /// How often to ping each connection, or `off`. One that stays silent for 20 s after a ping is closed.
+    #[arg(long, value_name = "DURATION", env = "SWITCHBOARD_PING_INTERVAL", default_value = "30s")]
+    pub ping_interval: MaybeDuration,
+
+    /// Close a connection on which no message went either way for this long, or `off`.
+    #[arg(long, value_name = "DURATION", env = "SWITCHBOARD_IDLE_TIMEOUT", default_value = "off")]
+    pub idle_timeout: MaybeDuration,
+
+    /// Whether to compress messages (permessage-deflate) for clients that offer it.
+    #[arg(long, value_enum, env = "SWITCHBOARD_COMPRESSION", default_value_t = Switch::Off)]
+    pub compression: Switch,
+
+    /// How long open connections may take to say goodbye when the server is stopped.
+    #[arg(long, value_name = "DURATION", env = "SWITCHBOARD_SHUTDOWN_TIMEOUT", default_value = "10s")]
+    pub shutdown_timeout: humantime::Duration,
+
+    /// What to log: error, warn, info, debug or trace, for all or by module as in `info,switchboard_ws=debug`.
+    #[arg(long, value_name = "FILTER", env = "SWITCHBOARD_LOG", default_value = "info")]
+    pub log: String,
+
+    /// Do not serve the chat page at /.
+    #[arg(long, env = "SWITCHBOARD_NO_DEMO")]
+    pub no_demo: bool,
+}
+
+/// On or off.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Switch {
+    /// No.
+    Off,
+    /// Yes.
+    On,
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    use super::*;
+
+    #[test]
+    fn the_definition_is_consistent() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn serve_is_what_happens_without_a_command() {
+        let bare = Cli::parse_from(["switchboard", "--max-message", "1MiB"]);
+        assert!(bare.command.is_none());
+        assert_eq!(bare.serve.max_message, Bytes(1 << 20));
+        let named = Cli::parse_from(["switchboard", "serve", "--max-message", "1MiB"]);
+        let Some(Command::Serve(options)) = named.command else { panic!("serve was named") };
+        assert_eq!(options.max_message, bare.serve.max_message);
+        assert_eq!(options.compression, Switch::Off, "compression is off by default");
+    }
+
+    #[test]
+    fn a_certificate_needs_its_key() {
+        assert!(Cli::try_parse_from(["switchboard", "--tls-cert", "cert.pem"]).is_err());
+        assert!(Cli::try_parse_from(["switchboard", "--tls-key", "key.pem"]).is_err());
+    }
+
+    #[test]
+    fn bad_values_are_told_at_once() {
+        for arguments in [["--ping-interval", "30"], ["--max-message", "0"], ["--max-connections", "0"]] {
+            assert!(Cli::try_parse_from(["switchboard"].into_iter().chain(arguments)).is_err(), "{arguments:?}");
+        }
+    }
+}

@@ -1,0 +1,37 @@
+//! The server behind the binary `switchboard`, as a library so that its tests can run it.
+//!
+//! From bottom to top: [`units`] and [`cli`] say what is wanted, [`settings`] what of it is possible; [`listen`] accepts,
+//! [`rooms`], [`echo`], [`pages`] and [`metrics`] answer, [`routes`] knows which of them, [`run`] does it all in order.
+#![forbid(unsafe_code)]
+
+pub mod cli;
+pub mod echo;
+pub mod listen;
+pub mod metrics;
+pub mod pages;
+pub mod rooms;
+pub mod routes;
+pub mod run;
+pub mod settings;
+pub mod shutdown;
+pub mod units;
+
+use std::process::ExitCode;
+
+use clap::Parser;
+
+/// What the binary does: reads the command line, runs the server, and says in one sentence what went wrong.
+#[must_use]
+pub fn main() -> ExitCode {
+    let cli = cli::Cli::parse();
+    let command = cli.command.unwrap_or(cli::Command::Serve(Box::new(cli.serve)));
+    let cli::Command::Serve(options) = command;
+    let result = settings::Settings::try_from(*options).and_then(run::run);
+    match result {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("switchboard: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}

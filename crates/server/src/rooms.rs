@@ -1,0 +1,59 @@
+//! `/rooms/{name}`: what a member sends goes to the other members.
+
+use axum::Json;
+use axum::extract::{Path, Query, State};
+use axum::http::StatusCode;
+use axum::response::{IntoResponse, Response};
+use switchboard_ws::{CloseCode, Context, Handler, Hub, MessageRef, WebSocketUpgrade};
+
+use crate::routes::App;
+
+#[derive(Debug, serde::Deserialize)]
+pub(crate) struct Options {
+    /// `self=1`: the sender hears its own messages too.
+    #[serde(rename = "self")]
+    include_self: Option<String>,
+}
+
+/// Joins a room as a WebSocket, or tells how many are in it.
+pub(crate) async fn room(
+    State(app): State<App>,
+    Path(name): Path<String>,
+    Query(options): Query<Options>,
+    upgrade: Option<WebSocketUpgrade>,
+) -> Response {
+    let longest = app.hub().limits().topic_bytes;
+    if name.len() > longest {
+        let sentence = format!("The name of a room has {longest} bytes at most; this one has {}.\n", name.len());
+        return (StatusCode::BAD_REQUEST, sentence).into_response();
+    }
+    let Some(upgrade) = upgrade else { return members(app.hub(), &name) };
+    let include_self = options.include_self.as_deref() == Some("1");
+    upgrade.config(app.websocket).serve(|_| Member { room: name, include_self })
+}
+
+fn members(hub: &Hub, name: &str) -> Response {
+    Json(serde_json::json!({ "room": name, "members": hub.count(name) })).into_response()
+}
+
+#[derive(Debug)]
+struct Member {
+    room: String,
+    include_self: bool,
+}
+
+impl Handler for Member {
+    fn on_open(&mut self, cx: &mut Context<'_>) {
+        if let Err(error) = cx.subscribe(&self.room) {
+            // The name was measured before; a hub with other limits still says what is wrong.
+            let _ = cx.close(CloseCode::POLICY, &error.to_string());
+        }
+    }
+
+    fn on_message(&mut self, cx: &mut Context<'_>, message: MessageRef<'_>) {
+        match self.include_self {
+            true => cx.publish_to_all(&self.room, message),
+            false => cx.publish(&self.room, message),
+        };
+    }
+}

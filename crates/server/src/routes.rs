@@ -1,0 +1,68 @@
+//! Which path does what.
+
+use std::sync::Arc;
+
+use axum::Router;
+use axum::http::header::{CONTENT_SECURITY_POLICY, REFERRER_POLICY, X_CONTENT_TYPE_OPTIONS};
+use axum::http::{HeaderValue, StatusCode};
+use axum::response::{IntoResponse, Response};
+use axum::routing::get;
+use prometheus_client::registry::Registry;
+use switchboard_ws::{Config, Hub};
+
+use crate::{echo, metrics, pages, rooms};
+
+/// What the routes share.
+#[derive(Debug, Clone)]
+pub struct App {
+    /// How WebSockets behave.
+    pub websocket: Config,
+    /// What is counted.
+    pub metrics: Arc<Registry>,
+}
+
+impl App {
+    /// The hub of the rooms.
+    ///
+    /// # Panics
+    /// When the configuration was made without one, which [`Settings`](crate::settings::Settings) never does.
+    #[must_use]
+    pub fn hub(&self) -> &Hub {
+        self.websocket.get_hub().expect("the settings have a hub")
+    }
+}
+
+/// All routes; with the chat page or without.
+#[must_use]
+pub fn router(app: App, demo: bool) -> Router {
+    let mut router = Router::new()
+        .route("/echo", get(echo::echo))
+        .route("/rooms/{name}", get(rooms::room))
+        .route("/health", get(health))
+        .route("/metrics", get(metrics::metrics));
+    if demo {
+        for file in pages::FILES {
+            router = router.route(file.path, get(move || async move { file }));
+        }
+    }
+    router.fallback(not_found).layer(axum::middleware::map_response(harden)).with_state(app)
+}
+
+async fn health() -> &'static str {
+    "ok\n"
+}
+
+async fn not_found() -> (StatusCode, &'static str) {
+    (StatusCode::NOT_FOUND, "There is nothing here. Try /echo or /rooms/lobby with a WebSocket, /health or /metrics.\n")
+}
+
+/// Headers that every answer carries: the browser guesses no types, frames nothing, and tells nobody where it was.
+async fn harden(mut response: Response) -> Response {
+    if response.status() != StatusCode::SWITCHING_PROTOCOLS {
+        let headers = response.headers_mut();
+        headers.insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
+        headers.insert(REFERRER_POLICY, HeaderValue::from_static("no-referrer"));
+        headers.insert(CONTENT_SECURITY_POLICY, HeaderValue::from_static(pages::CONTENT_SECURITY_POLICY));
+    }
+    response.into_response()
+}

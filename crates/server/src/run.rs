@@ -1,0 +1,103 @@
+//! The server's life, in order: log, bind, say where, serve, stop.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use hyper_util::server::graceful::GracefulShutdown;
+use switchboard_ws::{CloseCode, Config};
+use tokio::sync::Semaphore;
+use tokio::task::JoinSet;
+
+use crate::listen::{self, Listener, Service};
+use crate::routes::App;
+use crate::settings::{Address, Settings, SettingsError};
+use crate::{metrics, routes, shutdown};
+
+/// Runs the server until it is told to stop.
+///
+/// # Errors
+/// What kept it from starting.
+pub fn run(settings: Settings) -> Result<(), SettingsError> {
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()
+        .map_err(|error| SettingsError(format!("cannot start the runtime: {error}")))?;
+    runtime.block_on(serve(settings))
+}
+
+async fn serve(settings: Settings) -> Result<(), SettingsError> {
+    let Settings { listen, tls, websocket, max_connections, shutdown_timeout, log, demo } = settings;
+    // A second server in one process, as in tests, keeps the first one's log.
+    let _ = tracing_subscriber::fmt().with_env_filter(log).with_writer(std::io::stderr).try_init();
+    let stop = shutdown::requested();
+    let (listeners, note) = listen::bind(&listen).await?;
+    print!("{}", banner(&listeners, tls.is_some(), note.as_deref(), demo));
+
+    let app = App { metrics: metrics::registry(&websocket), websocket: websocket.clone() };
+    let service = Service {
+        router: routes::router(app, demo),
+        tls,
+        permits: Arc::new(Semaphore::new(max_connections.min(Semaphore::MAX_PERMITS))),
+        metrics: Arc::clone(websocket.get_metrics()),
+    };
+    let graceful = Arc::new(GracefulShutdown::new());
+    let mut accepting = JoinSet::new();
+    for listener in listeners {
+        accepting.spawn(listen::serve(listener, service.clone(), Arc::clone(&graceful)));
+    }
+
+    let signal = stop.await.map_err(|error| SettingsError(format!("cannot wait for signals: {error}")))?;
+    tracing::info!(signal, connections = websocket.connections().count(), "stopping");
+    accepting.shutdown().await;
+    say_goodbye(&websocket, graceful, shutdown_timeout).await;
+    Ok(())
+}
+
+/// Closes every WebSocket with 1001 and lets requests that are being answered finish, for as long as it may take.
+async fn say_goodbye(websocket: &Config, graceful: Arc<GracefulShutdown>, limit: Duration) {
+    let closed = websocket.connections().close_all(CloseCode::GOING_AWAY, "the server is stopping");
+    debug_assert!(closed.is_ok(), "1001 may be sent");
+    let all = async {
+        websocket.connections().wait_closed().await;
+        // The listeners' tasks are gone; a connection's own task may hold the last clone for a moment.
+        if let Ok(graceful) = Arc::try_unwrap(graceful) {
+            graceful.shutdown().await;
+        }
+    };
+    if tokio::time::timeout(limit, all).await.is_err() {
+        tracing::warn!(connections = websocket.connections().count(), "out of patience: cutting the rest off");
+    }
+}
+
+/// What is printed once everything is ready.
+fn banner(listeners: &[Listener], tls: bool, note: Option<&str>, demo: bool) -> String {
+    let (http, ws) = if tls { ("https", "wss") } else { ("http", "ws") };
+    let mut text = String::new();
+    let mut line = |words: &str| {
+        text.push_str(words);
+        text.push('\n');
+    };
+    note.into_iter().for_each(&mut line);
+    let mut example = None;
+    for listener in listeners {
+        match listener.address() {
+            Ok(Address::Tcp(address)) => {
+                let what = if demo { "chat page" } else { "server" };
+                line(&format!("Switchboard {what}: {http}://{address}/"));
+                line(&format!("  WebSocket:   {ws}://{address}/rooms/lobby and {ws}://{address}/echo"));
+                example.get_or_insert_with(|| format!("{http}://{address}/echo"));
+            }
+            Ok(unix) => line(&format!("Switchboard at {unix}")),
+            Err(error) => line(&format!("Switchboard listens, but the kernel does not say where: {error}")),
+        }
+    }
+    if let Some(url) = example {
+        let insecure = if tls { " --insecure" } else { "" };
+        line("Try it (it shows 101 Switching Protocols and a greeting):");
+        line(&format!(
+            "  curl -i -N --max-time 2 --http1.1{insecure} -H 'Connection: Upgrade' -H 'Upgrade: websocket' -H \
+             'Sec-WebSocket-Version: 13' -H 'Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==' {url}"
+        ));
+    }
+    text
+}

@@ -1,0 +1,222 @@
+//! The settings that the server runs with: the command line, understood and found possible.
+
+use std::fmt;
+use std::net::{IpAddr, SocketAddr, ToSocketAddrs};
+use std::path::PathBuf;
+use std::time::Duration;
+
+use switchboard_ws::tls::{Identity, ServerTls};
+use switchboard_ws::{Config, DeflateConfig, Hub, Limits, Origins, ServerOptions};
+use tracing_subscriber::EnvFilter;
+
+use crate::cli::{Serve, Switch};
+
+/// What [`run`](crate::run::run) needs to know.
+#[derive(Debug)]
+pub struct Settings {
+    /// Where to listen.
+    pub listen: Listen,
+    /// Certificates, for https:// and wss://.
+    pub tls: Option<ServerTls>,
+    /// How WebSockets behave, with the hub of the rooms.
+    pub websocket: Config,
+    /// The most connections at once.
+    pub max_connections: usize,
+    /// How long a shutdown may take.
+    pub shutdown_timeout: Duration,
+    /// What to log.
+    pub log: EnvFilter,
+    /// Whether to serve the chat page.
+    pub demo: bool,
+}
+
+/// Where to listen.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Listen {
+    /// 127.0.0.1:3000, or the next port that is free.
+    Anywhere,
+    /// Here and nowhere else.
+    At(Vec<Address>),
+}
+
+/// An address to listen on.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Address {
+    /// TCP; a name that has several addresses is listened to on the first.
+    Tcp(SocketAddr),
+    /// A Unix socket.
+    Unix(PathBuf),
+}
+
+/// What is wrong, in a sentence that names the flag.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SettingsError(pub String);
+
+impl fmt::Display for SettingsError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl std::error::Error for SettingsError {}
+
+impl TryFrom<Serve> for Settings {
+    type Error = SettingsError;
+
+    fn try_from(options: Serve) -> Result<Self, SettingsError> {
+        let listen = listen(&options.listen)?;
+        let origins = origins(&options.allow_origin)?;
+        if matches!(origins, Origins::Any) && !options.allow_any_origin_in_public {
+            refuse_public(&listen)?;
+        }
+        let tls = match (&options.tls_cert, &options.tls_key) {
+            (Some(cert), Some(key)) => {
+                let identity = Identity::files(cert, key).map_err(|error| wrong("--tls-cert", error))?;
+                Some(ServerTls::new(identity))
+            }
+            _ => None,
+        };
+        Ok(Self {
+            listen,
+            tls,
+            websocket: websocket(&options, origins),
+            max_connections: usize::try_from(options.max_connections).unwrap_or(usize::MAX),
+            shutdown_timeout: options.shutdown_timeout.into(),
+            log: EnvFilter::try_new(&options.log).map_err(|error| wrong("--log", error))?,
+            demo: !options.no_demo,
+        })
+    }
+}
+
+fn websocket(options: &Serve, origins: Origins) -> Config {
+    // Takeover costs memory for each connection; without it a thread's connections share one compressor.
+    let deflate = (options.compression == Switch::On).then(DeflateConfig::default);
+    let limits = Limits {
+        max_message: options.max_message.0,
+        max_frame: options.max_message.0,
+        ping_interval: options.ping_interval.0,
+        idle_timeout: options.idle_timeout.0,
+        deflate,
+        ..Limits::default()
+    };
+    let handshake = ServerOptions { origins, ..ServerOptions::default() };
+    Config::default().limits(limits).handshake(handshake).hub(Hub::default())
+}
+
+fn listen(given: &[String]) -> Result<Listen, SettingsError> {
+    if given.is_empty() {
+        return Ok(Listen::Anywhere);
+    }
+    given.iter().map(|text| address(text)).collect::<Result<_, _>>().map(Listen::At)
+}
+
+fn address(text: &str) -> Result<Address, SettingsError> {
+    match text.strip_prefix("unix:") {
+        Some("") => Err(wrong("--listen", "unix: needs a path")),
+        Some(path) => Ok(Address::Unix(path.into())),
+        None => {
+            let mut found = text.to_socket_addrs().map_err(|error| {
+                wrong("--listen", format!("`{text}` is no address such as 127.0.0.1:3000 or unix:/run/sb.sock ({error})"))
+            })?;
+            found.next().map(Address::Tcp).ok_or_else(|| wrong("--listen", format!("`{text}` has no address")))
+        }
+    }
+}
+
+fn origins(given: &[String]) -> Result<Origins, SettingsError> {
+    if given.is_empty() {
+        return Ok(Origins::SameOrigin);
+    }
+    if given.iter().any(|origin| origin == "*") {
+        return Ok(Origins::Any);
+    }
+    Origins::list(given.iter().map(String::as_str)).map_err(|error| wrong("--allow-origin", error))
+}
+
+/// A page of any site could act in the name of whoever visits it: not on an address that others can reach, unless that
+/// is said out loud.
+fn refuse_public(listen: &Listen) -> Result<(), SettingsError> {
+    let Listen::At(addresses) = listen else { return Ok(()) };
+    for address in addresses {
+        if let Address::Tcp(tcp) = address
+            && !is_loopback(tcp.ip())
+        {
+            return Err(SettingsError(format!(
+                "--allow-origin * lets the pages of every site connect, and {tcp} can be reached from other machines. \
+                 Name the sites, listen on 127.0.0.1, or add --allow-any-origin-in-public"
+            )));
+        }
+    }
+    Ok(())
+}
+
+fn is_loopback(ip: IpAddr) -> bool {
+    ip.to_canonical().is_loopback()
+}
+
+fn wrong(flag: &str, error: impl fmt::Display) -> SettingsError {
+    SettingsError(format!("{flag}: {error}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::Parser;
+
+    use super::*;
+    use crate::cli::Cli;
+
+    fn settings(arguments: &[&str]) -> Result<Settings, SettingsError> {
+        let cli = Cli::try_parse_from(["switchboard"].iter().chain(arguments)).expect("known flags");
+        Settings::try_from(cli.serve)
+    }
+
+    #[test]
+    fn addresses() {
+        assert_eq!(settings(&[]).unwrap().listen, Listen::Anywhere);
+        let given = settings(&["--listen", "127.0.0.1:0", "--listen", "[::1]:80", "--listen", "unix:/tmp/x"]).unwrap();
+        let tcp = |text: &str| Address::Tcp(text.parse().unwrap());
+        assert_eq!(given.listen, Listen::At(vec![tcp("127.0.0.1:0"), tcp("[::1]:80"), Address::Unix("/tmp/x".into())]));
+        for bad in ["3000", "127.0.0.1", "unix:", "127.0.0.1:99999"] {
+            let error = settings(&["--listen", bad]).unwrap_err();
+            assert!(error.0.starts_with("--listen: "), "{error}");
+        }
+    }
+
+    #[test]
+    fn open_origins_stay_at_home_unless_told() {
+        let open = |address, more: &[&str]| settings(&[&["--allow-origin", "*", "--listen", address], more].concat());
+        open("127.0.0.1:0", &[]).unwrap();
+        open("[::1]:0", &[]).unwrap();
+        open("unix:/tmp/x", &[]).unwrap();
+        assert!(open("0.0.0.0:0", &[]).unwrap_err().0.contains("--allow-any-origin-in-public"));
+        open("[::]:0", &[]).unwrap_err();
+        open("0.0.0.0:0", &["--allow-any-origin-in-public"]).unwrap();
+        settings(&["--allow-origin", "https://example.com", "--listen", "0.0.0.0:0"]).unwrap();
+        settings(&["--listen", "0.0.0.0:0"]).unwrap();
+    }
+
+    #[test]
+    fn mistakes_name_their_flag() {
+        for (arguments, flag) in [
+            (["--allow-origin", "example.com/page"], "--allow-origin: "),
+            (["--log", "=loud="], "--log: "),
+        ] {
+            let error = settings(&arguments).unwrap_err();
+            assert!(error.0.starts_with(flag), "{error}");
+        }
+        let missing = settings(&["--tls-cert", "/nowhere/c.pem", "--tls-key", "/nowhere/k.pem"]).unwrap_err();
+        assert!(missing.0.contains("/nowhere/"), "{missing}");
+    }
+
+    #[test]
+    fn limits_reach_the_protocol() {
+        let given = settings(&["--max-message", "1KiB", "--ping-interval", "off", "--idle-timeout", "1m"]).unwrap();
+        let limits = given.websocket.get_limits();
+        assert_eq!((limits.max_message, limits.ping_interval), (1024, None));
+        assert_eq!(limits.idle_timeout, Some(Duration::from_secs(60)));
+        assert_eq!(limits.deflate, None);
+        let compressed = settings(&["--compression", "on"]).unwrap();
+        assert!(compressed.websocket.get_limits().deflate.is_some());
+        assert!(compressed.websocket.get_handshake().deflate.is_some());
+    }
+}
