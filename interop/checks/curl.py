@@ -86,13 +86,13 @@ def upgrade(env: Environment, server: Switchboard) -> None:
 
 
 def same_origin(env: Environment, server: Switchboard) -> None:
-    expect_equal(opened(env, server, "-H", f"Origin: {server.origin}").status, 101, "the status")
+    expect_equal(opened(env, server, "-H", f"Origin: {origin(server)}").status, 101, "the status")
 
 
 def foreign_origin(env: Environment, server: Switchboard) -> None:
-    for origin in ("https://elsewhere.example", "null", f"{server.origin}.elsewhere.example"):
-        answer = fetch(env, server, "/echo", *UPGRADE, "-H", f"Origin: {origin}")
-        expect_equal(answer.status, 403, f"the status for {origin}")
+    for other in ("https://elsewhere.example", "null", f"{origin(server)}.elsewhere.example"):
+        answer = fetch(env, server, "/echo", *UPGRADE, "-H", f"Origin: {other}")
+        expect_equal(answer.status, 403, f"the status for {other}")
 
 
 def upgrade_required(env: Environment, server: Switchboard) -> None:
@@ -117,7 +117,9 @@ def metrics(env: Environment, server: Switchboard) -> None:
     context = env.tls.client if server.variant.tls else None
     before = samples(env, server)
     url = f"{server.ws_origin}/echo?greet=0"
-    with websockets.sync.client.connect(url, ssl=context, proxy=None) as client:
+    with websockets.sync.client.connect(
+        url, ssl=context, open_timeout=DEADLINE, proxy=None
+    ) as client:
         for _ in range(7):
             client.send("counted")
             client.recv(timeout=DEADLINE)
@@ -174,10 +176,17 @@ def page(env: Environment, server: Switchboard) -> None:
 # ---- curl --------------------------------------------------------------------------------------
 
 
+def origin(server: Switchboard) -> str:
+    """By name, and with TLS: curl then also sends the name (SNI) and checks it."""
+    return server.origin.replace("127.0.0.1", "localhost")
+
+
 def command(env: Environment, server: Switchboard, path: str, *arguments: str) -> list[str]:
     trust = ["--cacert", str(env.tls.ca)] if server.variant.tls else []
     limits = ["--max-time", str(DEADLINE), "--noproxy", "*", "--http1.1"]
-    return ["curl", "-sSiN", *limits, *trust, *arguments, server.origin + path]
+    # Not the resolver's business: ::1 with the same port may be somebody else's.
+    limits += ["--resolve", f"localhost:{server.port}:127.0.0.1"]
+    return ["curl", "-sSiN", *limits, *trust, *arguments, origin(server) + path]
 
 
 def fetch(env: Environment, server: Switchboard, path: str, *arguments: str) -> Answer:

@@ -51,7 +51,9 @@ def ends_on_signal(env: Environment, variant: Variant, number: signal.Signals) -
     with Switchboard(env, variant) as server, contextlib.ExitStack() as sockets:
         clients = [
             sockets.enter_context(
-                websockets.sync.client.connect(server.ws_origin + path, ssl=context, proxy=None)
+                websockets.sync.client.connect(
+                    server.ws_origin + path, ssl=context, open_timeout=DEADLINE, proxy=None
+                )
             )
             for path in ("/echo?greet=0", "/rooms/leaving", "/rooms/leaving")
         ]

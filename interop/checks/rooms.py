@@ -35,6 +35,7 @@ class PythonMember:
             server.ws_origin + path,
             ssl=env.tls.client if server.variant.tls else None,
             compression="deflate" if server.variant.compression else None,
+            open_timeout=DEADLINE,
             proxy=None,
         )
 

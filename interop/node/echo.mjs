@@ -7,7 +7,7 @@ import * as undici from 'undici';
 import { WebSocket as NpmWs } from 'ws';
 
 const [library, origin, compression, maxMessage] = process.argv.slice(2);
-const DEADLINE = 20_000;
+const DEADLINE = 30_000;
 const MAX_MESSAGE = Number(maxMessage);
 
 const SIZES = [0, 1, 125, 126, 65_535, 65_536, 1 << 20];
