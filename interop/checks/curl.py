@@ -8,10 +8,10 @@ import json
 import subprocess
 from dataclasses import dataclass
 
-import websockets.sync.client
 from prometheus_client import parser as text_format
 from prometheus_client.openmetrics import parser as openmetrics
 
+from checks.python_clients import connecting
 from harness import (
     DEADLINE,
     Environment,
@@ -114,15 +114,13 @@ def health(env: Environment, server: Switchboard) -> None:
 
 
 def metrics(env: Environment, server: Switchboard) -> None:
-    context = env.tls.client if server.variant.tls else None
     before = samples(env, server)
-    url = f"{server.ws_origin}/echo?greet=0"
-    with websockets.sync.client.connect(
-        url, ssl=context, open_timeout=DEADLINE, proxy=None
-    ) as client:
+    with connecting(env, server) as connect:
+        client = connect()
         for _ in range(7):
             client.send("counted")
-            client.recv(timeout=DEADLINE)
+            client.receive()
+        client.close()
     for part in METRICS:
         expect(any(part in name for name in before), f"no metric tells of {part}")
 

@@ -9,9 +9,7 @@ import subprocess
 import tempfile
 from pathlib import Path
 
-import websockets.sync.client
-from websockets.exceptions import ConnectionClosed
-
+from checks.python_clients import Websockets, connecting
 from harness import (
     DEADLINE,
     VARIANTS,
@@ -47,31 +45,16 @@ def run(env: Environment, report: Report) -> None:
 
 
 def ends_on_signal(env: Environment, variant: Variant, number: signal.Signals) -> None:
-    context = env.tls.client if variant.tls else None
-    with Switchboard(env, variant) as server, contextlib.ExitStack() as sockets:
-        clients = [
-            sockets.enter_context(
-                websockets.sync.client.connect(
-                    server.ws_origin + path, ssl=context, open_timeout=DEADLINE, proxy=None
-                )
-            )
-            for path in ("/echo?greet=0", "/rooms/leaving", "/rooms/leaving")
-        ]
+    with Switchboard(env, variant) as server, connecting(env, server) as connect:
+        paths = ("/echo?greet=0", "/rooms/leaving", "/rooms/leaving")
+        clients = [connect(path) for path in paths]
         clients[0].send("are you there?")
-        expect_equal(clients[0].recv(timeout=DEADLINE), "are you there?", "the echo")
+        expect_equal(clients[0].receive(), "are you there?", "the echo")
         server.signal(number)
         for client in clients:
-            expect_equal(close_code(client), 1001, "the close code")
+            expect_equal(client.closed_by_server(), 1001, "the close code")
         expect_equal(server.wait_exit(), 0, "the exit status")
         expect(not accepts(server.port), "something still listens on the port")
-
-
-def close_code(client: websockets.sync.client.ClientConnection) -> int | None:
-    try:
-        client.recv(timeout=DEADLINE)
-    except ConnectionClosed as closed:
-        return closed.rcvd.code if closed.rcvd else None
-    return None
 
 
 def unix_socket(env: Environment) -> None:
@@ -89,11 +72,12 @@ def unix_socket(env: Environment) -> None:
             timeout=DEADLINE,
         )
         expect_equal(health.returncode, 0, f"curl's exit status ({health.stderr.decode().strip()})")
-        uri = "ws://localhost/echo?greet=0"
-        with websockets.sync.client.unix_connect(str(path), uri) as client:
-            for message in ("over a file", bytes(70_000)):
-                client.send(message)
-                expect_equal(client.recv(timeout=DEADLINE), message, "the echo")
+        client = Websockets("ws://localhost/echo?greet=0", unix=str(path))
+        for message in ("over a file", bytes(70_000)):
+            client.send(message)
+            expect_equal(client.receive(), message, "the echo")
+        client.close()
+        client.drop()
         server.signal(signal.SIGTERM)
         expect_equal(server.wait_exit(), 0, "the exit status")
         expect(not path.exists(), "the socket's file is left behind")

@@ -4,19 +4,10 @@ from __future__ import annotations
 
 import base64
 import json
+from typing import Self
 
-import websockets.sync.client
-
-from harness import (
-    DEADLINE,
-    VARIANTS,
-    Environment,
-    Report,
-    Switchboard,
-    Variant,
-    expect_equal,
-    poll,
-)
+from checks.python_clients import connecting
+from harness import VARIANTS, Environment, Report, Switchboard, Variant, expect_equal, poll
 
 
 def run(env: Environment, report: Report) -> None:
@@ -25,28 +16,6 @@ def run(env: Environment, report: Report) -> None:
         report.run(
             f"rooms: ?self=1 sends to the sender too [{variant}]", include_self, env, variant
         )
-
-
-class PythonMember:
-    """A member of a room by Python's `websockets`."""
-
-    def __init__(self, env: Environment, server: Switchboard, path: str):
-        self._socket = websockets.sync.client.connect(
-            server.ws_origin + path,
-            ssl=env.tls.client if server.variant.tls else None,
-            compression="deflate" if server.variant.compression else None,
-            open_timeout=DEADLINE,
-            proxy=None,
-        )
-
-    def send(self, message: str | bytes) -> None:
-        self._socket.send(message)
-
-    def receive(self) -> str | bytes:
-        return self._socket.recv(timeout=DEADLINE)
-
-    def close(self) -> None:
-        self._socket.close()
 
 
 class NodeMember:
@@ -70,13 +39,18 @@ class NodeMember:
     def close(self) -> None:
         self._script.close()
 
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
 
 def talk(env: Environment, variant: Variant) -> None:
     server = env.server(variant)
     room = f"talk-{server.port}"
-    python = PythonMember(env, server, f"/rooms/{room}")
-    node = NodeMember(env, server, f"/rooms/{room}")
-    try:
+    with connecting(env, server) as connect, NodeMember(env, server, f"/rooms/{room}") as node:
+        python = connect(f"/rooms/{room}")
         poll(lambda: server.members(room, env) == 2, "a room of two")
         for message in ("hello, wörld", bytes(range(256)), "", "x" * 100_000):
             # Were a message to come back to its sender, the next one read here would be that.
@@ -88,24 +62,18 @@ def talk(env: Environment, variant: Variant) -> None:
             python.send(f"message {index}")
         for index in range(200):
             expect_equal(node.receive(), f"message {index}", "the next message in order")
-    finally:
         node.close()
         poll(lambda: server.members(room, env) == 1, "a room of one, after npm ws had left")
-        python.close()
     poll(lambda: server.members(room, env) == 0, "an empty room")
 
 
 def include_self(env: Environment, variant: Variant) -> None:
     server = env.server(variant)
-    room = f"self-{server.port}"
-    alone = PythonMember(env, server, f"/rooms/{room}?self=1")
-    node = NodeMember(env, server, f"/rooms/{room}")
-    try:
-        poll(lambda: server.members(room, env) == 2, "a room of two")
+    path = f"/rooms/self-{server.port}"
+    with connecting(env, server) as connect, NodeMember(env, server, path) as node:
+        alone = connect(f"{path}?self=1")
+        poll(lambda: server.members(path.rpartition("/")[2], env) == 2, "a room of two")
         for message in ("to myself", b"\x00\x01"):
             alone.send(message)
             expect_equal(alone.receive(), message, "what came back to the sender")
             expect_equal(node.receive(), message, "what the other member read")
-    finally:
-        alone.close()
-        node.close()

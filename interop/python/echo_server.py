@@ -8,10 +8,12 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import contextlib
 import ssl
 from urllib.parse import parse_qs, urlsplit
 
 from websockets.asyncio.server import ServerConnection, serve
+from websockets.exceptions import ConnectionClosed
 
 
 async def echo(connection: ServerConnection) -> None:
@@ -19,8 +21,9 @@ async def echo(connection: ServerConnection) -> None:
     query = parse_qs(urlsplit(connection.request.path).query)
     if "close" in query:
         await connection.close(int(query["close"][0]), query.get("reason", [""])[0])
-    async for message in connection:
-        await connection.send(message)
+    with contextlib.suppress(ConnectionClosed):
+        async for message in connection:
+            await connection.send(message)
     await connection.wait_closed()
     print(f"closed {connection.close_code} {connection.close_reason}", flush=True)
 
