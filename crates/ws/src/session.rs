@@ -77,6 +77,11 @@ impl<H: Handler> Session<H> {
     pub(crate) fn received(&mut self, bytes: &mut [u8], now: Instant, out: &mut Output) {
         self.own.tally.bytes_in += bytes.len() as u64;
         let mut input = Input::new(bytes);
+        if matches!(self.error, Some(Error::Panicked)) {
+            // The peer's Close frame is still awaited; nobody is left to hear the rest.
+            while self.connection.receive(&mut input, now).is_some() {}
+            return;
+        }
         self.guarded_session(now, |session| {
             while let Some(event) = session.connection.receive(&mut input, now) {
                 session.event(event, now, out);

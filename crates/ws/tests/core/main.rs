@@ -1,5 +1,6 @@
 //! The driver, the socket and the handler, talked to by a raw peer that writes and reads frames over a pipe in memory.
 //! tokio's clock is stopped: deadlines pass as soon as nothing else can happen.
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod accepting;
 mod cancel;
