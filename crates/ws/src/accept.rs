@@ -4,9 +4,11 @@ use std::fmt;
 use std::io;
 use std::time::Duration;
 
-use http::{Request, StatusCode};
+use http::{Request, Response, StatusCode};
 use switchboard_ws_proto::Role;
-use switchboard_ws_proto::handshake::{self, Parsed, Rejection, ServerHandshake, ServerOptions, encode_response};
+use switchboard_ws_proto::handshake::{
+    self, Accepted, Parsed, Rejection, ServerHandshake, ServerOptions, encode_response,
+};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::time::{timeout, timeout_at};
 
@@ -130,18 +132,22 @@ impl<S: Io> Pending<S> {
     /// Judges the request and answers it.
     async fn answer(self) -> Result<Opened<S>, AcceptError> {
         let Self { mut io, request, leftover, peer, config } = self;
-        let accepted = match handshake::accept(&request, config.get_handshake()) {
-            Ok(accepted) => accepted,
+        let (response, info) = match judge(request, peer, &config) {
+            Ok(judged) => judged,
             Err(rejection) => return Err(refuse(io, AcceptError::Rejected(rejection), &config).await),
         };
-        let mut response = Vec::with_capacity(256);
-        encode_response(&accepted.response, &mut response);
-        write_all(&mut io, &response, config.get_handshake()).await?;
-        let (parts, ()) = request.into_parts();
-        let (protocol, deflate) = (accepted.protocol, accepted.deflate);
-        let info = Info { peer, uri: parts.uri, headers: parts.headers, protocol, deflate };
+        let mut answer = Vec::with_capacity(256);
+        encode_response(&response, &mut answer);
+        write_all(&mut io, &answer, config.get_handshake()).await?;
         Ok(Opened { io, role: Role::Server, info, config, leftover })
     }
+}
+
+/// Judges a whole request, whoever read it: the 101 to send, and what the connection will know of its handshake.
+pub(crate) fn judge(request: Request<()>, peer: PeerAddr, config: &Config) -> Result<(Response<()>, Info), Rejection> {
+    let Accepted { response, protocol, deflate } = handshake::accept(&request, config.get_handshake())?;
+    let (parts, ()) = request.into_parts();
+    Ok((response, Info { peer, uri: parts.uri, headers: parts.headers, protocol, deflate }))
 }
 
 /// Why no connection was opened.
@@ -150,13 +156,19 @@ impl<S: Io> Pending<S> {
 pub enum AcceptError {
     /// The client was refused, and told so by this answer.
     Rejected(Rejection),
-    /// The client went away before its request was complete.
+    /// The client went away before its request was complete, or before it could be answered.
     Disconnected,
     /// The stream failed, TLS included.
     Io(io::Error),
 }
 
 impl AcceptError {
+    /// The same error, counted as a client refused.
+    pub(crate) fn counted(self, config: &Config) -> Self {
+        config.get_metrics().refuse(self.name());
+        self
+    }
+
     /// A short stable name, for metrics.
     #[must_use]
     pub fn name(&self) -> &'static str {
@@ -179,7 +191,7 @@ impl fmt::Display for AcceptError {
                 Some(error) => write!(f, "refused with {}: {error}", rejection.status().as_u16()),
                 None => write!(f, "refused with {}", rejection.status().as_u16()),
             },
-            Self::Disconnected => f.write_str("the client went away before its request was complete"),
+            Self::Disconnected => f.write_str("the client went away before the connection was open"),
             Self::Io(error) => write!(f, "the stream failed during the handshake: {error}"),
         }
     }
@@ -225,7 +237,7 @@ async fn write_all<S: Io>(io: &mut S, bytes: &[u8], options: &ServerOptions) -> 
 
 /// Tells the client why, counts it, and closes the stream so that the client can read the answer.
 async fn refuse<S: Io>(mut io: S, error: AcceptError, config: &Config) -> AcceptError {
-    config.get_metrics().refuse(error.name());
+    let error = error.counted(config);
     if let AcceptError::Rejected(rejection) = &error {
         let mut answer = Vec::new();
         rejection.encode(&mut answer);
