@@ -9,6 +9,8 @@
 #![forbid(unsafe_code)]
 
 mod accept;
+#[cfg(feature = "axum")]
+mod axum;
 mod config;
 mod connections;
 mod driver;
@@ -25,8 +27,14 @@ mod sender;
 mod server;
 mod session;
 mod socket;
+#[cfg(feature = "tower")]
+mod tower;
+#[cfg(feature = "hyper")]
+mod upgrade;
 
 pub use accept::{AcceptError, Pending, accept, serve};
+#[cfg(feature = "axum")]
+pub use axum::{UpgradeRejection, WebSocketUpgrade};
 pub use config::Config;
 pub use connections::Connections;
 pub use driver::Io;
@@ -47,3 +55,7 @@ pub use switchboard_ws_proto::{
     Cause, CloseCode, CloseFrame, Config as Limits, DeflateConfig, DeflateParams, Kind, Message, MessageRef, Prepared,
     ProtocolError, ReadyState, SendError, SendOptions, Timeout, Utf8Bytes, WindowBits,
 };
+#[cfg(feature = "tower")]
+pub use tower::{UpgradeOr, UpgradeService};
+#[cfg(feature = "hyper")]
+pub use upgrade::{Upgrade, is_upgrade, upgrade};
