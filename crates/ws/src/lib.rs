@@ -12,6 +12,7 @@ mod accept;
 #[cfg(feature = "axum")]
 mod axum;
 mod config;
+mod connect;
 mod connections;
 mod driver;
 mod error;
@@ -31,11 +32,14 @@ mod socket;
 mod tower;
 #[cfg(feature = "hyper")]
 mod upgrade;
+#[cfg(feature = "tls")]
+mod tls;
 
 pub use accept::{AcceptError, Pending, accept, serve};
 #[cfg(feature = "axum")]
 pub use axum::{UpgradeRejection, WebSocketUpgrade};
 pub use config::Config;
+pub use connect::{Client, ConnectError, Step, connect};
 pub use connections::Connections;
 pub use driver::Io;
 pub use error::{Error, Outcome};
@@ -49,7 +53,8 @@ pub use server::Server;
 pub use socket::{Receiver, Socket};
 pub use switchboard_hub::{Accepted, Delivery, HubError, HubLimits, Limits as OutboxLimits, Overflow, Pushed, Refused};
 pub use switchboard_ws_proto::handshake::{
-    ExtraHeaders, HandshakeError, Limits as HandshakeLimits, Origins, Protocols, Rejection, ServerOptions,
+    ExtraHeaders, HandshakeError, Limits as HandshakeLimits, Origins, Protocols, Refused as RefusedByServer, Rejection,
+    ServerOptions,
 };
 pub use switchboard_ws_proto::{
     Cause, CloseCode, CloseFrame, Config as Limits, DeflateConfig, DeflateParams, Kind, Message, MessageRef, Prepared,
@@ -59,3 +64,5 @@ pub use switchboard_ws_proto::{
 pub use tower::{UpgradeOr, UpgradeService};
 #[cfg(feature = "hyper")]
 pub use upgrade::{Upgrade, is_upgrade, upgrade};
+#[cfg(feature = "tls")]
+pub use tls::{ClientCertificates, ClientTls, Identity, ServerTls, ServerTlsBuilder, TlsError};

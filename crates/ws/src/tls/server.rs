@@ -1,0 +1,152 @@
+//! A server's TLS: which certificate it shows for which name, and whether it asks its clients for theirs.
+
+use std::collections::HashMap;
+use std::fmt;
+use std::io;
+use std::sync::Arc;
+use std::time::Duration;
+
+use rustls::ServerConfig;
+use rustls::server::danger::ClientCertVerifier;
+use rustls::server::{ClientHello, NoClientAuth, ResolvesServerCert, WebPkiClientVerifier};
+use rustls::sign::CertifiedKey;
+use tokio_rustls::TlsAcceptor;
+use tokio_rustls::server::TlsStream;
+
+use super::error::TlsError;
+use super::identity::Identity;
+use super::pem::Pem;
+use super::{HTTP_1_1, provider};
+use crate::driver::Io;
+
+/// A server's TLS. Cloning is cheap.
+#[derive(Clone)]
+pub struct ServerTls(TlsAcceptor);
+
+impl ServerTls {
+    /// Shows this certificate to everyone and asks for none.
+    #[must_use]
+    pub fn new(identity: Identity) -> Self {
+        Self::builder(identity).build()
+    }
+
+    /// Begins with the certificate for clients that name no server, or an unknown one.
+    #[must_use]
+    pub fn builder(identity: Identity) -> ServerTlsBuilder {
+        let shown = ByName { default: Arc::clone(identity.certified()), named: HashMap::new() };
+        ServerTlsBuilder { shown, clients: Arc::new(NoClientAuth), alpn: vec![HTTP_1_1.to_vec()] }
+    }
+
+    /// Uses a configuration made with rustls itself, as it is.
+    #[must_use]
+    pub fn from_config(config: Arc<ServerConfig>) -> Self {
+        Self(config.into())
+    }
+
+    /// Performs a client's TLS handshake, which may take `timeout` in all.
+    ///
+    /// # Errors
+    /// The transport's, [`io::ErrorKind::TimedOut`], or [`io::ErrorKind::InvalidData`] with a [`rustls::Error`] inside.
+    ///
+    /// # Cancel safety
+    /// Dropped, the transport is closed.
+    pub async fn accept<S: Io>(&self, io: S, timeout: Duration) -> io::Result<TlsStream<S>> {
+        match tokio::time::timeout(timeout, self.0.accept(io)).await {
+            Ok(accepted) => accepted,
+            Err(_) => Err(io::Error::new(io::ErrorKind::TimedOut, "the TLS handshake took too long")),
+        }
+    }
+}
+
+impl fmt::Debug for ServerTls {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ServerTls").finish_non_exhaustive()
+    }
+}
+
+/// Whether clients must have a certificate.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ClientCertificates {
+    /// Clients without one are refused.
+    Required,
+    /// Clients may have one; a bad one is refused all the same.
+    Optional,
+}
+
+/// Makes a [`ServerTls`].
+#[derive(Debug, Clone)]
+pub struct ServerTlsBuilder {
+    shown: ByName,
+    clients: Arc<dyn ClientCertVerifier>,
+    alpn: Vec<Vec<u8>>,
+}
+
+impl ServerTlsBuilder {
+    /// Shows another certificate to clients that ask for this server name (SNI, RFC 6066 §3), in any case of letters.
+    /// `*.example.org` stands for all names with one label more; an exact name goes before it.
+    ///
+    /// # Errors
+    /// [`TlsError::WrongName`] when the certificate is not valid for the name.
+    pub fn named(mut self, name: &str, identity: &Identity) -> Result<Self, TlsError> {
+        identity.check_name(name)?;
+        self.shown.named.insert(name.to_ascii_lowercase(), Arc::clone(identity.certified()));
+        Ok(self)
+    }
+
+    /// Asks clients for certificates, and trusts those that these authorities (PEM) have signed. Default: asks for none.
+    ///
+    /// # Errors
+    /// [`TlsError`] when there is no certificate in it, or a damaged one.
+    pub fn client_ca(mut self, ca: impl AsRef<[u8]>, clients: ClientCertificates) -> Result<Self, TlsError> {
+        let ca = Pem::given("the given authorities for clients", ca.as_ref());
+        let verifier = WebPkiClientVerifier::builder_with_provider(Arc::new(ca.roots()?), provider());
+        let verifier = match clients {
+            ClientCertificates::Required => verifier,
+            ClientCertificates::Optional => verifier.allow_unauthenticated(),
+        };
+        self.clients = verifier.build().expect("there are authorities, and no revocation lists");
+        Ok(self)
+    }
+
+    /// Sets the protocols offered by ALPN (RFC 7301), the preferred first. Default: `http/1.1`. Whoever adds `h2` must
+    /// speak it, as hyper does and [`Server`](crate::Server) does not.
+    #[must_use]
+    pub fn alpn(mut self, protocols: impl IntoIterator<Item = impl Into<Vec<u8>>>) -> Self {
+        self.alpn = protocols.into_iter().map(Into::into).collect();
+        self
+    }
+
+    /// The finished settings.
+    #[must_use]
+    pub fn build(self) -> ServerTls {
+        let mut config = ServerConfig::builder_with_provider(provider())
+            .with_safe_default_protocol_versions()
+            .expect("ring has cipher suites for TLS 1.2 and 1.3")
+            .with_client_cert_verifier(self.clients)
+            .with_cert_resolver(Arc::new(self.shown));
+        config.alpn_protocols = self.alpn;
+        ServerTls::from_config(Arc::new(config))
+    }
+}
+
+/// The certificates by the names that clients ask for.
+#[derive(Debug, Clone)]
+struct ByName {
+    default: Arc<CertifiedKey>,
+    /// In lower case.
+    named: HashMap<String, Arc<CertifiedKey>>,
+}
+
+impl ByName {
+    fn find(&self, name: &str) -> Option<&Arc<CertifiedKey>> {
+        let name = name.to_ascii_lowercase();
+        self.named.get(&name).or_else(|| self.named.get(&format!("*.{}", name.split_once('.')?.1)))
+    }
+}
+
+impl ResolvesServerCert for ByName {
+    fn resolve(&self, hello: ClientHello<'_>) -> Option<Arc<CertifiedKey>> {
+        let found = hello.server_name().and_then(|name| self.find(name));
+        Some(Arc::clone(found.unwrap_or(&self.default)))
+    }
+}
