@@ -2,6 +2,7 @@
 
 use axum::extract::{Query, State};
 use axum::response::Response;
+use serde::Deserialize;
 use switchboard_ws::{Context, Handler, MessageRef, WebSocketUpgrade};
 
 use crate::routes::App;
@@ -9,14 +10,18 @@ use crate::routes::App;
 /// What `/echo` says first.
 pub const GREETING: &str = "This is Switchboard. It echoes what you send.";
 
-#[derive(Debug, serde::Deserialize)]
+#[derive(Debug, Deserialize)]
 pub(crate) struct Options {
     /// `greet=0`: no greeting, for test suites.
     greet: Option<String>,
 }
 
 /// Opens an echoing WebSocket.
-pub(crate) async fn echo(State(app): State<App>, Query(options): Query<Options>, upgrade: WebSocketUpgrade) -> Response {
+pub(crate) async fn echo(
+    State(app): State<App>,
+    Query(options): Query<Options>,
+    upgrade: WebSocketUpgrade,
+) -> Response {
     let greet = options.greet.as_deref() != Some("0");
     upgrade.config(app.websocket).serve(|_| Echo { greet })
 }

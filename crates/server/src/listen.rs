@@ -2,20 +2,19 @@
 
 use std::fmt;
 use std::io;
-use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
+use hyper::body::Incoming;
+use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
-use hyper_util::server::graceful::GracefulShutdown;
-use hyper_util::service::TowerToHyperService;
-use switchboard_ws::tls::ServerTls;
-use switchboard_ws::{Io, Metrics, PeerAddr};
+use switchboard_ws::{Io, Metrics, PeerAddr, ServerTls};
 use tokio::io::AsyncWriteExt;
 use tokio::net::{TcpListener, UnixListener};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
+use tower_service::Service as _;
 
 use crate::settings::{Address, Listen, SettingsError};
 
@@ -150,10 +149,13 @@ pub struct Service {
     pub permits: Arc<Semaphore>,
     /// Where refusals are counted.
     pub metrics: Arc<Metrics>,
+    /// Becomes true when no further requests are to be taken. Each connection holds a clone until it has ended or
+    /// become a WebSocket.
+    pub stopping: watch::Receiver<bool>,
 }
 
-/// Accepts and serves until the future is dropped; connections that were accepted go on, watched by `graceful`.
-pub async fn serve(listener: Listener, service: Service, graceful: Arc<GracefulShutdown>) {
+/// Accepts and serves until the future is dropped; connections that were accepted go on.
+pub async fn serve(listener: Listener, service: Service) {
     loop {
         match listener.accept().await {
             Ok((stream, peer)) => {
@@ -161,9 +163,9 @@ pub async fn serve(listener: Listener, service: Service, graceful: Arc<GracefulS
                     tokio::spawn(turn_away(stream, service.clone()));
                     continue;
                 };
-                let (service, graceful) = (service.clone(), Arc::clone(&graceful));
+                let service = service.clone();
                 tokio::spawn(async move {
-                    if let Err(error) = connection(stream, peer, service, &graceful, permit).await {
+                    if let Err(error) = connection(stream, peer, service, permit).await {
                         tracing::debug!(%peer, %error, "a connection failed before or between requests");
                     }
                 });
@@ -180,23 +182,35 @@ async fn connection(
     stream: Box<dyn Io>,
     peer: PeerAddr,
     service: Service,
-    graceful: &GracefulShutdown,
     permit: OwnedSemaphorePermit,
 ) -> io::Result<()> {
-    let stream: Box<dyn Io> = match &service.tls {
+    let Service { router, tls, mut stopping, .. } = service;
+    let stream: Box<dyn Io> = match tls {
         Some(tls) => Box::new(tls.accept(stream, TLS_TIMEOUT).await?),
         None => stream,
     };
     // The permit goes with the transport, through the upgrade and to its end.
     let io = TokioIo::new(Permitted { io: stream, _permit: permit });
-    let router = service.router.layer(axum::Extension(peer));
-    let connection = hyper::server::conn::http1::Builder::new()
+    let answer = service_fn(move |mut request: http::Request<Incoming>| {
+        request.extensions_mut().insert(peer);
+        router.clone().call(request)
+    });
+    let mut connection = hyper::server::conn::http1::Builder::new()
         .timer(TokioTimer::new())
         .header_read_timeout(HEAD_TIMEOUT)
         .max_buf_size(MAX_HEAD)
-        .serve_connection(io, TowerToHyperService::new(router))
+        .serve_connection(io, answer)
         .with_upgrades();
-    graceful.watch(connection).await.map_err(io::Error::other)
+    let mut connection = std::pin::Pin::new(&mut connection);
+    let served = tokio::select! {
+        served = connection.as_mut() => served,
+        // The sender outlives the connections; were it gone, that would mean to stop as well.
+        _ = async { stopping.wait_for(|stopping| *stopping).await.map(drop) } => {
+            connection.as_mut().graceful_shutdown();
+            connection.await
+        }
+    };
+    served.map_err(io::Error::other)
 }
 
 /// Tells a client that there is no room for it. Through TLS that would cost more than the client is owed.

@@ -45,18 +45,8 @@ struct WebSockets(Config);
 
 impl Collector for WebSockets {
     fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> Result<(), fmt::Error> {
-        let Snapshot {
-            open,
-            total,
-            messages_in,
-            messages_out,
-            bytes_in,
-            bytes_out,
-            dropped,
-            closes,
-            limits,
-            refused,
-        } = self.0.get_metrics().snapshot();
+        let Snapshot { open, total, messages_in, messages_out, bytes_in, bytes_out, dropped, closes, limits, refused } =
+            self.0.get_metrics().snapshot();
         let gauge = |value: u64| ConstGauge::new(i64::try_from(value).unwrap_or(i64::MAX));
         let plain = [
             ("connections", "WebSocket connections since the start", total),

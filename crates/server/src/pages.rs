@@ -17,7 +17,11 @@ pub struct File {
 pub const FILES: [File; 4] = [
     File { path: "/", content_type: "text/html; charset=utf-8", content: include_bytes!("../web/index.html") },
     File { path: "/style.css", content_type: "text/css; charset=utf-8", content: include_bytes!("../web/style.css") },
-    File { path: "/chat.js", content_type: "text/javascript; charset=utf-8", content: include_bytes!("../web/chat.js") },
+    File {
+        path: "/chat.js",
+        content_type: "text/javascript; charset=utf-8",
+        content: include_bytes!("../web/chat.js"),
+    },
     File { path: "/favicon.svg", content_type: "image/svg+xml", content: include_bytes!("../web/favicon.svg") },
 ];
 

@@ -4,11 +4,12 @@ use axum::Json;
 use axum::extract::{Path, Query, State};
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
+use serde::Deserialize;
 use switchboard_ws::{CloseCode, Context, Handler, Hub, MessageRef, WebSocketUpgrade};
 
 use crate::routes::App;
 
-#[derive(Debug, serde::Deserialize)]
+#[derive(Debug, Deserialize)]
 pub(crate) struct Options {
     /// `self=1`: the sender hears its own messages too.
     #[serde(rename = "self")]

@@ -3,9 +3,8 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use hyper_util::server::graceful::GracefulShutdown;
 use switchboard_ws::{CloseCode, Config};
-use tokio::sync::Semaphore;
+use tokio::sync::{Semaphore, watch};
 use tokio::task::JoinSet;
 
 use crate::listen::{self, Listener, Service};
@@ -34,35 +33,36 @@ async fn serve(settings: Settings) -> Result<(), SettingsError> {
     print!("{}", banner(&listeners, tls.is_some(), note.as_deref(), demo));
 
     let app = App { metrics: metrics::registry(&websocket), websocket: websocket.clone() };
+    let stopping = watch::channel(false);
     let service = Service {
         router: routes::router(app, demo),
         tls,
         permits: Arc::new(Semaphore::new(max_connections.min(Semaphore::MAX_PERMITS))),
         metrics: Arc::clone(websocket.get_metrics()),
+        stopping: stopping.1,
     };
-    let graceful = Arc::new(GracefulShutdown::new());
     let mut accepting = JoinSet::new();
     for listener in listeners {
-        accepting.spawn(listen::serve(listener, service.clone(), Arc::clone(&graceful)));
+        accepting.spawn(listen::serve(listener, service.clone()));
     }
 
     let signal = stop.await.map_err(|error| SettingsError(format!("cannot wait for signals: {error}")))?;
     tracing::info!(signal, connections = websocket.connections().count(), "stopping");
     accepting.shutdown().await;
-    say_goodbye(&websocket, graceful, shutdown_timeout).await;
+    drop(service);
+    say_goodbye(&websocket, stopping.0, shutdown_timeout).await;
     Ok(())
 }
 
 /// Closes every WebSocket with 1001 and lets requests that are being answered finish, for as long as it may take.
-async fn say_goodbye(websocket: &Config, graceful: Arc<GracefulShutdown>, limit: Duration) {
+async fn say_goodbye(websocket: &Config, stopping: watch::Sender<bool>, limit: Duration) {
     let closed = websocket.connections().close_all(CloseCode::GOING_AWAY, "the server is stopping");
     debug_assert!(closed.is_ok(), "1001 may be sent");
+    stopping.send_replace(true);
     let all = async {
+        // Requests first: one of them may become a WebSocket still.
+        stopping.closed().await;
         websocket.connections().wait_closed().await;
-        // The listeners' tasks are gone; a connection's own task may hold the last clone for a moment.
-        if let Ok(graceful) = Arc::try_unwrap(graceful) {
-            graceful.shutdown().await;
-        }
     };
     if tokio::time::timeout(limit, all).await.is_err() {
         tracing::warn!(connections = websocket.connections().count(), "out of patience: cutting the rest off");

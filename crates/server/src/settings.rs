@@ -5,8 +5,7 @@ use std::net::{IpAddr, SocketAddr, ToSocketAddrs};
 use std::path::PathBuf;
 use std::time::Duration;
 
-use switchboard_ws::tls::{Identity, ServerTls};
-use switchboard_ws::{Config, DeflateConfig, Hub, Limits, Origins, ServerOptions};
+use switchboard_ws::{Config, DeflateConfig, Hub, Identity, Limits, Origins, ServerOptions, ServerTls};
 use tracing_subscriber::EnvFilter;
 
 use crate::cli::{Serve, Switch};
@@ -116,7 +115,10 @@ fn address(text: &str) -> Result<Address, SettingsError> {
         Some(path) => Ok(Address::Unix(path.into())),
         None => {
             let mut found = text.to_socket_addrs().map_err(|error| {
-                wrong("--listen", format!("`{text}` is no address such as 127.0.0.1:3000 or unix:/run/sb.sock ({error})"))
+                wrong(
+                    "--listen",
+                    format!("`{text}` is no address such as 127.0.0.1:3000 or unix:/run/sb.sock ({error})"),
+                )
             })?;
             found.next().map(Address::Tcp).ok_or_else(|| wrong("--listen", format!("`{text}` has no address")))
         }
@@ -197,10 +199,9 @@ mod tests {
 
     #[test]
     fn mistakes_name_their_flag() {
-        for (arguments, flag) in [
-            (["--allow-origin", "example.com/page"], "--allow-origin: "),
-            (["--log", "=loud="], "--log: "),
-        ] {
+        for (arguments, flag) in
+            [(["--allow-origin", "example.com/page"], "--allow-origin: "), (["--log", "=loud="], "--log: ")]
+        {
             let error = settings(&arguments).unwrap_err();
             assert!(error.0.starts_with(flag), "{error}");
         }

@@ -22,7 +22,8 @@ impl FromStr for Bytes {
             _ => return Err(format!("`{unit}` is no unit of bytes; KiB, MiB and GiB are")),
         };
         let number: usize = number.parse().map_err(|_| format!("`{text}` is no number of bytes, as 64KiB is"))?;
-        let bytes = number.checked_mul(factor).ok_or_else(|| format!("`{text}` is more than this machine can count"))?;
+        let bytes =
+            number.checked_mul(factor).ok_or_else(|| format!("`{text}` is more than this machine can count"))?;
         if bytes == 0 { Err("it must be more than 0".into()) } else { Ok(Self(bytes)) }
     }
 }
@@ -49,7 +50,11 @@ impl FromStr for MaybeDuration {
             return Ok(Self(None));
         }
         let duration = humantime::parse_duration(text).map_err(|error| format!("{error}; `30s` and `off` are fine"))?;
-        if duration.is_zero() { Err("it must be more than 0; say `off` for none".into()) } else { Ok(Self(Some(duration))) }
+        if duration.is_zero() {
+            Err("it must be more than 0; say `off` for none".into())
+        } else {
+            Ok(Self(Some(duration)))
+        }
     }
 }
 

@@ -98,7 +98,8 @@ impl Outcome {
         let error = error.or_else(|| match ended.cause {
             Cause::Protocol(error) => Some(Error::Protocol(error)),
             Cause::Timeout(timeout) => Some(Error::Timeout(timeout)),
-            _ if ended.is_clean() => None,
+            // A peer that said Close may drop the transport without waiting for our answer.
+            Cause::Peer | Cause::Local if ended.received.is_some() => None,
             _ => Some(Error::Disconnected),
         });
         Self { ended, error }
@@ -128,7 +129,7 @@ impl Outcome {
         self.ended.received.as_ref()
     }
 
-    /// Whether the closing handshake was completed and nobody broke a rule.
+    /// Whether the peer said Close and nobody broke a rule.
     #[must_use]
     pub fn is_clean(&self) -> bool {
         self.error.is_none()

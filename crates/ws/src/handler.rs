@@ -61,8 +61,26 @@ pub trait Handler: Send + 'static {
 }
 
 /// A handler that is one closure, called for each message.
+///
+/// ```
+/// use switchboard_ws::OnMessage;
+///
+/// let echo = OnMessage::new(|cx, message| {
+///     cx.send(message);
+/// });
+/// ```
 #[derive(Debug, Clone)]
-pub struct OnMessage<F>(pub F);
+pub struct OnMessage<F>(F);
+
+impl<F> OnMessage<F>
+where
+    F: FnMut(&mut Context<'_>, MessageRef<'_>) + Send + 'static,
+{
+    /// The handler that calls `f`.
+    pub fn new(f: F) -> Self {
+        Self(f)
+    }
+}
 
 impl<F> Handler for OnMessage<F>
 where

@@ -28,12 +28,12 @@ mod sender;
 mod server;
 mod session;
 mod socket;
+#[cfg(feature = "tls")]
+mod tls;
 #[cfg(feature = "tower")]
 mod tower;
 #[cfg(feature = "hyper")]
 mod upgrade;
-#[cfg(feature = "tls")]
-mod tls;
 
 pub use accept::{AcceptError, Pending, accept, serve};
 #[cfg(feature = "axum")]
@@ -60,9 +60,9 @@ pub use switchboard_ws_proto::{
     Cause, CloseCode, CloseFrame, Config as Limits, DeflateConfig, DeflateParams, Kind, Message, MessageRef, Prepared,
     ProtocolError, ReadyState, SendError, SendOptions, Timeout, Utf8Bytes, WindowBits,
 };
+#[cfg(feature = "tls")]
+pub use tls::{ClientCertificates, ClientTls, Identity, ServerTls, ServerTlsBuilder, TlsError};
 #[cfg(feature = "tower")]
 pub use tower::{UpgradeOr, UpgradeService};
 #[cfg(feature = "hyper")]
 pub use upgrade::{Upgrade, is_upgrade, upgrade};
-#[cfg(feature = "tls")]
-pub use tls::{ClientCertificates, ClientTls, Identity, ServerTls, ServerTlsBuilder, TlsError};

@@ -308,7 +308,7 @@ impl<M: Into<Parcel>> Sink<M> for Socket {
 
     fn poll_close(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Result<(), Error>> {
         ready!(self.poll_push(cx))?;
-        let Socket { sender, closing, .. } = &mut *self;
+        let Self { sender, closing, .. } = &mut *self;
         if closing.is_none() {
             sender.start_close(CloseCode::NORMAL, "")?;
         }

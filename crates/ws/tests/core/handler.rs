@@ -16,7 +16,7 @@ use crate::peer::serve;
 async fn replies_to_one_read_leave_together() {
     let (_task, mut peer) = serve(
         &Config::default(),
-        OnMessage(|cx: &mut Context<'_>, message: MessageRef<'_>| {
+        OnMessage::new(|cx, message| {
             cx.send(message);
         }),
     )
@@ -124,11 +124,11 @@ async fn a_handler_closes() {
 #[tokio::test(start_paused = true)]
 async fn a_panic_ends_one_connection_with_1011() {
     let config = Config::default();
-    let panics = || OnMessage(|_: &mut Context<'_>, _: MessageRef<'_>| panic!("on purpose"));
+    let panics = || OnMessage::new(|_, _| panic!("on purpose"));
     let (task, mut peer) = serve(&config, panics()).await;
     let (_healthy_task, mut healthy) = serve(
         &config,
-        OnMessage(|cx: &mut Context<'_>, message: MessageRef<'_>| {
+        OnMessage::new(|cx, message| {
             cx.send(message);
         }),
     )
