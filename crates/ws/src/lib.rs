@@ -4,6 +4,8 @@
 //! * Stream style: [`Socket`], read and written with `await`, split into a [`Receiver`] and [`Sender`]s.
 //! * Handler style: [`Handler`], called with borrowed messages while the read buffer is at hand.
 //!
+//! Servers [`accept`] a stream or listen by [`Server`]; clients [`connect`], or say more by [`Client`]; both may be TLS.
+//!
 //! Both run on the same driver, and everything that the protocol asks for (pongs, heartbeats, deadlines, the closing
 //! handshake) is done without the application's help.
 #![forbid(unsafe_code)]
@@ -39,7 +41,7 @@ pub use accept::{AcceptError, Pending, accept, serve};
 #[cfg(feature = "axum")]
 pub use axum::{UpgradeRejection, WebSocketUpgrade};
 pub use config::Config;
-pub use connect::{Client, ConnectError, Step, connect};
+pub use connect::{Client, ConnectError, ConnectStep, connect};
 pub use connections::Connections;
 pub use driver::Io;
 pub use error::{Error, Outcome};

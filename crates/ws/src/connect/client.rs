@@ -15,7 +15,7 @@ use tokio::net::UnixStream;
 use tokio::time::{Instant, timeout_at};
 
 use super::dial;
-use super::error::{ConnectError, Step};
+use super::error::{ConnectError, ConnectStep};
 use super::secure::{Security, Stream, io_error};
 use crate::config::Config;
 use crate::driver::{Io, now};
@@ -49,12 +49,14 @@ const TLS_ALERT: u8 = 21;
 /// [`ConnectError`].
 ///
 /// # Cancel safety
-/// Dropped, whatever was opened is closed, and nothing is left behind.
+/// Dropped, whatever was opened is closed, and nothing is left behind but a look-up of the host that the operating
+/// system has begun, which ends by itself.
 pub async fn connect(url: impl AsRef<str>) -> Result<Socket, ConnectError> {
     Client::new(url).connect().await
 }
 
-/// A client's settings. They can be used for any number of connections, one after the other or at once.
+/// A client's settings. They can be used for any number of connections, one after the other or at once: the futures do
+/// not borrow them.
 ///
 /// ```no_run
 /// # async fn example() -> Result<(), Box<dyn std::error::Error>> {
@@ -170,7 +172,8 @@ impl Client {
         self
     }
 
-    /// Sets the time limit for resolving, connecting, TLS and the opening handshake together. Default: 20 s.
+    /// Sets the time limit for resolving, connecting, TLS and the opening handshake together, from the first poll on.
+    /// Default: 20 s.
     #[must_use]
     pub fn timeout(mut self, timeout: Duration) -> Self {
         self.timeout = timeout;
@@ -190,11 +193,15 @@ impl Client {
     /// [`ConnectError`].
     ///
     /// # Cancel safety
-    /// Dropped, whatever was opened is closed, and nothing is left behind.
-    pub async fn connect(&self) -> Result<Socket, ConnectError> {
-        let attempt = self.begin().await?;
-        let (io, peer) = attempt.dial().await?;
-        Ok(attempt.open(io, peer).await?.socket())
+    /// Dropped, whatever was opened is closed, and nothing is left behind but a look-up of the host that the operating
+    /// system has begun, which ends by itself.
+    pub fn connect(&self) -> impl Future<Output = Result<Socket, ConnectError>> + Send + use<> {
+        let begin = self.clone().begin();
+        async move {
+            let attempt = begin.await?;
+            let (io, peer) = attempt.dial().await?;
+            Ok(attempt.open(io, peer).await?.socket())
+        }
     }
 
     /// Connects and runs a handler to the end, in the caller's task.
@@ -204,10 +211,13 @@ impl Client {
     ///
     /// # Cancel safety
     /// Dropped, the connection is cut without a Close frame.
-    pub async fn serve<H: Handler>(&self, handler: H) -> Result<Outcome, ConnectError> {
-        let attempt = self.begin().await?;
-        let (io, peer) = attempt.dial().await?;
-        Ok(attempt.open(io, peer).await?.serve(handler).await)
+    pub fn serve<H: Handler>(&self, handler: H) -> impl Future<Output = Result<Outcome, ConnectError>> + Send + use<H> {
+        let begin = self.clone().begin();
+        async move {
+            let attempt = begin.await?;
+            let (io, peer) = attempt.dial().await?;
+            Ok(attempt.open(io, peer).await?.serve(handler).await)
+        }
     }
 
     /// Connects over a transport that leads to the server already. For `wss://` TLS is still done over it.
@@ -217,9 +227,9 @@ impl Client {
     ///
     /// # Cancel safety
     /// Dropped, the transport is closed.
-    pub async fn connect_over(&self, io: impl Io) -> Result<Socket, ConnectError> {
-        let attempt = self.begin().await?;
-        Ok(attempt.open(Box::new(io), PeerAddr::Unknown).await?.socket())
+    pub fn connect_over<S: Io>(&self, io: S) -> impl Future<Output = Result<Socket, ConnectError>> + Send + use<S> {
+        let begin = self.clone().begin();
+        async move { Ok(begin.await?.open(Box::new(io), PeerAddr::Unknown).await?.socket()) }
     }
 
     /// Connects over a transport of one's own and runs a handler to the end, in the caller's task.
@@ -229,26 +239,31 @@ impl Client {
     ///
     /// # Cancel safety
     /// Dropped, the connection is cut without a Close frame.
-    pub async fn serve_over<H: Handler>(&self, io: impl Io, handler: H) -> Result<Outcome, ConnectError> {
-        let attempt = self.begin().await?;
-        Ok(attempt.open(Box::new(io), PeerAddr::Unknown).await?.serve(handler).await)
+    pub fn serve_over<S: Io, H: Handler>(
+        &self,
+        io: S,
+        handler: H,
+    ) -> impl Future<Output = Result<Outcome, ConnectError>> + Send + use<S, H> {
+        let begin = self.clone().begin();
+        async move { Ok(begin.await?.open(Box::new(io), PeerAddr::Unknown).await?.serve(handler).await) }
     }
 
     /// Decides all that can be decided before anything is sent, and starts the clock.
-    async fn begin(&self) -> Result<Attempt<'_>, ConnectError> {
+    async fn begin(self) -> Result<Attempt, ConnectError> {
         let deadline = Instant::now().checked_add(self.timeout);
-        let Request { uri, asked } = self.request.clone()?;
+        let Request { uri, asked } = self.request?;
         let deflate = self.config.get_limits().deflate.clone();
         if self.require_compression && deflate.is_none() {
             let text = "compression is required, and the limits of the configuration offer none";
             return Err(ConnectError::InvalidRequest(text.to_owned()));
         }
-        let request = asked.headers(self.headers.clone()).deflate(deflate);
+        let request = asked.headers(self.headers).deflate(deflate);
         #[cfg(feature = "tls")]
         let security = Security::choose(&request, self.tls.as_ref()).await?;
         #[cfg(not(feature = "tls"))]
         let security = Security::choose(&request).await?;
-        Ok(Attempt { client: self, uri, request, security, deadline })
+        let Self { config, require_compression, unix, .. } = self;
+        Ok(Attempt { uri, request, security, deadline, unix, config, require_compression })
     }
 }
 
@@ -291,37 +306,40 @@ impl From<Invalid> for ConnectError {
 }
 
 /// One try at connecting.
-struct Attempt<'c> {
-    client: &'c Client,
+struct Attempt {
     uri: Uri,
     request: ClientRequest,
     security: Security,
     deadline: Option<Instant>,
+    unix: Option<PathBuf>,
+    config: Config,
+    require_compression: bool,
 }
 
-impl Attempt<'_> {
+impl Attempt {
     /// A transport to the host, still without TLS.
     async fn dial(&self) -> Result<(Stream, PeerAddr), ConnectError> {
         let failed = |step| move |error| ConnectError::Io { step, error };
-        if let Some(path) = &self.client.unix {
-            let stream = within(self.deadline, Step::Connect, UnixStream::connect(path)).await?;
-            return Ok((Box::new(stream.map_err(failed(Step::Connect))?), PeerAddr::Unix));
+        if let Some(path) = &self.unix {
+            let stream = within(self.deadline, ConnectStep::Connect, UnixStream::connect(path)).await?;
+            return Ok((Box::new(stream.map_err(failed(ConnectStep::Connect))?), PeerAddr::Unix));
         }
         let resolve = dial::resolve(self.request.host(), self.request.port());
-        let addresses = within(self.deadline, Step::Resolve, resolve).await?.map_err(failed(Step::Resolve))?;
-        let connected = within(self.deadline, Step::Connect, dial::tcp(addresses)).await?;
-        let (stream, address) = connected.map_err(failed(Step::Connect))?;
+        let addresses =
+            within(self.deadline, ConnectStep::Resolve, resolve).await?.map_err(failed(ConnectStep::Resolve))?;
+        let connected = within(self.deadline, ConnectStep::Connect, dial::tcp(addresses)).await?;
+        let (stream, address) = connected.map_err(failed(ConnectStep::Connect))?;
         Ok((Box::new(stream), address.into()))
     }
 
     /// TLS, if it is to be, and the opening handshake.
     async fn open(self, io: Stream, peer: PeerAddr) -> Result<Opened<Stream>, ConnectError> {
-        let Self { client, uri, request, security, deadline } = self;
-        let mut io = within(deadline, Step::Tls, security.wrap(io)).await??;
+        let Self { uri, request, security, deadline, config, require_compression, .. } = self;
+        let mut io = within(deadline, ConnectStep::Tls, security.wrap(io)).await??;
         // The time limit is kept here, for all steps, and not by the machine.
-        let limits = Limits { timeout: Duration::MAX, ..client.config.get_handshake().limits };
+        let limits = Limits { timeout: Duration::MAX, ..config.get_handshake().limits };
         let mut machine = ClientHandshake::new(&request, &limits, now());
-        let result = within(deadline, Step::Handshake, exchange(&mut io, &mut machine)).await.and_then(identity);
+        let result = within(deadline, ConnectStep::Handshake, exchange(&mut io, &mut machine)).await.and_then(identity);
         let (answer, leftover) = match (result, machine.into_refused()) {
             (Ok(answered), _) => answered,
             // However it went on: the server has said no, and most of why.
@@ -334,11 +352,11 @@ impl Attempt<'_> {
         };
         let headers = established.response.into_parts().0.headers;
         let info = Info { peer, uri, headers, protocol: established.protocol, deflate: established.deflate };
-        let lacks_compression = client.require_compression && info.deflate.is_none();
-        let opened = Opened { io, role: Role::Client, info, config: client.config.clone(), leftover };
+        let lacks_compression = require_compression && info.deflate.is_none();
+        let opened = Opened { io, role: Role::Client, info, config, leftover };
         if lacks_compression {
             // Should the server not answer the Close frame in time, the socket goes on closing by itself.
-            let _ = within(deadline, Step::Handshake, fail_for_extension(opened.socket())).await;
+            let _ = within(deadline, ConnectStep::Handshake, fail_for_extension(opened.socket())).await;
             return Err(ConnectError::ExtensionRequired);
         }
         Ok(opened)
@@ -346,7 +364,11 @@ impl Attempt<'_> {
 }
 
 /// Runs a step until the deadline.
-async fn within<T>(deadline: Option<Instant>, step: Step, run: impl Future<Output = T>) -> Result<T, ConnectError> {
+async fn within<T>(
+    deadline: Option<Instant>,
+    step: ConnectStep,
+    run: impl Future<Output = T>,
+) -> Result<T, ConnectError> {
     match deadline {
         Some(deadline) => timeout_at(deadline, run).await.map_err(|_| ConnectError::TimedOut(step)),
         None => Ok(run.await),
@@ -364,7 +386,7 @@ async fn exchange(io: &mut Stream, machine: &mut ClientHandshake) -> Result<(Ans
         // A server that refuses without reading may have hung up on our request, and its answer is there all the same.
         // If it is not, what went wrong first is told.
         (Err(ConnectError::Io { .. } | ConnectError::Disconnected), Err(error)) => {
-            Err(io_error(Step::Handshake, error))
+            Err(io_error(ConnectStep::Handshake, error))
         }
         (answer, _) => answer,
     }
@@ -374,7 +396,7 @@ async fn read_answer(io: &mut Stream, machine: &mut ClientHandshake) -> Result<(
     let mut buffer = vec![0; HEAD_BUFFER];
     let mut first = true;
     loop {
-        let count = io.read(&mut buffer).await.map_err(|error| io_error(Step::Handshake, error))?;
+        let count = io.read(&mut buffer).await.map_err(|error| io_error(ConnectStep::Handshake, error))?;
         match buffer[..count] {
             [] => return Err(ConnectError::Disconnected),
             [TLS_ALERT, ..] if first => return Err(ConnectError::SpeaksTls),

@@ -65,7 +65,7 @@ where
             attempt = attempts.next() => match attempt {
                 Some((Ok(stream), address)) => return Ok((stream, address)),
                 Some((Err(error), address)) => failures.push((address, error)),
-                None => return Err(all_failed(failures)),
+                None => return Err(all_failed(&failures)),
             },
             () = tokio::time::sleep(HEAD_START), if rest.len() > 0 => {}
         }
@@ -73,7 +73,7 @@ where
 }
 
 /// One error that names each address.
-fn all_failed(failures: Vec<(SocketAddr, io::Error)>) -> io::Error {
+fn all_failed(failures: &[(SocketAddr, io::Error)]) -> io::Error {
     let kind = failures.first().map_or(io::ErrorKind::NotFound, |(_, error)| error.kind());
     let texts: Vec<_> = failures.iter().map(|(address, error)| format!("{address}: {error}")).collect();
     io::Error::new(kind, texts.join("; "))

@@ -19,7 +19,7 @@ pub enum ConnectError {
     /// The network failed.
     Io {
         /// During what.
-        step: Step,
+        step: ConnectStep,
         /// How.
         error: io::Error,
     },
@@ -37,7 +37,7 @@ pub enum ConnectError {
     /// The server's answer breaks a rule of the opening handshake.
     Handshake(HandshakeError),
     /// The time limit of [`Client::timeout`](crate::Client::timeout) passed.
-    TimedOut(Step),
+    TimedOut(ConnectStep),
     /// The server did not agree to permessage-deflate, which was
     /// [required](crate::Client::require_compression). It was told so by Close 1010.
     ExtensionRequired,
@@ -46,7 +46,7 @@ pub enum ConnectError {
 /// The steps to a connection, in order.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
-pub enum Step {
+pub enum ConnectStep {
     /// Finding the addresses of the host.
     Resolve,
     /// Reaching one of them, or the Unix socket.
@@ -65,8 +65,8 @@ impl ConnectError {
             Self::InvalidUrl(_) => "invalid_url",
             Self::InvalidRequest(_) => "invalid_request",
             Self::TlsUnavailable(_) => "tls_unavailable",
-            Self::Io { step: Step::Resolve, .. } => "resolve",
-            Self::Io { step: Step::Connect, .. } => "connect",
+            Self::Io { step: ConnectStep::Resolve, .. } => "resolve",
+            Self::Io { step: ConnectStep::Connect, .. } => "connect",
             Self::Io { .. } => "io",
             Self::Tls(_) => "tls",
             Self::SpeaksNoTls => "speaks_no_tls",
@@ -80,7 +80,7 @@ impl ConnectError {
     }
 }
 
-impl fmt::Display for Step {
+impl fmt::Display for ConnectStep {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::Resolve => "resolving the host",

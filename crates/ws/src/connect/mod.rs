@@ -7,4 +7,4 @@ mod error;
 mod secure;
 
 pub use self::client::{Client, connect};
-pub use self::error::{ConnectError, Step};
+pub use self::error::{ConnectError, ConnectStep};

@@ -2,7 +2,7 @@
 
 use switchboard_ws_proto::handshake::ClientRequest;
 
-use super::error::{ConnectError, Step};
+use super::error::{ConnectError, ConnectStep};
 use crate::driver::Io;
 
 #[cfg(feature = "tls")]
@@ -54,14 +54,14 @@ impl Security {
             #[cfg(feature = "tls")]
             Self::Tls(tls, name) => match tls.connect(io, name).await {
                 Ok(stream) => Ok(Box::new(stream)),
-                Err(error) => Err(io_error(Step::Tls, error)),
+                Err(error) => Err(io_error(ConnectStep::Tls, error)),
             },
         }
     }
 }
 
 /// An error of a transport that may be TLS: a server that refuses our certificate says so only after its handshake.
-pub(super) fn io_error(step: Step, error: std::io::Error) -> ConnectError {
+pub(super) fn io_error(step: ConnectStep, error: std::io::Error) -> ConnectError {
     #[cfg(feature = "tls")]
     if let Some(tls) = error.get_ref().and_then(|inner| inner.downcast_ref::<rustls::Error>()) {
         return match tls {

@@ -26,13 +26,13 @@ pub struct ServerTls(TlsAcceptor);
 impl ServerTls {
     /// Shows this certificate to everyone and asks for none.
     #[must_use]
-    pub fn new(identity: Identity) -> Self {
+    pub fn new(identity: &Identity) -> Self {
         Self::builder(identity).build()
     }
 
     /// Begins with the certificate for clients that name no server, or an unknown one.
     #[must_use]
-    pub fn builder(identity: Identity) -> ServerTlsBuilder {
+    pub fn builder(identity: &Identity) -> ServerTlsBuilder {
         let shown = ByName { default: Arc::clone(identity.certified()), named: HashMap::new() };
         ServerTlsBuilder { shown, clients: Arc::new(NoClientAuth), alpn: vec![HTTP_1_1.to_vec()] }
     }
@@ -89,7 +89,9 @@ impl ServerTlsBuilder {
     /// [`TlsError::WrongName`] when the certificate is not valid for the name.
     pub fn named(mut self, name: &str, identity: &Identity) -> Result<Self, TlsError> {
         identity.check_name(name)?;
-        self.shown.named.insert(name.to_ascii_lowercase(), Arc::clone(identity.certified()));
+        // A name on the wire is "without a trailing dot" (RFC 6066 §3).
+        let name = name.strip_suffix('.').unwrap_or(name).to_ascii_lowercase();
+        self.shown.named.insert(name, Arc::clone(identity.certified()));
         Ok(self)
     }
 
