@@ -9,7 +9,7 @@ use hyper::body::{Bytes, Incoming};
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::TokioIo;
-use switchboard::ws::{self, Config, Context, MessageRef, OnMessage};
+use switchboard::ws::{self, Config, OnMessage};
 use tokio::net::TcpListener;
 
 async fn route(mut request: Request<Incoming>, config: Config) -> Result<Response<Full<Bytes>>, Infallible> {

@@ -34,7 +34,7 @@ pub struct Serve {
     #[arg(long, value_name = "ADDRESS", env = "SWITCHBOARD_LISTEN", value_delimiter = ',')]
     pub listen: Vec<String>,
 
-    /// The certificate chain, in PEM: serve https:// and wss:// in place of http:// and ws://.
+    /// The certificate chain, in PEM: serve https and wss in place of http and ws.
     #[arg(long, value_name = "FILE", env = "SWITCHBOARD_TLS_CERT", requires = "tls_key")]
     pub tls_cert: Option<PathBuf>,
 
@@ -42,8 +42,8 @@ pub struct Serve {
     #[arg(long, value_name = "FILE", env = "SWITCHBOARD_TLS_KEY", requires = "tls_cert")]
     pub tls_key: Option<PathBuf>,
 
-    /// A site whose pages may connect: https://example.com, https://*.example.com, or * for every site. May be given
-    /// more than once. [default: this server's own pages]
+    /// A site whose pages may connect: `https://example.com`, `https://*.example.com`, or `*` for every site. May be
+    /// given more than once. [default: this server's own pages]
     #[arg(long, value_name = "ORIGIN", env = "SWITCHBOARD_ALLOW_ORIGIN", value_delimiter = ',')]
     pub allow_origin: Vec<String>,
 

@@ -24,9 +24,11 @@ use clap::Parser;
 #[must_use]
 pub fn main() -> ExitCode {
     let cli = cli::Cli::parse();
-    let command = cli.command.unwrap_or(cli::Command::Serve(Box::new(cli.serve)));
-    let cli::Command::Serve(options) = command;
-    let result = settings::Settings::try_from(*options).and_then(run::run);
+    let options = match cli.command {
+        Some(cli::Command::Serve(options)) => *options,
+        None => cli.serve,
+    };
+    let result = settings::Settings::try_from(options).and_then(run::run);
     match result {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {

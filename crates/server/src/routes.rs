@@ -33,7 +33,6 @@ impl App {
 }
 
 /// All routes; with the chat page or without.
-#[must_use]
 pub fn router(app: App, demo: bool) -> Router {
     let mut router = Router::new()
         .route("/echo", get(echo::echo))

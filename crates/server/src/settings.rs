@@ -71,7 +71,7 @@ impl TryFrom<Serve> for Settings {
         let tls = match (&options.tls_cert, &options.tls_key) {
             (Some(cert), Some(key)) => {
                 let identity = Identity::files(cert, key).map_err(|error| wrong("--tls-cert", error))?;
-                Some(ServerTls::new(identity))
+                Some(ServerTls::new(&identity))
             }
             _ => None,
         };

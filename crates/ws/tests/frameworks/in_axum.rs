@@ -180,7 +180,7 @@ async fn a_handler_is_made_from_what_was_agreed() {
     let route = async |upgrade: WebSocketUpgrade| {
         upgrade.protocols(["v1"]).serve(|info| {
             let protocol = info.protocol().unwrap_or("none").to_owned();
-            OnMessage(move |cx: &mut Context<'_>, message: MessageRef<'_>| {
+            OnMessage::new(move |cx, message| {
                 assert!(!matches!(message, MessageRef::Text("panic")), "a bug for the test to find");
                 cx.send(&*protocol);
                 cx.send(message);

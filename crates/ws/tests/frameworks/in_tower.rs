@@ -12,7 +12,7 @@ use hyper::body::{Bytes, Incoming};
 use hyper::server::conn::http1;
 use hyper_util::rt::TokioIo;
 use hyper_util::service::TowerToHyperService;
-use switchboard_ws::{CloseCode, Config, Context, MessageRef, OnMessage, UpgradeService};
+use switchboard_ws::{CloseCode, Config, MessageRef, OnMessage, UpgradeService};
 use tower_layer::Layer;
 use tower_service::Service;
 
@@ -48,7 +48,7 @@ async fn a_service_of_handlers() {
     let service = UpgradeService::handler(config.clone(), |info| {
         assert_ne!(info.uri().path(), "/broken", "a bug for the test to find");
         let path = info.uri().path().to_owned();
-        OnMessage(move |cx: &mut Context<'_>, message: MessageRef<'_>| {
+        OnMessage::new(move |cx, message| {
             assert!(!matches!(message, MessageRef::Text("panic")), "a bug for the test to find");
             cx.send(&*path);
             cx.send(message);
