@@ -150,7 +150,7 @@ await check('one who leaves is no longer shown', async () => {
   await bob.close();
   people.pop();
   await ada.waitForFunction(() => !document.querySelector('#people').textContent.includes('Bob'));
-  await shows(ada, '#count', '1');
+  await ada.waitForSelector('#count[data-count="1"]');
 });
 await check('no error in either console', async () => assert.deepEqual(errors, []));
 await end();
