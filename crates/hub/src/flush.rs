@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use crate::error::Closed;
-use crate::outbox::Outbox;
+use crate::outbox::{Outbox, Waits};
 use crate::parcel::Parcel;
 
 /// Waits until every parcel that was accepted before [`Outbox::flush`] was called has been handed to the kernel (or
@@ -22,15 +22,10 @@ pub struct Flush<P: Parcel> {
     waits: Waits,
 }
 
-/// What a flush waits for, and its place among those who wait for the same.
-pub(crate) struct Waits {
-    pub(crate) target: u64,
-    pub(crate) place: Option<u64>,
-}
-
-impl<P: Parcel> Flush<P> {
-    pub(crate) fn new(outbox: Arc<Outbox<P>>, target: u64) -> Self {
-        Self { outbox, waits: Waits { target, place: None } }
+impl<P: Parcel> Outbox<P> {
+    /// Waits until everything accepted so far is with the kernel. See [`Flush`] for errors and cancel-safety.
+    pub fn flush(self: &Arc<Self>) -> Flush<P> {
+        Flush { outbox: Arc::clone(self), waits: Waits { target: self.accepted(), place: None } }
     }
 }
 

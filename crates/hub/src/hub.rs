@@ -9,11 +9,10 @@ use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
 use crate::error::HubError;
 use crate::limits::HubLimits;
-use crate::member::{Member, MemberId};
 use crate::outbox::Outbox;
 use crate::outcome::Delivery;
 use crate::parcel::Parcel;
-use crate::roster::{Roster, Seat};
+use crate::roster::{MemberId, Roster, Seat};
 use crate::topic::Topic;
 
 /// Enough that threads which join and leave different topics seldom meet.
@@ -81,14 +80,6 @@ impl<P: Parcel> Hub<P> {
                 counts: Counts::default(),
             }),
         }
-    }
-
-    /// Makes a member that is reached by this outbox, subscribed to nothing yet. It leaves when it is dropped.
-    #[must_use = "a member that is dropped has left"]
-    pub fn join(&self, outbox: Arc<Outbox<P>>) -> Member<P> {
-        let id = MemberId(self.inner.next_id.fetch_add(1, Ordering::Relaxed));
-        write(&self.inner.everyone).insert(Seat { id, outbox: Arc::clone(&outbox) });
-        Member::new(self.clone(), id, outbox)
     }
 
     /// Publishes to everyone in a topic.
@@ -184,6 +175,13 @@ impl<P: Parcel> Hub<P> {
         if roster.is_empty() {
             shard.remove(topic);
         }
+    }
+
+    /// Adds a member that is subscribed to nothing yet.
+    pub(crate) fn arrive(&self, outbox: &Arc<Outbox<P>>) -> MemberId {
+        let id = MemberId(self.inner.next_id.fetch_add(1, Ordering::Relaxed));
+        write(&self.inner.everyone).insert(Seat { id, outbox: Arc::clone(outbox) });
+        id
     }
 
     /// Removes a member that has left its topics.

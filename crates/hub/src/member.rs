@@ -9,12 +9,8 @@ use crate::hub::Hub;
 use crate::outbox::Outbox;
 use crate::outcome::Delivery;
 use crate::parcel::Parcel;
-use crate::roster::Seat;
+use crate::roster::{MemberId, Seat};
 use crate::topic::Topic;
-
-/// Names a member within its hub. Never used twice by the same hub.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct MemberId(pub(crate) u64);
 
 /// A membership, made by [`Hub::join`]. Dropping it unsubscribes it from everything and takes it out of the hub; the
 /// outbox is left as it is.
@@ -28,11 +24,16 @@ pub struct Member<P: Parcel> {
     topics: Mutex<HashSet<Topic>>,
 }
 
-impl<P: Parcel> Member<P> {
-    pub(crate) fn new(hub: Hub<P>, id: MemberId, outbox: Arc<Outbox<P>>) -> Self {
-        Self { hub, id, outbox, topics: Mutex::default() }
+impl<P: Parcel> Hub<P> {
+    /// Makes a member that is reached by this outbox, subscribed to nothing yet. It leaves when it is dropped.
+    #[must_use = "a member that is dropped has left"]
+    pub fn join(&self, outbox: Arc<Outbox<P>>) -> Member<P> {
+        let id = self.arrive(&outbox);
+        Member { hub: self.clone(), id, outbox, topics: Mutex::default() }
     }
+}
 
+impl<P: Parcel> Member<P> {
     /// Names this member, for [`Hub::publish_from`].
     #[must_use]
     pub fn id(&self) -> MemberId {

@@ -3,16 +3,14 @@
 
 use std::collections::{BTreeMap, VecDeque};
 use std::fmt;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, Waker};
 
 use crate::error::{Closed, Refused};
-use crate::flush::{Flush, Waits};
 use crate::limits::{Limits, Overflow};
 use crate::line::{Line, Ticket};
 use crate::outcome::{Accepted, Pushed};
 use crate::parcel::Parcel;
-use crate::push::Push;
 
 /// The queue's slots that an idle connection keeps; what a burst needed beyond them is given back.
 const IDLE_SLOTS: usize = 8;
@@ -67,6 +65,12 @@ enum Phase {
     Abandoned,
     /// Abandoned by the policy [`Overflow::Close`].
     Overflowed,
+}
+
+/// What a flush waits for, and its place among those who wait for the same.
+pub(crate) struct Waits {
+    pub(crate) target: u64,
+    pub(crate) place: Option<u64>,
 }
 
 /// What is left to do once the lock is released.
@@ -136,19 +140,6 @@ impl<P: Parcel> Outbox<P> {
             }
             Ok(state.accept(Queued { parcel, weight }, after))
         })
-    }
-
-    /// Queues a parcel as soon as there is room. See [`Push`] for order, errors and cancel-safety.
-    ///
-    /// The future holds the outbox by `Arc`; a sender that wants to spare the count tries
-    /// [`try_push`](Self::try_push) first.
-    pub fn send(self: &Arc<Self>, parcel: P) -> Push<P> {
-        Push::new(Arc::clone(self), parcel)
-    }
-
-    /// Waits until everything accepted so far is with the kernel. See [`Flush`] for errors and cancel-safety.
-    pub fn flush(self: &Arc<Self>) -> Flush<P> {
-        Flush::new(Arc::clone(self), self.lock().accepted)
     }
 
     /// Takes no more parcels. What is queued stays and still leaves; those who wait for room are told [`Closed`].
@@ -275,6 +266,11 @@ impl<P: Parcel> Outbox<P> {
 
 /// What the futures see.
 impl<P: Parcel> Outbox<P> {
+    /// Parcels accepted so far.
+    pub(crate) fn accepted(&self) -> u64 {
+        self.lock().accepted
+    }
+
     pub(crate) fn poll_push(
         &self,
         waker: &Waker,

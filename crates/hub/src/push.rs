@@ -30,11 +30,17 @@ pub struct Push<P: Parcel> {
     ticket: Option<Ticket>,
 }
 
-impl<P: Parcel> Push<P> {
-    pub(crate) fn new(outbox: Arc<Outbox<P>>, parcel: P) -> Self {
-        Self { outbox, weight: parcel.weight(), parcel: Some(parcel), ticket: None }
+impl<P: Parcel> Outbox<P> {
+    /// Queues a parcel as soon as there is room. See [`Push`] for order, errors and cancel-safety.
+    ///
+    /// The future holds the outbox by `Arc`; a sender that wants to spare the count tries
+    /// [`try_push`](Self::try_push) first.
+    pub fn send(self: &Arc<Self>, parcel: P) -> Push<P> {
+        Push { outbox: Arc::clone(self), weight: parcel.weight(), parcel: Some(parcel), ticket: None }
     }
+}
 
+impl<P: Parcel> Push<P> {
     /// Cancels, and gives back the parcel unless it was already queued.
     #[must_use]
     pub fn into_parcel(mut self) -> Option<P> {

@@ -5,10 +5,13 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use crate::member::MemberId;
 use crate::outbox::Outbox;
 use crate::outcome::Delivery;
 use crate::parcel::Parcel;
+
+/// Names a member within its hub. Never used twice by the same hub.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct MemberId(pub(crate) u64);
 
 pub(crate) struct Roster<P: Parcel> {
     seats: Arc<Vec<Seat<P>>>,

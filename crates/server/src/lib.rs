@@ -4,6 +4,7 @@
 //! [`rooms`], [`echo`], [`pages`] and [`metrics`] answer, [`routes`] knows which of them, [`run`] does it all in order.
 #![forbid(unsafe_code)]
 
+pub mod app;
 pub mod cli;
 pub mod echo;
 pub mod listen;

@@ -15,7 +15,7 @@ use prometheus_client::metrics::gauge::ConstGauge;
 use prometheus_client::registry::Registry;
 use switchboard_ws::{Config, Snapshot};
 
-use crate::routes::App;
+use crate::app::App;
 
 /// All metrics, read anew whenever they are asked for.
 pub(crate) async fn metrics(State(app): State<App>) -> Response {

@@ -7,7 +7,7 @@ use axum::response::{IntoResponse, Response};
 use serde::Deserialize;
 use switchboard_ws::{CloseCode, Context, Handler, Hub, MessageRef, WebSocketUpgrade};
 
-use crate::routes::App;
+use crate::app::App;
 
 #[derive(Debug, Deserialize)]
 pub(crate) struct Options {

@@ -1,36 +1,13 @@
 //! Which path does what.
 
-use std::sync::Arc;
-
 use axum::Router;
 use axum::http::header::{CONTENT_SECURITY_POLICY, REFERRER_POLICY, X_CONTENT_TYPE_OPTIONS};
 use axum::http::{HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
-use prometheus_client::registry::Registry;
-use switchboard_ws::{Config, Hub};
 
+use crate::app::App;
 use crate::{echo, metrics, pages, rooms};
-
-/// What the routes share.
-#[derive(Debug, Clone)]
-pub struct App {
-    /// How WebSockets behave.
-    pub websocket: Config,
-    /// What is counted.
-    pub metrics: Arc<Registry>,
-}
-
-impl App {
-    /// The hub of the rooms.
-    ///
-    /// # Panics
-    /// When the configuration was made without one, which [`Settings`](crate::settings::Settings) never does.
-    #[must_use]
-    pub fn hub(&self) -> &Hub {
-        self.websocket.get_hub().expect("the settings have a hub")
-    }
-}
 
 /// All routes; with the chat page or without.
 pub fn router(app: App, demo: bool) -> Router {

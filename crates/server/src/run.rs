@@ -7,8 +7,8 @@ use switchboard_ws::{CloseCode, Config};
 use tokio::sync::{Semaphore, watch};
 use tokio::task::JoinSet;
 
+use crate::app::App;
 use crate::listen::{self, Listener, Service};
-use crate::routes::App;
 use crate::settings::{Address, Settings, SettingsError};
 use crate::{metrics, routes, shutdown};
 

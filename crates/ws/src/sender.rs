@@ -125,7 +125,7 @@ impl Sender {
     ///
     /// # Cancel safety
     /// Dropping it changes nothing.
-    pub async fn closed_outcome(&self) -> Outcome {
+    pub async fn ended(&self) -> Outcome {
         self.link.ended().await.clone()
     }
 
