@@ -216,7 +216,7 @@ async fn compression_that_is_required_and_not_granted_closes_with_1010() {
     let serve = async {
         let mut socket = server.accept().await;
         assert!(socket.recv().await.unwrap().is_none());
-        socket.sender().closed_outcome().await
+        socket.sender().ended().await
     };
     let (error, outcome) = tokio::join!(client.connect(), serve);
     let error = error.unwrap_err();

@@ -46,7 +46,7 @@ where
             let Ok(mut socket) = serve(stream).await else { return };
             let end = socket.recv().await;
             assert!(matches!(end, Ok(None) | Err(Error::Disconnected | Error::Io(_))), "{end:?}");
-            socket.sender().closed_outcome().await;
+            socket.sender().ended().await;
         };
         let given_up = async { polls(times, client.connect()).await.map(Result::unwrap).is_none() };
         let (given_up, ()) = tokio::join!(given_up, served);
