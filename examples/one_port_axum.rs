@@ -5,6 +5,7 @@ use axum::Router;
 use axum::extract::Path;
 use axum::response::{Html, Response};
 use axum::routing::get;
+use axum::serve::ListenerExt;
 use switchboard::ws::{Socket, WebSocketUpgrade};
 use tokio::net::TcpListener;
 
@@ -32,5 +33,9 @@ async fn main() -> std::io::Result<()> {
     let address = std::env::args().nth(1).unwrap_or_else(|| "127.0.0.1:3000".into());
     let listener = TcpListener::bind(address).await?;
     println!("listening on http://{}/", listener.local_addr()?);
+    // Small messages should leave at once; they are gathered by the connection, not by the kernel.
+    let listener = listener.tap_io(|stream| {
+        let _ = stream.set_nodelay(true);
+    });
     axum::serve(listener, Router::new().route("/", get(page)).route("/ws/{name}", get(greet))).await
 }

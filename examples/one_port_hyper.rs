@@ -40,6 +40,8 @@ async fn main() -> std::io::Result<()> {
     let config = Config::default();
     loop {
         let (stream, _) = listener.accept().await?;
+        // Small messages should leave at once; they are gathered by the connection, not by the kernel.
+        stream.set_nodelay(true)?;
         let config = config.clone();
         tokio::spawn(async move {
             let service = service_fn(move |request| route(request, config.clone()));

@@ -43,7 +43,8 @@ pub struct Serve {
     pub tls_key: Option<PathBuf>,
 
     /// A site whose pages may connect: `https://example.com`, `https://*.example.com`, or `*` for every site. May be
-    /// given more than once. [default: this server's own pages]
+    /// given more than once; a list shuts out this server's own pages unless it names them. [default: this server's
+    /// own pages]
     #[arg(long, value_name = "ORIGIN", env = "SWITCHBOARD_ALLOW_ORIGIN", value_delimiter = ',')]
     pub allow_origin: Vec<String>,
 

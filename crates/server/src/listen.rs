@@ -184,9 +184,15 @@ async fn connection(
     service: Service,
     permit: OwnedSemaphorePermit,
 ) -> io::Result<()> {
-    let Service { router, tls, mut stopping, .. } = service;
+    let Service { router, tls, mut stopping, metrics, .. } = service;
     let stream: Box<dyn Io> = match tls {
-        Some(tls) => Box::new(tls.accept(stream, TLS_TIMEOUT).await?),
+        Some(tls) => match tls.accept(stream, TLS_TIMEOUT).await {
+            Ok(stream) => Box::new(stream),
+            Err(error) => {
+                metrics.refuse("tls");
+                return Err(error);
+            }
+        },
         None => stream,
     };
     // The permit goes with the transport, through the upgrade and to its end.
@@ -210,7 +216,14 @@ async fn connection(
             connection.await
         }
     };
-    served.map_err(io::Error::other)
+    served.map_err(|error| {
+        if error.is_timeout() {
+            metrics.refuse("head_timeout");
+        } else if error.is_parse() {
+            metrics.refuse("bad_head");
+        }
+        io::Error::other(error)
+    })
 }
 
 /// Tells a client that there is no room for it. Through TLS that would cost more than the client is owed.

@@ -45,8 +45,9 @@ struct WebSockets(Config);
 
 impl Collector for WebSockets {
     fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> Result<(), fmt::Error> {
-        let Snapshot { open, total, messages_in, messages_out, bytes_in, bytes_out, dropped, closes, limits, refused } =
-            self.0.get_metrics().snapshot();
+        let counted = self.0.get_metrics().snapshot();
+        let Snapshot { open, total, messages_in, messages_out, bytes_in, bytes_out, .. } = counted;
+        let Snapshot { dropped, inbox_full, ref closes, ref limits, ref failures, ref refused, .. } = counted;
         let gauge = |value: u64| ConstGauge::new(i64::try_from(value).unwrap_or(i64::MAX));
         let plain = [
             ("connections", "WebSocket connections since the start", total),
@@ -55,6 +56,7 @@ impl Collector for WebSockets {
             ("received_bytes", "Bytes received after the handshake, framing included", bytes_in),
             ("sent_bytes", "Bytes sent after the handshake, framing included", bytes_out),
             ("outbox_dropped", "Messages that full outboxes threw away", dropped),
+            ("inbox_full", "Times that reading stopped because what was read before had not been taken", inbox_full),
         ];
         write(&mut encoder, "connections_open", "WebSocket connections open now", &gauge(open))?;
         for (name, help, value) in plain {
@@ -64,14 +66,22 @@ impl Collector for WebSockets {
             ("connections_refused", "Connections refused before they were open, by reason", "reason", refused),
             ("connections_closed", "Connections ended, by close code", "code", closes),
             ("limits_hit", "Connections ended by a limit, a deadline or a broken rule", "limit", limits),
+            ("connections_failed", "Connections lost without a Close frame, or by a fault of ours", "reason", failures),
         ];
         for (name, help, label, values) in labelled {
-            write_labelled(&mut encoder, name, help, label, &values)?;
+            write_labelled(&mut encoder, name, help, label, values)?;
         }
         if let Some(hub) = self.0.get_hub() {
             let members = gauge(hub.members() as u64);
             write(&mut encoder, "room_members", "Connections that are in a room", &members)?;
             write(&mut encoder, "rooms", "Rooms with members", &gauge(hub.topics() as u64))?;
+            let counters = hub.counters();
+            let refused = BTreeMap::from([
+                ("topic_too_long", counters.topic_too_long),
+                ("too_many_topics", counters.too_many_topics),
+            ]);
+            let help = "Subscriptions refused by a limit of the rooms";
+            write_labelled(&mut encoder, "subscriptions_refused", help, "limit", &refused)?;
         }
         Ok(())
     }

@@ -1,5 +1,6 @@
 //! The server's life, in order: log, bind, say where, serve, stop.
 
+use std::io::IsTerminal;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -27,7 +28,11 @@ pub fn run(settings: Settings) -> Result<(), SettingsError> {
 async fn serve(settings: Settings) -> Result<(), SettingsError> {
     let Settings { listen, tls, websocket, max_connections, shutdown_timeout, log, demo } = settings;
     // A second server in one process, as in tests, keeps the first one's log.
-    let _ = tracing_subscriber::fmt().with_env_filter(log).with_writer(std::io::stderr).try_init();
+    let _ = tracing_subscriber::fmt()
+        .with_env_filter(log)
+        .with_ansi(std::io::stderr().is_terminal())
+        .with_writer(std::io::stderr)
+        .try_init();
     let stop = shutdown::requested();
     let (listeners, note) = listen::bind(&listen).await?;
     print!("{}", banner(&listeners, tls.is_some(), note.as_deref(), demo));

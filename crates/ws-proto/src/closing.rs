@@ -109,9 +109,10 @@ impl Closing {
         self.received.is_none() && !self.has_failed() && !self.eof
     }
 
-    /// We may still send messages.
+    /// We may still send messages: we have not said Close, nor asked to. A failure is the peer's doing, and what it said
+    /// before may be answered until the Close frame is out.
     pub(crate) fn may_send(&self) -> bool {
-        self.out.is_none() && !self.has_failed() && !self.eof
+        (self.out.is_none() || self.has_failed()) && !self.out_sent && !self.eof
     }
 
     pub(crate) fn is_sent(&self) -> bool {
@@ -122,29 +123,28 @@ impl Closing {
         self.cause.is_some_and(Cause::is_failure)
     }
 
-    /// We want to close. `false`: we had already.
-    pub(crate) fn begin(&mut self, frame: CloseFrame, cause: Cause, deadline: Instant) -> bool {
+    /// We want to close, or must. What is being closed already stays so.
+    pub(crate) fn begin(&mut self, frame: CloseFrame, cause: Cause, deadline: Option<Instant>) {
         if self.out.is_some() {
             // A failure during our own closing handshake changes the cause, not the frame that is out already.
             if cause.is_failure() && !self.has_failed() {
                 self.cause = Some(cause);
             }
-            return false;
+            return;
         }
         self.out = Some(frame);
         // The cause that came first stands, but a failure outweighs a farewell.
         if self.cause.is_none() || cause.is_failure() {
             self.cause = Some(cause);
         }
-        self.deadline.get_or_insert(deadline);
-        true
+        self.deadline = self.deadline.or(deadline);
     }
 
     /// The peer's Close frame.
-    pub(crate) fn receive(&mut self, frame: CloseFrame, deadline: Instant) {
+    pub(crate) fn receive(&mut self, frame: CloseFrame, deadline: Option<Instant>) {
         self.received = Some(frame);
         self.cause.get_or_insert(Cause::Peer);
-        self.deadline.get_or_insert(deadline);
+        self.deadline = self.deadline.or(deadline);
     }
 
     pub(crate) fn receive_eof(&mut self) {

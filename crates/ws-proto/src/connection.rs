@@ -286,7 +286,7 @@ impl Connection {
     /// [`SendError::InvalidCloseCode`] for a code that may not be sent.
     pub fn close(&mut self, code: CloseCode, reason: &str, now: Instant) -> Result<(), SendError> {
         let frame = CloseFrame::new(code, reason)?;
-        self.closing.begin(frame, Cause::Local, now + self.config.close_timeout);
+        self.closing.begin(frame, Cause::Local, now.checked_add(self.config.close_timeout));
         Ok(())
     }
 
@@ -309,10 +309,17 @@ impl Connection {
         }
     }
 
+    /// Gives the connection up without a Close frame: for peers that are not worth one. The transport is to be dropped.
+    pub fn terminate(&mut self) {
+        self.closing.abort(Cause::Local);
+        self.assembler.abandon();
+    }
+
     /// The transport took `count` bytes and `left` bytes of output still wait for it: how the write timeout is measured.
     pub fn wrote(&mut self, count: usize, left: usize, now: Instant) {
         if left == 0 {
             self.stalled = None;
+            self.heartbeat.sent(now);
         } else if count > 0 || self.stalled.is_none() {
             self.stalled = Some(now);
         }
@@ -388,7 +395,14 @@ impl Connection {
         self.closing.ended()
     }
 
-    /// Whether a message may still be sent: neither Close nor failure came before.
+    /// Whether a message sent in pieces is unfinished: until it is, no other can be sent.
+    #[must_use]
+    pub fn is_message_open(&self) -> bool {
+        self.writer.is_open()
+    }
+
+    /// Whether a message may still be sent. After the peer's Close frame, and after a rule that it broke, that is so until
+    /// our Close frame leaves: what the peer said before may still be answered.
     #[must_use]
     pub fn may_send(&self) -> bool {
         self.closing.may_send()
@@ -446,7 +460,7 @@ impl Connection {
         Ok(match opcode {
             Opcode::Close => {
                 let frame = CloseFrame::parse(payload)?;
-                self.closing.receive(frame.clone(), now + self.config.close_timeout);
+                self.closing.receive(frame.clone(), now.checked_add(self.config.close_timeout));
                 self.assembler.abandon();
                 Event::Close(frame)
             }
@@ -470,7 +484,7 @@ impl Connection {
         self.assembler.abandon();
         self.control = Vec::new();
         let frame = CloseFrame::new(code, reason).expect("the codes of failures are sendable");
-        self.closing.begin(frame, cause, now + self.config.close_timeout);
+        self.closing.begin(frame, cause, now.checked_add(self.config.close_timeout));
     }
 
     fn check_open(&mut self, now: Instant) -> Result<(), SendError> {
@@ -495,5 +509,5 @@ impl Connection {
 }
 
 fn after(since: Option<Instant>, timeout: Option<Duration>) -> Option<Instant> {
-    Some(since? + timeout?)
+    since?.checked_add(timeout?)
 }

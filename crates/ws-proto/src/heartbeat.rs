@@ -11,7 +11,9 @@ pub(crate) struct Heartbeat {
     due: Option<Instant>,
     /// A ping that waits for room in the output.
     pending: bool,
-    /// The oldest heartbeat ping since which nothing came.
+    /// A ping that is in the output and not yet with the transport: a peer cannot answer what it has not been sent.
+    unsent: bool,
+    /// The oldest heartbeat ping that was sent and since which nothing came.
     unanswered: Option<Instant>,
     /// The number of the newest ping, and when it was sent.
     newest: u64,
@@ -21,8 +23,8 @@ pub(crate) struct Heartbeat {
 
 impl Heartbeat {
     pub(crate) fn new(interval: Option<Duration>, now: Instant) -> Self {
-        let due = interval.map(|interval| now + interval);
-        Self { due, pending: false, unanswered: None, newest: 0, newest_sent: None, latency: None }
+        let due = interval.and_then(|interval| now.checked_add(interval));
+        Self { due, pending: false, unsent: false, unanswered: None, newest: 0, newest_sent: None, latency: None }
     }
 
     /// Bytes came from the peer: any byte counts as life.
@@ -37,29 +39,37 @@ impl Heartbeat {
 
     /// When something falls due: the next ping, or the end of the peer's time to show life.
     pub(crate) fn deadline(&self, pong_timeout: Duration) -> Option<Instant> {
-        let answer_by = self.unanswered.map(|sent| sent + pong_timeout);
+        let answer_by = self.unanswered.and_then(|sent| sent.checked_add(pong_timeout));
         [self.due, answer_by].into_iter().flatten().min()
     }
 
     /// Makes a ping due if its time has come. `false`: the peer did not show life in time.
     #[must_use]
     pub(crate) fn handle_timeout(&mut self, interval: Option<Duration>, pong_timeout: Duration, now: Instant) -> bool {
-        if self.unanswered.is_some_and(|sent| now >= sent + pong_timeout) {
+        if self.unanswered.is_some_and(|sent| now.saturating_duration_since(sent) >= pong_timeout) {
             return false;
         }
         if let (Some(due), Some(interval)) = (self.due, interval)
             && now >= due
         {
             self.pending = true;
-            self.unanswered.get_or_insert(now);
-            self.due = Some(now + interval);
+            self.due = now.checked_add(interval);
         }
         true
     }
 
     /// The payload of a ping that is due, to be sent now.
     pub(crate) fn take_pending(&mut self, now: Instant) -> Option<[u8; 8]> {
-        std::mem::take(&mut self.pending).then(|| self.next(now).to_be_bytes())
+        let due = std::mem::take(&mut self.pending);
+        self.unsent |= due;
+        due.then(|| self.next(now).to_be_bytes())
+    }
+
+    /// Everything that was in the output is with the transport: the peer's time to answer begins.
+    pub(crate) fn sent(&mut self, now: Instant) {
+        if std::mem::take(&mut self.unsent) {
+            self.unanswered.get_or_insert(now);
+        }
     }
 
     /// The number of a new ping, to be sent now.

@@ -1,6 +1,6 @@
 //! UTF-8: a validator that works on a stream and never reads a byte twice, and [`Utf8Bytes`], shared text.
 //!
-//! One of the crate's modules with `unsafe`: text that was validated once is not validated again to become a `&str`.
+//! The crate's one module with `unsafe`: text that was validated once is not validated again to become a `&str`.
 #![expect(unsafe_code, reason = "turning validated bytes into &str without a second pass")]
 
 use std::borrow::Borrow;

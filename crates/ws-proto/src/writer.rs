@@ -48,6 +48,11 @@ impl Writer {
         Self { masks, compression, open: None }
     }
 
+    /// A message sent in pieces is unfinished.
+    pub(crate) fn is_open(&self) -> bool {
+        self.open.is_some()
+    }
+
     /// A whole message, its payload copied.
     #[inline]
     pub(crate) fn message(

@@ -53,12 +53,13 @@ impl Connections {
     /// Dropping it changes nothing.
     pub async fn wait_closed(&self) {
         poll_fn(|cx| {
+            let waker = cx.waker().clone();
             let mut state = self.lock();
             if state.open == 0 {
                 return Poll::Ready(());
             }
-            if !state.emptied.iter().any(|waker| waker.will_wake(cx.waker())) {
-                state.emptied.push(cx.waker().clone());
+            if !state.emptied.iter().any(|waiting| waiting.will_wake(&waker)) {
+                state.emptied.push(waker);
             }
             Poll::Pending
         })
@@ -95,8 +96,10 @@ impl Seat {
             return None;
         }
         if !self.waker.as_ref().is_some_and(|waker| waker.will_wake(cx.waker())) {
-            self.waker = Some(cx.waker().clone());
-            self.connections.lock().drivers.insert(self.id, cx.waker().clone());
+            let waker = cx.waker().clone();
+            self.waker = Some(waker.clone());
+            let displaced = self.connections.lock().drivers.insert(self.id, waker);
+            drop(displaced);
         }
         // Looked at after the waker is in place: whoever decides in between wakes it.
         let frame = self.connections.0.frame.get()?;

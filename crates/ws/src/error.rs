@@ -22,6 +22,8 @@ pub enum Error {
     Overflowed,
     /// The handler panicked (1011).
     Panicked,
+    /// The application cut the connection off.
+    Terminated,
     /// The connection is closing or closed: nothing more can be sent.
     Closed,
     /// The command was not a legal one; nothing was sent.
@@ -39,6 +41,7 @@ impl Error {
             Self::Disconnected => "disconnected",
             Self::Overflowed => "outbox_overflow",
             Self::Panicked => "panic",
+            Self::Terminated => "terminated",
             Self::Closed => "closed",
             Self::Refused(_) => "refused",
         }
@@ -54,6 +57,7 @@ impl fmt::Display for Error {
             Self::Disconnected => f.write_str("the peer disconnected without a Close frame"),
             Self::Overflowed => f.write_str("the peer did not keep up and its outbox overflowed"),
             Self::Panicked => f.write_str("the connection's handler panicked"),
+            Self::Terminated => f.write_str("the application cut the connection off"),
             Self::Closed => f.write_str("the connection is closed"),
             Self::Refused(error) => error.fmt(f),
         }

@@ -6,7 +6,8 @@ use std::time::{Duration, Instant};
 
 use switchboard_hub::{Delivery, HubError, Member, Pushed};
 use switchboard_ws_proto::{
-    CloseCode, CloseFrame, Connection, Kind, Message, MessageRef, Output, Prepared, SendError, SendOptions,
+    CloseCode, CloseFrame, Connection, Kind, Message, MessageRef, Output, Prepared, ProtocolError, SendError,
+    SendOptions,
 };
 
 use crate::config::Config;
@@ -47,6 +48,12 @@ pub trait Handler: Send + 'static {
     /// The peer said Close. Messages can still be sent during the call; then the Close frame is answered.
     fn on_peer_close(&mut self, cx: &mut Context<'_>, frame: &CloseFrame) {
         let _ = (cx, frame);
+    }
+
+    /// The peer broke a rule: nothing more is heard from it. Messages can still be sent during the call; then a Close
+    /// frame says what the rule was.
+    fn on_failed(&mut self, cx: &mut Context<'_>, error: ProtocolError) {
+        let _ = (cx, error);
     }
 
     /// What was queued because the peer lagged has all been written.
@@ -229,6 +236,19 @@ impl Context<'_> {
         self.connection.ping(self.now, self.out).map(|_| ())
     }
 
+    /// Sends a ping with a payload of one's own, 125 bytes at most.
+    ///
+    /// # Errors
+    /// [`SendError`] when it is longer, or the connection is closing.
+    pub fn ping_with(&mut self, payload: &[u8]) -> Result<(), SendError> {
+        self.connection.ping_with(payload, self.out)
+    }
+
+    /// Cuts the connection off, without a Close frame and without what waits to be written.
+    pub fn terminate(&mut self) {
+        self.connection.terminate();
+    }
+
     /// A handle that can send from anywhere, also after the call.
     pub fn sender(&mut self) -> Sender {
         // What is sent by it comes before what the handler sends next.
@@ -253,6 +273,12 @@ impl Context<'_> {
         self.connection.latency()
     }
 
+    /// Stops reading until the application has taken messages out of the inbox.
+    pub(crate) fn pause_for_inbox(&mut self) {
+        self.own.config.get_metrics().inbox_full();
+        self.pause();
+    }
+
     /// Do not answer the peer's Close frame until the handles allow it.
     pub(crate) fn hold_close(&mut self) {
         self.own.link().hold_close();
@@ -269,7 +295,7 @@ impl Context<'_> {
     }
 
     fn must_queue(&self) -> bool {
-        self.own.queued || self.out.len() >= self.own.config.get_outbox().bytes
+        self.own.queued || self.connection.is_message_open() || self.out.len() >= self.own.config.get_outbox().bytes
     }
 
     fn queue(&mut self, parcel: Parcel) -> Pushed {

@@ -79,6 +79,8 @@ impl Inbox {
 
     /// The next message; `None` after the last one of an ended connection.
     pub(crate) fn poll_pop(&self, cx: &mut Context<'_>) -> Poll<Option<(Message, Room)>> {
+        // Wakers are cloned and dropped outside the lock: they may run code of a runtime.
+        let waker = cx.waker().clone();
         let mut state = self.lock();
         state.read = true;
         let half = InboxLimits { messages: self.limits.messages.div_ceil(2), bytes: self.limits.bytes.div_ceil(2) };
@@ -95,9 +97,9 @@ impl Inbox {
         }
         // An idle connection keeps no queue.
         state.queue = VecDeque::new();
-        if !state.reader.as_ref().is_some_and(|reader| reader.will_wake(cx.waker())) {
-            state.reader = Some(cx.waker().clone());
-        }
+        let displaced = state.reader.replace(waker);
+        drop(state);
+        drop(displaced);
         Poll::Pending
     }
 

@@ -36,6 +36,9 @@ pub(crate) struct Link {
 pub(crate) struct Requests {
     pub(crate) close: Option<CloseFrame>,
     pub(crate) pings: Vec<oneshot::Sender<Duration>>,
+    pub(crate) terminate: bool,
+    /// The connection is over: nobody will look at further requests.
+    over: bool,
 }
 
 impl Link {
@@ -64,12 +67,19 @@ impl Link {
     /// Asks for a ping. The receiver fails when the connection ends first.
     pub(crate) fn request_ping(&self) -> oneshot::Receiver<Duration> {
         let (answer, answered) = oneshot::channel();
-        // After the end nobody would take the request out again.
-        if self.outcome.get().is_none() {
-            self.requests().pings.push(answer);
+        let mut requests = self.requests();
+        if !requests.over {
+            requests.pings.push(answer);
+            drop(requests);
             self.request();
         }
         answered
+    }
+
+    /// Asks to cut the connection off.
+    pub(crate) fn request_end(&self) {
+        self.requests().terminate = true;
+        self.request();
     }
 
     pub(crate) fn set_paused(&self, paused: bool) {
@@ -150,7 +160,10 @@ impl Link {
         let _ = self.outcome.set(outcome);
         self.outbox.abandon();
         self.set_unsent(0);
-        drop(std::mem::take(&mut *self.requests()));
+        let ended = Requests { over: true, ..Requests::default() };
+        // Dropped outside the lock: that wakes whoever waits for a pong.
+        let unanswered = std::mem::replace(&mut *self.requests(), ended);
+        drop(unanswered);
     }
 
     fn request(&self) {

@@ -6,6 +6,8 @@ use std::sync::{Mutex, PoisonError};
 
 use switchboard_ws_proto::CloseCode;
 
+use crate::error::Error;
+
 /// The counters of one endpoint. They only grow, but for [`open`](Snapshot::open), and wrap never.
 #[derive(Debug, Default)]
 pub struct Metrics {
@@ -16,6 +18,7 @@ pub struct Metrics {
     bytes_in: AtomicU64,
     bytes_out: AtomicU64,
     dropped: AtomicU64,
+    inbox_full: AtomicU64,
     labelled: Mutex<Labelled>,
 }
 
@@ -24,6 +27,7 @@ pub struct Metrics {
 struct Labelled {
     closes: BTreeMap<&'static str, u64>,
     limits: BTreeMap<&'static str, u64>,
+    failures: BTreeMap<&'static str, u64>,
     refused: BTreeMap<&'static str, u64>,
 }
 
@@ -44,11 +48,16 @@ pub struct Snapshot {
     pub bytes_out: u64,
     /// Messages that a full outbox threw away.
     pub dropped: u64,
+    /// How often reading stopped because the application had not taken what was read before.
+    pub inbox_full: u64,
     /// Connections ended, by the code of the Close frame that ended them: ours if we failed or closed first, else the
     /// peer's. Private codes are counted together as `3xxx` and `4xxx`.
     pub closes: BTreeMap<&'static str, u64>,
     /// Connections ended by a limit, a deadline or a broken rule, by its name.
     pub limits: BTreeMap<&'static str, u64>,
+    /// Connections that ended for want of the transport or by a fault of ours: `disconnected`, `io`, `panic`,
+    /// `terminated`.
+    pub failures: BTreeMap<&'static str, u64>,
     /// Connections refused before they were open, by reason.
     pub refused: BTreeMap<&'static str, u64>,
 }
@@ -57,7 +66,7 @@ impl Metrics {
     /// All counters, each read once.
     #[must_use]
     pub fn snapshot(&self) -> Snapshot {
-        let Labelled { closes, limits, refused } = self.labelled().clone();
+        let Labelled { closes, limits, failures, refused } = self.labelled().clone();
         // `ended` is read first: a connection that ends in between counts as open, never as less than nothing.
         let ended = self.ended.load(Relaxed);
         let total = self.opened.load(Relaxed);
@@ -69,8 +78,10 @@ impl Metrics {
             bytes_in: self.bytes_in.load(Relaxed),
             bytes_out: self.bytes_out.load(Relaxed),
             dropped: self.dropped.load(Relaxed),
+            inbox_full: self.inbox_full.load(Relaxed),
             closes,
             limits,
+            failures,
             refused,
         }
     }
@@ -84,14 +95,20 @@ impl Metrics {
         self.opened.fetch_add(1, Relaxed);
     }
 
-    pub(crate) fn end(&self, code: CloseCode, limit: Option<&'static str>, dropped: u64) {
+    pub(crate) fn inbox_full(&self) {
+        self.inbox_full.fetch_add(1, Relaxed);
+    }
+
+    pub(crate) fn end(&self, code: CloseCode, error: Option<&Error>) {
         self.ended.fetch_add(1, Relaxed);
-        self.dropped.fetch_add(dropped, Relaxed);
         let mut labelled = self.labelled();
         *labelled.closes.entry(label(code)).or_default() += 1;
-        if let Some(limit) = limit {
-            *labelled.limits.entry(limit).or_default() += 1;
-        }
+        let Some(error) = error else { return };
+        let by_name = match error {
+            Error::Protocol(_) | Error::Timeout(_) | Error::Overflowed => &mut labelled.limits,
+            _ => &mut labelled.failures,
+        };
+        *by_name.entry(error.name()).or_default() += 1;
     }
 
     pub(crate) fn add(&self, tally: &Tally) {
@@ -104,6 +121,7 @@ impl Metrics {
         add(&self.messages_out, tally.messages_out);
         add(&self.bytes_in, tally.bytes_in);
         add(&self.bytes_out, tally.bytes_out);
+        add(&self.dropped, tally.dropped);
     }
 
     fn labelled(&self) -> std::sync::MutexGuard<'_, Labelled> {
@@ -118,6 +136,7 @@ pub(crate) struct Tally {
     pub(crate) messages_out: u64,
     pub(crate) bytes_in: u64,
     pub(crate) bytes_out: u64,
+    pub(crate) dropped: u64,
 }
 
 fn label(code: CloseCode) -> &'static str {

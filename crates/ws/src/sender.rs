@@ -121,6 +121,11 @@ impl Sender {
         Ok(())
     }
 
+    /// Cuts the connection off, without a Close frame and without what waits to be written.
+    pub fn terminate(&self) {
+        self.link.request_end();
+    }
+
     /// Waits for the end of the connection, whoever ends it.
     ///
     /// # Cancel safety

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::net::{TcpListener, ToSocketAddrs, UnixListener};
+use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
 
 use crate::accept::{AcceptError, Pending};
@@ -62,6 +63,9 @@ impl Server {
     ///
     /// # Errors
     /// The address is taken, or not ours.
+    ///
+    /// # Cancel safety
+    /// Dropped, nothing is listened on.
     pub async fn bind(address: impl ToSocketAddrs, config: Config) -> io::Result<Self> {
         Ok(Self::new(Listener::Tcp(TcpListener::bind(address).await?), config))
     }
@@ -123,7 +127,10 @@ impl Server {
     /// Dropped, it stops listening; open connections go on. See [`Config::connections`] to close them.
     pub async fn serve<H: Handler>(self, make: impl Fn(&http::Request<()>) -> H + Send + Sync + 'static) {
         let make = Arc::new(make);
+        let handshakes = Arc::new(Semaphore::new(MAX_HANDSHAKES));
         loop {
+            // The semaphore is never closed.
+            let Ok(permit) = Arc::clone(&handshakes).acquire_owned().await else { return };
             match self.listener.accept().await {
                 Ok((stream, peer)) => {
                     let pending = self.pending(stream, peer);
@@ -132,6 +139,7 @@ impl Server {
                         let served = async {
                             let pending = pending.await?;
                             let handler = make(pending.request());
+                            drop(permit);
                             pending.serve(handler).await
                         };
                         if let Err(error) = served.await {

@@ -34,6 +34,8 @@ pub(crate) struct Session<H: Handler> {
     lagged: bool,
     /// The answer to the peer's Close waits for the application until then.
     hold_until: Option<Instant>,
+    /// Messages that the outbox has dropped and that were counted.
+    dropped: u64,
     /// An error that the protocol machine does not know of.
     error: Option<Error>,
     over: bool,
@@ -43,7 +45,17 @@ impl<H: Handler> Session<H> {
     pub(crate) fn new(connection: Connection, handler: H, info: Arc<Info>, config: Config) -> Self {
         config.get_metrics().open();
         let own = Own { config, info, link: None, member: None, queued: false, tally: Tally::default() };
-        Self { connection, handler, own, pings: Vec::new(), lagged: false, hold_until: None, error: None, over: false }
+        Self {
+            connection,
+            handler,
+            own,
+            pings: Vec::new(),
+            lagged: false,
+            hold_until: None,
+            dropped: 0,
+            error: None,
+            over: false,
+        }
     }
 
     /// The link, made if need be: for handles that exist before the driver runs.
@@ -164,6 +176,13 @@ impl<H: Handler> Session<H> {
 
     /// Adds what was counted since the last call to the endpoint's metrics.
     pub(crate) fn flush_metrics(&mut self) {
+        // Only a peer that lags, or is gone, has had messages dropped.
+        if (self.lagged || self.over)
+            && let Some(link) = &self.own.link
+        {
+            let dropped = link.outbox.dropped();
+            self.own.tally.dropped = dropped - std::mem::replace(&mut self.dropped, dropped);
+        }
         self.own.config.get_metrics().add(&std::mem::take(&mut self.own.tally));
     }
 
@@ -176,11 +195,10 @@ impl<H: Handler> Session<H> {
             return outcome;
         }
         self.flush_metrics();
-        let dropped = self.own.link.as_ref().map_or(0, |link| link.outbox.dropped());
         let by_us = !matches!(outcome.ended.cause, Cause::Peer);
         let frame = if by_us { outcome.sent().or_else(|| outcome.received()) } else { outcome.received() };
         let code = frame.map_or(CloseCode::ABNORMAL, |frame| frame.code);
-        self.own.config.get_metrics().end(code, outcome.error().map(Error::name), dropped);
+        self.own.config.get_metrics().end(code, outcome.error());
         self.own.member = None;
         self.pings.clear();
         if let Some(link) = &self.own.link {
@@ -206,19 +224,26 @@ impl<H: Handler> Session<H> {
                     Received::Owned(message) => handler.on_owned_message(&mut cx, message),
                 }
             }
-            Event::Ping(payload) => handler.on_ping(&mut cx, &payload),
+            Event::Ping(payload) => {
+                handler.on_ping(&mut cx, &payload);
+                // While there is room each ping has its pong, before whatever comes next. Without room only the newest
+                // will be answered, when there is.
+                if cx.out.len() < ENCODE_AHEAD {
+                    cx.connection.poll_transmit(now, cx.out);
+                }
+            }
             Event::Pong { payload, rtt } => {
                 answer_pings(pings, &payload, now);
                 handler.on_pong(&mut cx, &payload, rtt);
             }
             Event::Close(frame) => {
                 handler.on_peer_close(&mut cx, &frame);
-                // Half of the time for the closing handshake is the application's to say its last words.
-                let grace = cx.own.config.get_limits().close_timeout / 2;
-                *hold_until = cx.own.link.as_ref().is_some_and(|link| link.is_holding()).then(|| now + grace);
+                *hold_until = hold(cx.own, now);
             }
             Event::Failed(error) => {
                 tracing::debug!(peer = %cx.own.info.peer(), %error, "failing the connection");
+                handler.on_failed(&mut cx, error);
+                *hold_until = hold(cx.own, now);
             }
             // Pieces are not asked for.
             _ => {}
@@ -227,7 +252,7 @@ impl<H: Handler> Session<H> {
 
     /// `true`: the outbox is empty.
     fn encode_parcels(&mut self, link: &Link, cx: &mut task::Context<'_>, now: Instant, out: &mut Output) -> bool {
-        while out.len() < ENCODE_AHEAD {
+        while out.len() < ENCODE_AHEAD && !self.connection.is_message_open() {
             match link.outbox.poll_pop(cx) {
                 Poll::Ready(Some(parcel)) => self.encode(&parcel, now, out),
                 Poll::Ready(None) => {
@@ -240,7 +265,7 @@ impl<H: Handler> Session<H> {
                 Poll::Pending => return true,
             }
         }
-        // No room: wait for it, and meanwhile only for the end of the outbox, which sets the overflow off.
+        // No room, or a message that the handler sends in pieces is open: wait, and meanwhile only for the end of the outbox, which sets the overflow off.
         if link.outbox.poll_abandoned(cx).is_ready() && link.outbox.is_overflowed() && self.connection.may_send() {
             self.error.get_or_insert(Error::Overflowed);
             self.close(CloseCode::TRY_AGAIN_LATER, "the peer does not keep up", now);
@@ -258,7 +283,11 @@ impl<H: Handler> Session<H> {
     }
 
     fn act_on(&mut self, link: &Link, requests: Requests, drained: bool, now: Instant, out: &mut Output) {
-        let Requests { close, pings } = requests;
+        let Requests { close, pings, terminate, .. } = requests;
+        if terminate {
+            self.error.get_or_insert(Error::Terminated);
+            self.connection.terminate();
+        }
         if !pings.is_empty()
             && let Ok(number) = self.connection.ping(now, out)
         {
@@ -334,6 +363,17 @@ impl<H: Handler> Drop for Session<H> {
             self.finish();
         }
     }
+}
+
+/// Until when our Close frame waits for the application, if it does: half of the time for the closing handshake is the
+/// application's to say its last words.
+fn hold(own: &Own, now: Instant) -> Option<Instant> {
+    let link = own.link.as_ref().filter(|link| link.is_holding())?;
+    let until = now.checked_add(own.config.get_limits().close_timeout / 2);
+    if until.is_none() {
+        link.release_close();
+    }
+    until
 }
 
 /// A pong answers the ping with its number and all before it: a peer need only answer the newest (RFC 6455 §5.5.3).

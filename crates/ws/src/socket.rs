@@ -9,7 +9,9 @@ use std::time::Duration;
 use futures_core::Stream;
 use futures_sink::Sink;
 use switchboard_hub::{Accepted, Flush, Push};
-use switchboard_ws_proto::{CloseCode, CloseFrame, Message, MessageRef, Prepared, ReadyState, SendOptions};
+use switchboard_ws_proto::{
+    CloseCode, CloseFrame, Message, MessageRef, Prepared, ProtocolError, ReadyState, SendOptions,
+};
 
 use crate::driver::{self, Io};
 use crate::error::{Error, Outcome};
@@ -148,6 +150,11 @@ impl Socket {
     /// Dropped after the first poll, the connection closes all the same.
     pub async fn close(&mut self, code: impl Into<CloseCode>, reason: &str) -> Result<Outcome, Error> {
         self.sender.close(code, reason).await
+    }
+
+    /// Cuts the connection off, without a Close frame and without what waits to be written.
+    pub fn terminate(&mut self) {
+        self.sender.terminate();
     }
 
     /// Splits the socket: a receiver for one task, a sender for any number.
@@ -341,6 +348,17 @@ pub(crate) struct Bridge {
     inbox: Arc<Inbox>,
 }
 
+impl Bridge {
+    /// What the application has read, or has still to read, it may answer before our Close frame goes out.
+    fn hold_close(&self, cx: &mut handler::Context<'_>) {
+        // In this order: the receiver may ask for more in between, and then releases what is held.
+        cx.hold_close();
+        if !self.inbox.owes_an_answer() {
+            cx.release_close();
+        }
+    }
+}
+
 impl Handler for Bridge {
     fn on_message(&mut self, cx: &mut handler::Context<'_>, message: MessageRef<'_>) {
         self.on_owned_message(cx, message.to_owned());
@@ -348,16 +366,16 @@ impl Handler for Bridge {
 
     fn on_owned_message(&mut self, cx: &mut handler::Context<'_>, message: Message) {
         if !self.inbox.push(message, cx.may_send()) {
-            cx.pause();
+            cx.pause_for_inbox();
         }
     }
 
     fn on_peer_close(&mut self, cx: &mut handler::Context<'_>, _: &CloseFrame) {
-        // In this order: the receiver may ask for more in between, and then releases what is held.
-        cx.hold_close();
-        if !self.inbox.owes_an_answer() {
-            cx.release_close();
-        }
+        self.hold_close(cx);
+    }
+
+    fn on_failed(&mut self, cx: &mut handler::Context<'_>, _: ProtocolError) {
+        self.hold_close(cx);
     }
 
     fn on_close(&mut self, _: &Outcome) {

@@ -2,7 +2,7 @@
 
 use switchboard_testkit::frame::{self, Frame};
 use switchboard_testkit::{Heard, Side};
-use switchboard_ws_proto::{Cause, Config, Disconnect, Kind, ProtocolError};
+use switchboard_ws_proto::{Cause, Config, Disconnect, Kind, ProtocolError, SendError, SendOptions};
 
 /// The server hears `frames`, of which the last breaks a rule; it says Close with `code` and lingers.
 #[track_caller]
@@ -136,6 +136,17 @@ fn an_endpoint_may_take_one_kind_only() {
     let only = |kind| Config { only: Some(kind), ..Config::default() };
     offence(only(Kind::Binary), &[frame::text("x").masked()], ProtocolError::UnwantedText, 1003);
     offence(only(Kind::Text), &[frame::binary("x").masked()], ProtocolError::UnwantedBinary, 1003);
+}
+
+#[test]
+fn what_was_said_before_the_offence_can_be_answered() {
+    let mut server = Side::server(Config::default());
+    server.hears(&[frame::text("question").masked(), frame::text("naked")]);
+    server.connection.send("answer", SendOptions::default(), server.now, &mut server.output).unwrap();
+    let close = frame::close(1002, &ProtocolError::UnmaskedFrame.to_string());
+    assert_eq!(server.says(), [frame::text("answer"), close]);
+    let late = server.connection.send("late", SendOptions::default(), server.now, &mut server.output);
+    assert_eq!(late, Err(SendError::Closed));
 }
 
 #[test]

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use switchboard_testkit::frame::{self, Frame};
 use switchboard_testkit::{Heard, Side};
-use switchboard_ws_proto::{Cause, Config, Disconnect, SendOptions, Timeout};
+use switchboard_ws_proto::{Cause, Config, Disconnect, Output, SendOptions, Timeout};
 
 const fn secs(secs: u64) -> Duration {
     Duration::from_secs(secs)
@@ -57,6 +57,23 @@ fn pings_that_find_no_room_do_not_pile_up() {
     assert_eq!(server.says(), [ping(1)]);
 }
 
+/// A slow reader has much of ours before the ping; its time to answer begins when the ping is on its way.
+#[test]
+fn a_ping_that_waits_behind_other_bytes_does_not_count_yet() {
+    let mut server = Side::server(Config { write_timeout: None, ..Config::default() });
+    assert_eq!(server.waits(secs(30)), None);
+    let mut out = Output::new();
+    server.connection.poll_transmit(server.now, &mut out);
+    assert!(!out.is_empty(), "the ping is in the output");
+    for _ in 0..10 {
+        server.connection.wrote(1000, 1_000_000, server.now);
+        assert_eq!(server.waits(secs(10)), None);
+    }
+    server.connection.wrote(1_000_000, 0, server.now);
+    assert_eq!(server.waits(secs(19)), None);
+    assert_eq!(server.waits(secs(1)), Some(Timeout::Pong));
+}
+
 #[test]
 fn without_a_heartbeat_no_deadline_is_set() {
     let server = Side::server(Config { ping_interval: None, ..Config::default() });
@@ -107,6 +124,25 @@ fn a_peer_that_stops_reading_is_cut_off() {
     server.connection.wrote(0, 6000, server.now);
     assert_eq!(server.waits(secs(2)), Some(Timeout::Write), "more to send is not");
     assert_eq!(server.connection.disconnect(), Disconnect::Now);
+}
+
+#[test]
+fn an_endless_timeout_is_no_timeout() {
+    let ever = Some(Duration::MAX);
+    let config = Config {
+        ping_interval: ever,
+        pong_timeout: Duration::MAX,
+        idle_timeout: ever,
+        message_timeout: ever,
+        write_timeout: ever,
+        close_timeout: Duration::MAX,
+        ..Config::default()
+    };
+    let mut server = Side::server(config);
+    server.hears(&[frame::text("open").fin(false).masked()]);
+    server.connection.wrote(0, 1, server.now);
+    server.connection.close(switchboard_ws_proto::CloseCode::NORMAL, "", server.now).unwrap();
+    assert_eq!(server.connection.poll_timeout(), None);
 }
 
 #[test]

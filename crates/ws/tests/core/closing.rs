@@ -121,6 +121,33 @@ async fn a_broken_rule_is_told_to_both_sides() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn what_came_before_a_broken_rule_can_be_answered() {
+    let (mut socket, mut peer) = open(&Config::default()).await;
+    peer.says(&[frame::text("1")]).await;
+    socket.recv().await.unwrap();
+    peer.says(&[frame::text("2"), frame::raw(0x83, "")]).await;
+    // The driver has read the broken frame by now.
+    tokio::task::yield_now().await;
+    socket.send("answer to 1").await.unwrap();
+    socket.recv().await.unwrap();
+    socket.send("answer to 2").await.unwrap();
+    assert!(matches!(socket.recv().await, Err(Error::Protocol(_))));
+    peer.expects(frame::text("answer to 1")).await;
+    peer.expects(frame::text("answer to 2")).await;
+    peer.expects(frame::close(1002, &ProtocolError::ReservedOpcode(3).to_string())).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn terminate_cuts_the_connection_off() {
+    let (mut socket, mut peer) = open(&Config::default()).await;
+    peer.says(&[frame::ping("open?")]).await;
+    peer.expects(frame::pong("open?")).await;
+    socket.terminate();
+    assert_eq!(peer.hears().await, None, "no Close frame");
+    assert!(matches!(socket.recv().await, Err(Error::Terminated)));
+}
+
+#[tokio::test(start_paused = true)]
 async fn dropping_the_socket_closes_with_1000() {
     let (mut socket, mut peer) = open(&Config::default()).await;
     socket.send("last words").await.unwrap();

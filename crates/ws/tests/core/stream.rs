@@ -95,6 +95,26 @@ async fn pings_are_answered_while_the_application_does_nothing() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn each_of_many_pings_has_its_pong_before_what_follows() {
+    let (mut socket, mut peer) = open(&Config::default()).await;
+    peer.says(&[frame::ping("1"), frame::text("echo"), frame::ping("2"), frame::ping("3")]).await;
+    let message = socket.recv().await.unwrap().unwrap();
+    socket.send(message).await.unwrap();
+    for said in [frame::pong("1"), frame::pong("2"), frame::pong("3"), frame::text("echo")] {
+        peer.expects(said).await;
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_ping_on_a_connection_that_is_over_fails_at_once() {
+    let (socket, peer) = open(&Config::default()).await;
+    let sender = socket.sender();
+    drop(peer);
+    sender.ended().await;
+    assert!(matches!(sender.ping().await, Err(switchboard_ws::Error::Disconnected)));
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_ping_returns_the_round_trip() {
     let (socket, mut peer) = open(&Config::default()).await;
     let sender = socket.sender();
@@ -157,5 +177,5 @@ async fn metrics_count_what_goes_through() {
     // Frame and Close: 6 + 4 and 6 + 2 bytes in, 2 + 6 and 2 + 2 out.
     assert_eq!((counted.bytes_in, counted.bytes_out), (18, 12));
     assert_eq!(counted.closes, [("3xxx", 1)].into());
-    assert!(counted.limits.is_empty());
+    assert!(counted.limits.is_empty() && counted.failures.is_empty());
 }
