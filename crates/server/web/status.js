@@ -1,0 +1,38 @@
+// How the connection stands, in words: the state in the header, and the banner that says why there
+// is none and what happens next.
+
+import { $ } from "./dom.js";
+
+export const STATE_TEXT = { connecting: "Connecting", open: "Connected", waiting: "Disconnected", closed: "Not joined" };
+
+/** Shows the state; `code` is that of the close frame, if one ended the connection. */
+export function showStatus(connection, code) {
+  const { state } = connection;
+  const closed = state === "closed";
+  $("state").dataset.state = state;
+  $("state-text").textContent = STATE_TEXT[state];
+  // While it retries, the banner stays: it must not jump in and out with each attempt.
+  $("banner").hidden = !connection.retrying && !closed;
+  if (state === "waiting") {
+    $("banner-title").textContent = reason(code);
+    $("banner-text").textContent = "What you write is kept, and sent when the connection is back.";
+  }
+  if (closed) {
+    $("banner-title").textContent = "You left the room.";
+    $("banner-text").textContent = "";
+  }
+  $("now").textContent = closed ? "Join again" : "Now";
+  $("now").setAttribute("aria-label", closed ? "Join again" : "Connect now");
+  showCountdown(connection, Date.now());
+}
+
+/** Shows how long it is until the next attempt. */
+export function showCountdown(connection, now) {
+  const seconds = Math.max(1, Math.ceil((connection.retryAt - now) / 1000));
+  const text = connection.state === "waiting" ? `Next try in ${seconds} s.` : connection.retrying ? "Trying…" : "";
+  if ($("countdown").textContent !== text) $("countdown").textContent = text;
+}
+
+function reason(code) {
+  return code === 1001 || code === 1012 ? "The server is restarting." : code === 1013 ? "The server is busy." : "No connection.";
+}
