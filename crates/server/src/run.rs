@@ -33,7 +33,7 @@ async fn serve(settings: Settings) -> Result<(), SettingsError> {
         .with_ansi(std::io::stderr().is_terminal())
         .with_writer(std::io::stderr)
         .try_init();
-    let stop = shutdown::requested();
+    let stop = shutdown::requested().map_err(|error| SettingsError(format!("cannot ask for signals: {error}")))?;
     let (listeners, note) = listen::bind(&listen).await?;
     print!("{}", banner(&listeners, tls.is_some(), note.as_deref(), demo));
 
@@ -51,7 +51,7 @@ async fn serve(settings: Settings) -> Result<(), SettingsError> {
         accepting.spawn(listen::serve(listener, service.clone()));
     }
 
-    let signal = stop.await.map_err(|error| SettingsError(format!("cannot wait for signals: {error}")))?;
+    let signal = stop.await;
     tracing::info!(signal, connections = websocket.connections().count(), "stopping");
     accepting.shutdown().await;
     drop(service);
