@@ -2,7 +2,8 @@
 
 use std::fmt;
 use std::io;
-use std::path::PathBuf;
+use std::os::unix::fs::FileTypeExt;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -79,9 +80,10 @@ async fn bind_one(address: &Address) -> Result<Listener, SettingsError> {
 }
 
 /// A socket file that nobody answers on is what a server that was killed has left behind: it is replaced.
-async fn bind_unix(path: &PathBuf) -> io::Result<Listener> {
+async fn bind_unix(path: &Path) -> io::Result<Listener> {
     match UnixListener::bind(path) {
-        Err(error) if error.kind() == io::ErrorKind::AddrInUse => {
+        // A file of another kind refuses connections too, and is not ours to remove.
+        Err(error) if error.kind() == io::ErrorKind::AddrInUse && is_socket(path) => {
             match tokio::net::UnixStream::connect(path).await {
                 Err(refused) if refused.kind() == io::ErrorKind::ConnectionRefused => std::fs::remove_file(path)?,
                 _ => return Err(error),
@@ -90,7 +92,11 @@ async fn bind_unix(path: &PathBuf) -> io::Result<Listener> {
         }
         result => result,
     }
-    .map(|listener| Listener::Unix(listener, path.clone()))
+    .map(|listener| Listener::Unix(listener, path.to_owned()))
+}
+
+fn is_socket(path: &Path) -> bool {
+    std::fs::symlink_metadata(path).is_ok_and(|found| found.file_type().is_socket())
 }
 
 impl fmt::Display for Address {
