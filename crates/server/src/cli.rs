@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 
+use clap::builder::BoolishValueParser;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use crate::units::{Bytes, MaybeDuration};
@@ -49,7 +50,7 @@ pub struct Serve {
     pub allow_origin: Vec<String>,
 
     /// Listen on an address that others can reach although every site's pages may connect.
-    #[arg(long, env = "SWITCHBOARD_ALLOW_ANY_ORIGIN_IN_PUBLIC")]
+    #[arg(long, env = "SWITCHBOARD_ALLOW_ANY_ORIGIN_IN_PUBLIC", value_parser = BoolishValueParser::new())]
     pub allow_any_origin_in_public: bool,
 
     /// The largest message taken, after inflating.
@@ -82,7 +83,7 @@ pub struct Serve {
     pub log: String,
 
     /// Do not serve the chat page at /.
-    #[arg(long, env = "SWITCHBOARD_NO_DEMO")]
+    #[arg(long, env = "SWITCHBOARD_NO_DEMO", value_parser = BoolishValueParser::new())]
     pub no_demo: bool,
 }
 
