@@ -1,6 +1,6 @@
 //! `/echo`: says hello, then gives everything back.
 
-use axum::extract::{Query, State};
+use axum::extract::Query;
 use axum::response::Response;
 use serde::Deserialize;
 use switchboard_ws::{Context, Handler, MessageRef, WebSocketUpgrade};
@@ -17,13 +17,9 @@ pub(crate) struct Options {
 }
 
 /// Opens an echoing WebSocket.
-pub(crate) async fn echo(
-    State(app): State<App>,
-    Query(options): Query<Options>,
-    upgrade: WebSocketUpgrade,
-) -> Response {
+pub(crate) async fn echo(Query(options): Query<Options>, upgrade: WebSocketUpgrade) -> Response {
     let greet = options.greet.as_deref() != Some("0");
-    upgrade.config(app.websocket).serve(|_| Echo { greet })
+    upgrade.serve(|_| Echo { greet })
 }
 
 #[derive(Debug)]

@@ -30,7 +30,7 @@ pub(crate) async fn room(
     }
     let Some(upgrade) = upgrade else { return members(app.hub(), &name) };
     let include_self = options.include_self.as_deref() == Some("1");
-    upgrade.config(app.websocket).serve(|_| Member { room: name, include_self })
+    upgrade.serve(|_| Member { room: name, include_self })
 }
 
 fn members(hub: &Hub, name: &str) -> Response {

@@ -21,7 +21,9 @@ pub fn router(app: App, demo: bool) -> Router {
             router = router.route(file.path, get(move || async move { file }));
         }
     }
-    router.fallback(not_found).layer(axum::middleware::map_response(harden)).with_state(app)
+    // By the extension, requests that are no proper ones are counted where all others are.
+    let configured = axum::Extension(app.websocket.clone());
+    router.fallback(not_found).layer(axum::middleware::map_response(harden)).layer(configured).with_state(app)
 }
 
 async fn health() -> &'static str {
