@@ -5,8 +5,6 @@ use axum::response::Response;
 use serde::Deserialize;
 use switchboard_ws::{Context, Handler, MessageRef, WebSocketUpgrade};
 
-use crate::app::App;
-
 /// What `/echo` says first.
 pub const GREETING: &str = "This is Switchboard. It echoes what you send.";
 
