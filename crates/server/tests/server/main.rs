@@ -1,0 +1,14 @@
+//! The binary `switchboard` as its users meet it: started with flags, talked to over sockets, stopped by signals.
+
+mod curl;
+mod echo;
+mod faults;
+mod limits;
+mod listening;
+mod metrics;
+mod origins;
+mod pages;
+mod rooms;
+mod server;
+mod stopping;
+mod tls;

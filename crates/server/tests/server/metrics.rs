@@ -1,0 +1,147 @@
+//! `/metrics`, after traffic whose every byte is known.
+
+use switchboard_testkit::Wire;
+use switchboard_testkit::frame;
+use tokio_tungstenite::tungstenite::Message;
+
+use crate::server::{Server, leave, say};
+
+#[tokio::test]
+async fn a_server_that_did_nothing_says_so() {
+    let server = Server::start(&[]).await;
+    let response = server.get("/metrics").await;
+    let content_type = "application/openmetrics-text; version=1.0.0; charset=utf-8";
+    assert_eq!(response.header("content-type"), Some(content_type));
+    assert!(response.body.ends_with("# EOF\n"));
+    assert!(server.metrics().await.values().all(|value| *value == 0));
+}
+
+#[tokio::test]
+async fn every_metric_is_described() {
+    let server = Server::start(&[]).await;
+    let page = server.get("/metrics").await.body;
+    for (name, kind) in [
+        ("connections_open", "gauge"),
+        ("connections", "counter"),
+        ("connections_refused", "counter"),
+        ("connections_closed", "counter"),
+        ("messages_received", "counter"),
+        ("messages_sent", "counter"),
+        ("received_bytes", "counter"),
+        ("sent_bytes", "counter"),
+        ("outbox_dropped", "counter"),
+        ("limits_hit", "counter"),
+        ("room_members", "gauge"),
+        ("rooms", "gauge"),
+    ] {
+        assert!(page.contains(&format!("# HELP switchboard_{name} ")), "{name} is not described:\n{page}");
+        assert!(page.contains(&format!("# TYPE switchboard_{name} {kind}\n")), "{name} has another type:\n{page}");
+    }
+}
+
+#[tokio::test]
+async fn messages_bytes_and_closes_are_counted() {
+    let server = Server::start(&[]).await;
+    let mut wire = Wire::open(server.address(), "/echo?greet=0").await;
+    server.counts(&[("connections_open", 1), ("connections_total", 1)]).await;
+    wire.say(&frame::text("hello").masked()).await; // 2 + 4 + 5 bytes
+    assert_eq!(wire.frame().await, frame::text("hello")); // 2 + 5 bytes
+    let so_far = [
+        ("messages_received_total", 1),
+        ("messages_sent_total", 1),
+        ("received_bytes_total", 11),
+        ("sent_bytes_total", 7),
+    ];
+    server.counts(&so_far).await;
+    wire.say(&frame::close(4005, "").masked()).await; // 2 + 4 + 2 bytes
+    assert_eq!(wire.frame().await, frame::close(4005, "")); // 2 + 2 bytes
+    assert!(wire.rest().await.is_empty());
+    let at_last = [
+        ("connections_open", 0),
+        ("connections_total", 1),
+        ("messages_received_total", 1),
+        ("messages_sent_total", 1),
+        ("received_bytes_total", 19),
+        ("sent_bytes_total", 11),
+        ("connections_closed_total{code=\"4xxx\"}", 1),
+    ];
+    server.counts(&at_last).await;
+}
+
+#[tokio::test]
+async fn closes_are_counted_by_code() {
+    let server = Server::start(&[]).await;
+    for _ in 0..2 {
+        let mut wire = Wire::open(server.address(), "/echo?greet=0").await;
+        wire.say(&frame::close(1000, "").masked()).await;
+        wire.rest().await;
+    }
+    let mut broken = Wire::open(server.address(), "/echo?greet=0").await;
+    broken.say(&frame::text([0xff]).masked()).await;
+    broken.rest().await;
+    leave(server.join("/rooms/lobby").await).await;
+    drop(server.join("/rooms/lobby").await);
+    let expected = [
+        ("connections_closed_total{code=\"1000\"}", 2),
+        ("connections_closed_total{code=\"1005\"}", 1),
+        ("connections_closed_total{code=\"1006\"}", 1),
+        ("connections_closed_total{code=\"1007\"}", 1),
+        ("limits_hit_total{limit=\"invalid_utf8\"}", 1),
+        ("connections_total", 5),
+        ("connections_open", 0),
+    ];
+    server.counts(&expected).await;
+}
+
+#[tokio::test]
+async fn refusals_are_counted_by_reason() {
+    let server = Server::start(&[]).await;
+    let request = |lines: &str| format!("GET /echo HTTP/1.1\r\nHost: localhost\r\n{lines}\r\n");
+    let upgrade = "Connection: Upgrade\r\nUpgrade: websocket\r\n";
+    let key = "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n";
+    let requests = [
+        (request(&format!("{upgrade}{key}Sec-WebSocket-Version: 8\r\n")), 426),
+        (request(&format!("{upgrade}Sec-WebSocket-Key: short\r\nSec-WebSocket-Version: 13\r\n")), 400),
+        (request(&format!("{upgrade}{key}Sec-WebSocket-Version: 13\r\nOrigin: https://elsewhere.example\r\n")), 403),
+        (request(""), 426),
+    ];
+    for (request, status) in requests {
+        let mut wire = Wire::connect(server.address()).await;
+        wire.send(&request).await;
+        assert_eq!(wire.response().await.status, status, "{request}");
+    }
+    let expected = ["version", "key", "origin", "upgrade"]
+        .map(|reason| format!("connections_refused_total{{reason=\"{reason}\"}}"));
+    server.counts(&expected.each_ref().map(|name| (name.as_str(), 1))).await;
+    server.counts(&[("connections_total", 0)]).await;
+}
+
+#[tokio::test]
+async fn rooms_and_their_members_are_counted() {
+    let server = Server::start(&[]).await;
+    let ann = server.join("/rooms/a").await;
+    let _bob = server.join("/rooms/b").await;
+    let _cay = server.join("/rooms/b").await;
+    server.counts(&[("rooms", 2), ("room_members", 3), ("connections_open", 3)]).await;
+    leave(ann).await;
+    server.counts(&[("rooms", 1), ("room_members", 2), ("connections_open", 2)]).await;
+}
+
+#[tokio::test]
+async fn what_a_full_outbox_drops_is_counted() {
+    const SENT: usize = 640;
+    let server = Server::start(&[]).await;
+    // In the room, and never reading.
+    let deaf = Wire::open(server.address(), "/rooms/lobby").await;
+    server.counts(&[("room_members", 1)]).await;
+    let mut loud = server.join("/rooms/lobby").await;
+    // More than the kernel takes for someone who does not read, and the outbox.
+    let message = Message::binary(vec![7; 64 << 10]);
+    for _ in 0..SENT {
+        say(&mut loud, message.clone()).await;
+    }
+    server.counts(&[("messages_received_total", SENT as u64), ("room_members", 1)]).await;
+    drop(deaf);
+    server.counts(&[("connections_open", 1), ("limits_hit_total{limit=\"outbox_overflow\"}", 1)]).await;
+    assert!(server.metrics().await["switchboard_outbox_dropped_total"] > 0);
+}

@@ -1,0 +1,155 @@
+//! A client on the bytes of a real connection: it asks, says and breaks what it likes, and sees exactly what comes back.
+
+use std::net::SocketAddr;
+
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
+use tokio::net::TcpStream;
+
+use crate::frame::Frame;
+use crate::program::within;
+
+/// What every request for a WebSocket has.
+const UPGRADE: &str = "Host: localhost\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\
+    Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n";
+
+/// A connection.
+#[derive(Debug)]
+pub struct Wire<S = TcpStream>(S);
+
+/// A whole response.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Response {
+    /// The status.
+    pub status: u16,
+    /// The status line and the headers, in small letters.
+    pub head: String,
+    /// The body.
+    pub body: String,
+}
+
+impl Wire {
+    /// Connects by TCP.
+    ///
+    /// # Panics
+    /// When nobody listens, as everything here does when the other end does not play along.
+    pub async fn connect(address: SocketAddr) -> Self {
+        Self(within("a connection", TcpStream::connect(address)).await.expect("someone listens"))
+    }
+
+    /// Connects, and asks for a WebSocket with further headers (each with its line end). The answer is still to be read.
+    pub async fn ask(address: SocketAddr, path: &str, headers: &str) -> Self {
+        let mut wire = Self::connect(address).await;
+        wire.request(path, headers).await;
+        wire
+    }
+
+    /// Connects, asks for a WebSocket and gets one.
+    pub async fn open(address: SocketAddr, path: &str) -> Self {
+        let mut wire = Self::ask(address, path, "").await;
+        let head = wire.head().await;
+        assert!(head.starts_with("http/1.1 101 "), "{head}");
+        wire
+    }
+
+    /// This end's address.
+    #[must_use]
+    pub fn local_addr(&self) -> SocketAddr {
+        self.0.local_addr().expect("it is connected")
+    }
+}
+
+impl<S: AsyncRead + AsyncWrite + Unpin> Wire<S> {
+    /// On a stream that is open.
+    pub fn new(stream: S) -> Self {
+        Self(stream)
+    }
+
+    /// Writes bytes.
+    pub async fn send(&mut self, bytes: impl AsRef<[u8]>) {
+        let sending = async {
+            self.0.write_all(bytes.as_ref()).await?;
+            self.0.flush().await
+        };
+        within("the peer to read", sending).await.expect("the peer reads");
+    }
+
+    /// Writes a frame.
+    pub async fn say(&mut self, frame: &Frame) {
+        self.send(frame.bytes()).await;
+    }
+
+    /// Asks for a WebSocket.
+    pub async fn request(&mut self, path: &str, headers: &str) {
+        self.send(format!("GET {path} HTTP/1.1\r\n{UPGRADE}{headers}\r\n")).await;
+    }
+
+    /// Asks for a page on a connection that stays open.
+    pub async fn get(&mut self, path: &str) -> Response {
+        self.send(format!("GET {path} HTTP/1.1\r\nHost: localhost\r\n\r\n")).await;
+        self.response().await
+    }
+
+    /// The status line and the headers, in small letters.
+    pub async fn head(&mut self) -> String {
+        let mut head = Vec::new();
+        while !head.ends_with(b"\r\n\r\n") {
+            head.push(self.byte().await);
+        }
+        String::from_utf8(head).expect("headers are text").to_ascii_lowercase()
+    }
+
+    /// A whole response, whose length is told.
+    pub async fn response(&mut self) -> Response {
+        let head = self.head().await;
+        let status = head.split(' ').nth(1).and_then(|status| status.parse().ok()).expect("a status");
+        let mut response = Response { status, head, body: String::new() };
+        let length = response.header("content-length").and_then(|length| length.parse().ok()).expect("a length");
+        response.body = String::from_utf8(self.bytes(length).await).expect("bodies are text");
+        response
+    }
+
+    /// The next frame.
+    pub async fn frame(&mut self) -> Frame {
+        let mut bytes = self.bytes(2).await;
+        assert!(bytes[1] < 128, "a server's frame is not masked");
+        let length = match bytes[1] {
+            126 => {
+                bytes.extend(self.bytes(2).await);
+                usize::from(u16::from_be_bytes([bytes[2], bytes[3]]))
+            }
+            127 => {
+                bytes.extend(self.bytes(8).await);
+                let length = bytes[2..].try_into().map(u64::from_be_bytes).expect("eight bytes");
+                usize::try_from(length).expect("it fits in memory")
+            }
+            length => usize::from(length),
+        };
+        bytes.extend(self.bytes(length).await);
+        Frame::parse_all(&bytes).remove(0)
+    }
+
+    /// All bytes until the peer ends the connection.
+    pub async fn rest(&mut self) -> Vec<u8> {
+        let mut rest = Vec::new();
+        within("the end of the connection", self.0.read_to_end(&mut rest)).await.expect("a proper end");
+        rest
+    }
+
+    async fn byte(&mut self) -> u8 {
+        within("a byte", self.0.read_u8()).await.expect("the peer goes on")
+    }
+
+    async fn bytes(&mut self, count: usize) -> Vec<u8> {
+        let mut bytes = vec![0; count];
+        within("bytes", self.0.read_exact(&mut bytes)).await.expect("the peer goes on");
+        bytes
+    }
+}
+
+impl Response {
+    /// The value of a header, whose name is given in small letters.
+    #[must_use]
+    pub fn header(&self, name: &str) -> Option<&str> {
+        self.head.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(": "))
+    }
+}
