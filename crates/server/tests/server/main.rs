@@ -1,4 +1,5 @@
 //! The binary `switchboard` as its users meet it: started with flags, talked to over sockets, stopped by signals.
+#![expect(clippy::unwrap_used, reason = "the helpers of tests are tests")]
 
 mod curl;
 mod echo;

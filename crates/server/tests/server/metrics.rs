@@ -129,7 +129,7 @@ async fn rooms_and_their_members_are_counted() {
 
 #[tokio::test]
 async fn what_a_full_outbox_drops_is_counted() {
-    const SENT: usize = 640;
+    const SENT: usize = 256;
     let server = Server::start(&[]).await;
     // In the room, and never reading.
     let deaf = Wire::open(server.address(), "/rooms/lobby").await;
