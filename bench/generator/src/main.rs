@@ -1,0 +1,50 @@
+//! Load for a WebSocket server from one thread: preformatted masked frames, edge-triggered epoll without waiting, and a
+//! line of JSON with what came of it. Fails when a reply is wrong or stays away.
+
+mod broadcast;
+mod churn;
+mod client;
+mod connect;
+mod echo;
+mod frame;
+mod histogram;
+mod idle;
+mod meter;
+mod payload;
+mod poller;
+mod process;
+mod replies;
+mod report;
+mod script;
+mod settings;
+mod window;
+
+use std::process::ExitCode;
+
+use clap::Parser;
+
+use crate::settings::{Load, Settings};
+
+/// Why a run says nothing about the server's speed: it answered wrongly, or not at all.
+type Result<T> = std::result::Result<T, Box<dyn std::error::Error>>;
+
+fn main() -> ExitCode {
+    let settings = Settings::parse();
+    process::raise_descriptor_limit();
+    let report = match settings.load {
+        Load::Echo => echo::run(&settings),
+        Load::Bcast => broadcast::run(&settings),
+        Load::Idle => idle::run(&settings),
+        Load::Conn => churn::run(&settings),
+    };
+    match report {
+        Ok(report) => {
+            println!("{report}");
+            ExitCode::SUCCESS
+        }
+        Err(error) => {
+            eprintln!("{error}");
+            ExitCode::FAILURE
+        }
+    }
+}

@@ -1,0 +1,1 @@
+"""What `run`, `plot` and `instructions` are made of."""

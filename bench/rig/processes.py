@@ -1,0 +1,109 @@
+"""A server and the generator beside each other, each on a CPU of its own."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import signal
+import socket
+import subprocess
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import IO, Any
+
+from .places import RESULTS, generator
+from .servers import Server
+from .workloads import Workload
+
+START_DEADLINE = 20.0
+# The generator gives up by itself when nothing is answered; this is for when it does not.
+RUN_DEADLINE = 240.0
+PRIORITY = -15
+
+
+class RunFailed(Exception):
+    """What the server or the generator did wrong."""
+
+
+def run(server: Server, workload: Workload, seconds: float, warm: float) -> dict[str, Any]:
+    """One measurement, by a server started for it."""
+    port = free_port()
+    RESULTS.mkdir(parents=True, exist_ok=True)
+    log = RESULTS / "server.log"
+    with log.open("w") as output, started(server.words(workload, port), output) as process:
+        wait_until_listening(port, process, log)
+        # Compilers just in time get more of it.
+        warm *= 2 if server.has_runtime else 1
+        arguments = [*workload.arguments(seconds, warm), f"--port={port}", f"--pid={process.pid}"]
+        return generate([*arguments, "--raw"] if server.raw else arguments)
+
+
+@contextlib.contextmanager
+def started(words: list[str], output: IO[str]) -> Iterator[subprocess.Popen[bytes]]:
+    process = subprocess.Popen(words, stdout=output, stderr=output, preexec_fn=lambda: settle(0))
+    try:
+        yield process
+    finally:
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGKILL)
+        process.wait()
+
+
+def generate(arguments: list[str]) -> dict[str, Any]:
+    """What the generator reports."""
+    command = [str(generator()), *arguments]
+    process = subprocess.Popen(
+        command,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        preexec_fn=lambda: settle(1),
+    )
+    try:
+        report, errors = process.communicate(timeout=RUN_DEADLINE)
+    except subprocess.TimeoutExpired:
+        raise RunFailed(f"the generator was not done after {RUN_DEADLINE:.0f} s") from None
+    finally:
+        process.kill()
+    if process.returncode:
+        raise RunFailed(errors.strip()[-300:] or f"the generator ended with {process.returncode}")
+    return json.loads(report)
+
+
+def settle(index: int) -> None:
+    """In a new process: a session of its own, one CPU of those there are, and before all others."""
+    os.setsid()
+    cpus = sorted(os.sched_getaffinity(0))
+    os.sched_setaffinity(0, {cpus[index % len(cpus)]})
+    # Where sessions share the CPUs evenly, priority counts between sessions only by this file.
+    # Neither is allowed to everyone.
+    with contextlib.suppress(OSError):
+        Path("/proc/self/autogroup").write_text(str(PRIORITY))
+    with contextlib.suppress(OSError):
+        os.setpriority(os.PRIO_PROCESS, 0, PRIORITY)
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]
+
+
+def wait_until_listening(port: int, process: subprocess.Popen[bytes], log: Path) -> None:
+    until = time.monotonic() + START_DEADLINE
+    while not is_listening(port):
+        if process.poll() is not None or time.monotonic() > until:
+            raise RunFailed(f"the server does not listen: {log.read_text()[-300:]}")
+        time.sleep(0.02)
+
+
+def is_listening(port: int) -> bool:
+    """Told by the kernel: a connection to try it by would be one to measure."""
+    local, listening = f":{port:04X}", "0A"
+    for line in Path("/proc/net/tcp").read_text().splitlines()[1:]:
+        fields = line.split()
+        if fields[3] == listening and fields[1].endswith(local):
+            return True
+    return False
