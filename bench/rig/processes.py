@@ -69,7 +69,8 @@ def generate(arguments: list[str]) -> dict[str, Any]:
         process.kill()
     if process.returncode:
         raise RunFailed(errors.strip()[-300:] or f"the generator ended with {process.returncode}")
-    return json.loads(report)
+    parsed: dict[str, Any] = json.loads(report)
+    return parsed
 
 
 def settle(index: int) -> None:
@@ -88,7 +89,7 @@ def settle(index: int) -> None:
 def free_port() -> int:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
+        return int(probe.getsockname()[1])
 
 
 def wait_until_listening(port: int, process: subprocess.Popen[bytes], log: Path) -> None:

@@ -58,7 +58,9 @@ def brief(result: dict[str, Any], number: int) -> str:
     if error := result.get("error"):
         return f"{head} FAILED: {error}"
     if result["kind"] == "idle":
-        return f"{head} {result['bytes_opened']:8.0f} → {result['bytes_spoken']:.0f} B per connection"
+        return (
+            f"{head} {result['bytes_opened']:8.0f} → {result['bytes_spoken']:.0f} B per connection"
+        )
     return (
         f"{head} {result['cpu_us']:9.3f} µs {result['per_second']:11.0f}/s "
         f"p99 {result['p99_us']:.0f} µs, foreign {result['foreign_load']:.2f}, tries {result['tries']}"

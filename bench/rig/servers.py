@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from .places import BENCH, bench_server, release_dir
 from .workloads import Workload
@@ -53,12 +54,14 @@ def _ours(name: str, deflate: str) -> Server:
     return Server(name, "ours", words, deflate=f"--deflate={deflate}", modes=modes)
 
 
-def _rust(name: str, binary: str | None = None, **fields: object) -> Server:
+def _rust(name: str, binary: str | None = None, **fields: Any) -> Server:
     path = str(release_dir(BENCH) / (binary or name))
     return Server(name, "rust", (path, "{mode}", "{port}", "{option}"), **fields)
 
 
-def _script(name: str, family: str, runtime: tuple[str, ...], script: Path, **fields: object) -> Server:
+def _script(
+    name: str, family: str, runtime: tuple[str, ...], script: Path, **fields: Any
+) -> Server:
     return Server(name, family, (*runtime, str(script), "{mode}", "{port}", "{option}"), **fields)
 
 

@@ -25,7 +25,9 @@ def print_tables(results: Results, base: str) -> None:
 def rows_of(results: Results, work: str, base: str) -> list[list[str]]:
     head = ["server", "rounds", "CPU µs/msg", "min–max", f"× {base}", f"× {RAW}"]
     head += ["msg/s", "p50 µs", "p99 µs", "kernel", "foreign"]
-    has_replies = any("reply_bytes" in run for s in results.servers(work) for run in results.runs(work, s))
+    has_replies = any(
+        "reply_bytes" in run for s in results.servers(work) for run in results.runs(work, s)
+    )
     rows = [head + ["reply B"] if has_replies else head]
     for server in results.servers(work):
         costs = [run["cpu_us"] for run in results.runs(work, server)]
@@ -60,7 +62,18 @@ def idle_rows(results: Results, work: str) -> list[list[str]]:
 
 
 def summary_rows(results: Results, works: list[str], base: str) -> list[list[str]]:
-    rows = [["workload", "ours", "cost", f"{base}'s", f"× {base}", "best peer", "its cost", "× best peer"]]
+    rows = [
+        [
+            "workload",
+            "ours",
+            "cost",
+            f"{base}'s",
+            f"× {base}",
+            "best peer",
+            "its cost",
+            "× best peer",
+        ]
+    ]
     for work in works:
         servers = results.servers(work)
         best = next((server for server in servers if server not in (*OURS, RAW)), None)
@@ -75,7 +88,9 @@ def summary_rows(results: Results, works: list[str], base: str) -> list[list[str
 
 def cost(results: Results, work: str, server: str) -> str:
     value = results.cost(work, server)
-    return f"{number(value, 0)} B" if results.is_idle(work) and value is not None else number(value, 3)
+    return (
+        f"{number(value, 0)} B" if results.is_idle(work) and value is not None else number(value, 3)
+    )
 
 
 def number(value: float | None, digits: int) -> str:
@@ -85,6 +100,10 @@ def number(value: float | None, digits: int) -> str:
 def print_rows(rows: list[list[str]]) -> None:
     widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
     for index, row in enumerate(rows):
-        print("| " + " | ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)) + " |")
+        print(
+            "| "
+            + " | ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True))
+            + " |"
+        )
         if index == 0:
             print("|" + "|".join("-" * (width + 2) for width in widths) + "|")

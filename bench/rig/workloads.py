@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from typing import Any
 
 
 @dataclass(frozen=True)
@@ -58,15 +59,15 @@ class Workload:
         return replace(self, connections=connections, topics=topics, messages=messages, rate=rate)
 
 
-def _echo(name: str, what: str, **fields: object) -> Workload:
+def _echo(name: str, what: str, **fields: Any) -> Workload:
     return Workload(name, what, **fields)
 
 
-def _bcast(name: str, what: str, **fields: object) -> Workload:
+def _bcast(name: str, what: str, **fields: Any) -> Workload:
     return Workload(name, what, **{"load": "bcast", "mode": "bcast", "size": 128, **fields})
 
 
-def _idle(name: str, what: str, **fields: object) -> Workload:
+def _idle(name: str, what: str, **fields: Any) -> Workload:
     return Workload(name, what, load="idle", **fields)
 
 
@@ -78,9 +79,13 @@ STANDARD = [
     _echo("p16", "125 B, 16 in flight on each of 100", depth=16),
     _echo("p64", "16 B, 64 in flight on each of 32", connections=32, depth=64, size=16),
     _echo("p1k", "1 KiB, 16 in flight on each of 100", depth=16, size=1024),
-    _echo("b16k", "16 KiB binary, 4 on each of 64", connections=64, depth=4, size=16384, binary=True),
+    _echo(
+        "b16k", "16 KiB binary, 4 on each of 64", connections=64, depth=4, size=16384, binary=True
+    ),
     _echo("t16k", "16 KiB text, 4 on each of 64", connections=64, depth=4, size=16384),
-    _echo("b64k", "64 KiB binary, 2 on each of 32", connections=32, depth=2, size=65536, binary=True),
+    _echo(
+        "b64k", "64 KiB binary, 2 on each of 32", connections=32, depth=2, size=65536, binary=True
+    ),
     _echo("b1m", "1 MiB binary, 8 connections", connections=8, size=1 << 20, binary=True),
     _echo("e5k", "125 B, 5,000 connections", connections=5000),
     _echo("rate", "125 B, 50,000 per second over 200", connections=200, rate=50_000),
@@ -93,7 +98,9 @@ STANDARD = [
     _idle("idletopic", "10,000 at rest, subscribed", connections=10_000, mode="topics", topics=100),
     _idle("idle18k", "18,000 at rest through a heartbeat", connections=18_000, rest=20.0),
     Workload("conn", "handshakes, 64 at a time", load="conn", connections=64),
-    _echo("z1k", "1 KiB compressed, 4 on each of 50", connections=50, depth=4, size=1024, deflate=True),
+    _echo(
+        "z1k", "1 KiB compressed, 4 on each of 50", connections=50, depth=4, size=1024, deflate=True
+    ),
     _echo("z16k", "16 KiB compressed, 50 connections", connections=50, size=16384, deflate=True),
 ]
 
