@@ -11,6 +11,9 @@ from typing import Any
 
 Run = dict[str, Any]
 
+# Runs in which others had more than this of the server's CPU say little: they are not counted.
+DISTURBED = 0.25
+
 
 class Results:
     def __init__(self, files: Iterable[Path]) -> None:
@@ -23,7 +26,7 @@ class Results:
     def _add(self, run: Run) -> None:
         if error := run.get("error"):
             self.errors[run["work"], run["server"]] = error
-        else:
+        elif run.get("foreign_load", 0) < DISTURBED:
             self._runs[run["work"]][run["server"]].append(run)
 
     def works(self) -> list[str]:

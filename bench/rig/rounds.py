@@ -13,7 +13,7 @@ from .processes import RunFailed, run
 from .servers import Server
 from .workloads import Workload
 
-# A run is repeated, twice at most, when other processes took more of the server's CPU.
+# A run is repeated, twice at most, when it failed or other processes took more of the server's CPU.
 FOREIGN = 0.12
 TRIES = 3
 
@@ -47,7 +47,8 @@ def attempt(server: Server, workload: Workload, seconds: float, warm: float) -> 
         try:
             result = run(server, workload, seconds, warm) | {"tries": tries}
         except RunFailed as error:
-            return {"error": str(error)}
+            result = {"error": str(error), "tries": tries}
+            continue
         if result.get("foreign_load", 0) < FOREIGN:
             break
     return result

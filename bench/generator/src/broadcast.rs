@@ -60,7 +60,7 @@ pub(crate) fn run(settings: &Settings) -> Result<Report> {
         let now = Instant::now();
         if !broadcast.window.is_open(now)? {
             let backlog: usize = broadcast.topics.iter().map(|topic| topic.outstanding.len()).sum();
-            return Ok(broadcast.window.report("bcast").with("backlog", backlog as f64));
+            return Ok(broadcast.window.report("bcast")?.with("backlog", backlog as f64));
         }
         if let Some(rate) = settings.rate {
             broadcast.publish_due(rate, &mut scheduled, now)?;

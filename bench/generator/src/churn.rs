@@ -49,7 +49,7 @@ pub(crate) fn run(settings: &Settings) -> Result<Report> {
             }
         }
     }
-    Ok(window.report("conn"))
+    window.report("conn")
 }
 
 impl Opening {

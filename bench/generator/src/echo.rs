@@ -42,7 +42,7 @@ pub(crate) fn run(settings: &Settings) -> Result<Report> {
     loop {
         let now = Instant::now();
         if !echo.window.is_open(now)? {
-            return Ok(echo.report(settings));
+            return echo.report(settings);
         }
         if let Some(rate) = settings.rate {
             echo.send_due(rate, &mut scheduled, now)?;
@@ -92,13 +92,13 @@ impl Echo {
         Ok(())
     }
 
-    fn report(&self, settings: &Settings) -> Report {
-        let report = self.window.report("echo").with("missed", self.missed as f64);
+    fn report(&self, settings: &Settings) -> Result<Report> {
+        let report = self.window.report("echo")?.with("missed", self.missed as f64);
         if !settings.deflate {
-            return report;
+            return Ok(report);
         }
         let bytes: u64 = self.clients.iter().map(|client| client.replies.wire_bytes).sum();
         let replies: u64 = self.clients.iter().map(|client| client.replies.count).sum();
-        report.with("reply_bytes", bytes as f64 / replies.max(1) as f64)
+        Ok(report.with("reply_bytes", bytes as f64 / replies.max(1) as f64))
     }
 }

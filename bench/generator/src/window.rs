@@ -77,15 +77,16 @@ impl Window {
         self.heard = now;
     }
 
-    pub(crate) fn report(&self, kind: &'static str) -> Report {
-        let report = Report::new(kind);
-        let report = match &self.meter {
-            Some(meter) => meter.report(report, self.count),
-            None => report,
+    /// # Errors
+    /// Nothing was measured: neither this process nor the server got to run, or the server is very slow.
+    pub(crate) fn report(&self, kind: &'static str) -> Result<Report> {
+        let Some(meter) = self.meter.as_ref().filter(|_| self.count > 0) else {
+            return Err("no answer came in the time that was measured".into());
         };
-        report
+        Ok(meter
+            .report(Report::new(kind), self.count)
             .with("p50_us", self.latency.quantile_us(0.5))
             .with("p99_us", self.latency.quantile_us(0.99))
-            .with("p999_us", self.latency.quantile_us(0.999))
+            .with("p999_us", self.latency.quantile_us(0.999)))
     }
 }
