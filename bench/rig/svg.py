@@ -91,9 +91,12 @@ class Axis:
         return self.start + share * (self.end - self.start)
 
     def ticks(self) -> list[float]:
-        """1, 2 and 5 of every power of ten within; powers only, where that is enough."""
+        """The round values within, as many as there is room for."""
+        ratio = self.high / self.low
+        steps: tuple[float, ...] = (1,) if ratio > 500 else (1, 2, 5)
+        if ratio < 12:
+            steps = (1, 1.5, 2, 3, 4, 5, 6, 8)
         powers = range(math.floor(math.log10(self.low)), math.ceil(math.log10(self.high)) + 1)
-        steps = (1, 2, 5) if self.high / self.low < 500 else (1,)
         values = [step * 10.0**power for power in powers for step in steps]
         return [
             value for value in values if self.low <= value * 1.0001 and value <= self.high * 1.0001
