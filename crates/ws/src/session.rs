@@ -301,7 +301,7 @@ impl<H: Handler> Session<H> {
             // What was queued before goes first.
             Some(frame) => {
                 link.outbox.close();
-                link.request_close(frame);
+                link.postpone_close(frame);
             }
             None => {}
         }
