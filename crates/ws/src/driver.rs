@@ -61,9 +61,9 @@ struct Timer {
     at: Instant,
 }
 
-/// What reading brought.
+/// Whether there may be more to do at once.
 enum Progress {
-    Read,
+    Made,
     Blocked,
 }
 
@@ -77,7 +77,7 @@ impl<S: Io, H: Handler> Driver<S, H> {
             let step = self.step(&mut out, cx);
             self.put_output(out);
             match step {
-                Ok(Progress::Read) => {}
+                Ok(Progress::Made) => {}
                 Ok(Progress::Blocked) => match self.end(cx) {
                     Poll::Ready(outcome) => return Poll::Ready(outcome),
                     Poll::Pending if self.poll_timer(cx) => {}
@@ -100,18 +100,22 @@ impl<S: Io, H: Handler> Driver<S, H> {
     /// Writes what there is, then reads once; what the read brought about is written before the next one.
     fn step(&mut self, out: &mut Output, cx: &mut Context<'_>) -> io::Result<Progress> {
         self.session.pump(cx, now(), out);
-        self.write(out, cx)?;
+        if self.write(out, cx)? {
+            return Ok(Progress::Made);
+        }
         if self.session.disconnect() == Disconnect::Now || !self.session.wants_read(out) {
             return Ok(Progress::Blocked);
         }
         match self.read(out, cx) {
             Poll::Pending => Ok(Progress::Blocked),
-            Poll::Ready(result) => result.map(|()| Progress::Read),
+            Poll::Ready(result) => result.map(|()| Progress::Made),
         }
     }
 
-    fn write(&mut self, out: &mut Output, cx: &mut Context<'_>) -> io::Result<()> {
+    /// `true`: the handler was told that all is written, and may have had more to say.
+    fn write(&mut self, out: &mut Output, cx: &mut Context<'_>) -> io::Result<bool> {
         let waited = out.len();
+        let mut drained = false;
         while !out.is_empty() {
             let mut slices = [IoSlice::new(&[]); SLICES];
             let filled = out.slices(&mut slices);
@@ -127,7 +131,7 @@ impl<S: Io, H: Handler> Driver<S, H> {
         }
         if waited > 0 {
             let count = waited - out.len();
-            self.session.wrote(count, now(), out);
+            drained = self.session.wrote(count, now(), out);
         }
         if self.flush == Flush::Due
             && let Poll::Ready(flushed) = Pin::new(&mut self.io).poll_flush(cx)
@@ -135,7 +139,7 @@ impl<S: Io, H: Handler> Driver<S, H> {
             flushed?;
             self.flush = Flush::Idle;
         }
-        Ok(())
+        Ok(drained)
     }
 
     fn read(&mut self, out: &mut Output, cx: &mut Context<'_>) -> Poll<io::Result<()>> {

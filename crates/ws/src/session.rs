@@ -145,8 +145,9 @@ impl<H: Handler> Session<H> {
         self.speak(drained, now, out);
     }
 
-    /// `count` bytes were written and `out` is what is left of them.
-    pub(crate) fn wrote(&mut self, count: usize, now: Instant, out: &mut Output) {
+    /// `count` bytes were written and `out` is what is left of them. `true`: that was all that the peer lagged behind with,
+    /// and the handler was told.
+    pub(crate) fn wrote(&mut self, count: usize, now: Instant, out: &mut Output) -> bool {
         self.own.tally.bytes_out += count as u64;
         self.connection.wrote(count, out.len(), now);
         if let Some(link) = &self.own.link {
@@ -158,9 +159,13 @@ impl<H: Handler> Session<H> {
         }
         if !out.is_empty() {
             self.lagged = true;
-        } else if std::mem::take(&mut self.lagged) {
+            return false;
+        }
+        let drained = std::mem::take(&mut self.lagged);
+        if drained {
             self.guarded(now, out, H::on_drain);
         }
+        drained
     }
 
     /// Whether the application and the backlog allow reading: a peer that does not read is not read from either.
