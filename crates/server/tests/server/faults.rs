@@ -16,6 +16,8 @@ async fn a_broken_connection_leaves_the_others_alone() {
     assert_eq!((close.first, &close.payload[..2]), (0x88, &1002_u16.to_be_bytes()[..]));
     assert!(unmasked.rest().await.is_empty());
     let culprit = unmasked.local_addr();
+    // The server waits for this end too, so that its Close frame is not lost.
+    drop(unmasked);
 
     let mut no_http = Wire::connect(server.address()).await;
     no_http.send("\u{16}\u{3}\u{1} this is no HTTP\r\n\r\n").await;
