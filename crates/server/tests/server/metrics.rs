@@ -79,6 +79,7 @@ async fn closes_are_counted_by_code() {
     let mut broken = Wire::open(server.address(), "/echo?greet=0").await;
     broken.say(&frame::text([0xff]).masked()).await;
     broken.rest().await;
+    drop(broken);
     leave(server.join("/rooms/lobby").await).await;
     drop(server.join("/rooms/lobby").await);
     let expected = [
