@@ -12,7 +12,7 @@ use hyper::body::Incoming;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use switchboard_ws::{Io, Metrics, PeerAddr, ServerTls};
-use tokio::io::AsyncWriteExt;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, UnixListener};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 use tower_service::Service as _;
@@ -26,6 +26,12 @@ const PORTS: u16 = 100;
 const HEAD_TIMEOUT: Duration = Duration::from_secs(15);
 /// How long the TLS handshake may take.
 const TLS_TIMEOUT: Duration = Duration::from_secs(10);
+/// So many clients are told at a time that there is no room for them, and how long that may take; further ones are
+/// dropped.
+const TURNED_AWAY: usize = 64;
+const TURNING_AWAY: Duration = Duration::from_secs(2);
+/// So much of what they go on sending is read and forgotten.
+const TURNED_AWAY_BYTES: u64 = 64 << 10;
 /// A pause after a listener failed, out of descriptors for instance.
 const PAUSE: Duration = Duration::from_millis(100);
 /// The most a request's head may have, in bytes. Bodies are not read at all.
@@ -162,11 +168,15 @@ pub struct Service {
 
 /// Accepts and serves until the future is dropped; connections that were accepted go on.
 pub async fn serve(listener: Listener, service: Service) {
+    let turned_away = Arc::new(Semaphore::new(TURNED_AWAY));
     loop {
         match listener.accept().await {
             Ok((stream, peer)) => {
                 let Ok(permit) = Arc::clone(&service.permits).try_acquire_owned() else {
-                    tokio::spawn(turn_away(stream, service.clone()));
+                    service.metrics.refuse("max_connections");
+                    if let Ok(permit) = Arc::clone(&turned_away).try_acquire_owned() {
+                        tokio::spawn(turn_away(stream, service.tls.is_some(), permit));
+                    }
                     continue;
                 };
                 let service = service.clone();
@@ -233,21 +243,20 @@ async fn connection(
 }
 
 /// Tells a client that there is no room for it. Through TLS that would cost more than the client is owed.
-async fn turn_away(mut stream: Box<dyn Io>, service: Service) {
-    service.metrics.refuse("max_connections");
-    if service.tls.is_none() {
-        let answer = "HTTP/1.1 503 Service Unavailable\r\nContent-Type: text/plain; charset=utf-8\r\nContent-Length: \
-                      47\r\nRetry-After: 5\r\nConnection: close\r\n\r\nThis server has as many connections as it may.\n";
-        // A client that is gone needs no answer.
-        let _ = tokio::time::timeout(TLS_TIMEOUT, async {
-            stream.write_all(answer.as_bytes()).await?;
-            stream.shutdown().await?;
-            let mut rest = [0; 1024];
-            while tokio::io::AsyncReadExt::read(&mut stream, &mut rest).await? > 0 {}
-            io::Result::Ok(())
-        })
-        .await;
+async fn turn_away(mut stream: Box<dyn Io>, tls: bool, _permit: OwnedSemaphorePermit) {
+    if tls {
+        return;
     }
+    let answer = "HTTP/1.1 503 Service Unavailable\r\nContent-Type: text/plain; charset=utf-8\r\nContent-Length: \
+                  47\r\nRetry-After: 5\r\nConnection: close\r\n\r\nThis server has as many connections as it may.\n";
+    // A client that is gone needs no answer.
+    let _ = tokio::time::timeout(TURNING_AWAY, async {
+        stream.write_all(answer.as_bytes()).await?;
+        stream.shutdown().await?;
+        // Closing with unread bytes would reset the connection, and the answer could be lost.
+        tokio::io::copy(&mut stream.take(TURNED_AWAY_BYTES), &mut tokio::io::sink()).await
+    })
+    .await;
 }
 
 /// A transport that gives its permit back when it is dropped.

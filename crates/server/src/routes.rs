@@ -23,7 +23,12 @@ pub fn router(app: App, demo: bool) -> Router {
     }
     // By the extension, requests that are no proper ones are counted where all others are.
     let configured = axum::Extension(app.websocket.clone());
-    router.fallback(not_found).layer(axum::middleware::map_response(harden)).layer(configured).with_state(app)
+    router
+        .fallback(not_found)
+        .method_not_allowed_fallback(not_allowed)
+        .layer(axum::middleware::map_response(harden))
+        .layer(configured)
+        .with_state(app)
 }
 
 async fn health() -> &'static str {
@@ -32,6 +37,10 @@ async fn health() -> &'static str {
 
 async fn not_found() -> (StatusCode, &'static str) {
     (StatusCode::NOT_FOUND, "There is nothing here. Try /echo or /rooms/lobby with a WebSocket, /health or /metrics.\n")
+}
+
+async fn not_allowed() -> (StatusCode, &'static str) {
+    (StatusCode::METHOD_NOT_ALLOWED, "Only GET is understood here.\n")
 }
 
 /// Headers that every answer carries: the browser guesses no types, frames nothing, and tells nobody where it was.

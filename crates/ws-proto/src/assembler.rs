@@ -53,6 +53,13 @@ impl Assembler {
         self.open.as_ref().map(|open| open.started)
     }
 
+    /// Gives the unfinished message its whole time again.
+    pub(crate) fn postpone(&mut self, now: Instant) {
+        if let Some(open) = &mut self.open {
+            open.started = now;
+        }
+    }
+
     /// Bytes held for the unfinished message.
     pub(crate) fn buffered(&self) -> usize {
         self.open.as_ref().map_or(0, |open| open.buffer.capacity())

@@ -341,6 +341,14 @@ impl Connection {
         [write, message, idle, heartbeat].into_iter().flatten().min()
     }
 
+    /// The driver does not read now, of its own will: what the peer may have sent meanwhile cannot be told from silence,
+    /// and its time to show life, or to finish a message, begins anew. To be called before
+    /// [`handle_timeout`](Self::handle_timeout).
+    pub fn not_reading(&mut self, now: Instant) {
+        self.heartbeat.heard();
+        self.assembler.postpone(now);
+    }
+
     /// Acts on the deadlines that have passed. Returns the one that ends the connection, if one does; the cause stands
     /// in [`ended`](Self::ended). To call it early, or often, does no harm.
     pub fn handle_timeout(&mut self, now: Instant) -> Option<Timeout> {

@@ -103,7 +103,7 @@ impl<S: Io, H: Handler> Driver<S, H> {
         if self.write(out, cx)? {
             return Ok(Progress::Made);
         }
-        if self.session.disconnect() == Disconnect::Now || !self.session.wants_read(out) {
+        if self.session.disconnect() == Disconnect::Now || !self.session.wants_read(out.len()) {
             return Ok(Progress::Blocked);
         }
         match self.read(out, cx) {
@@ -193,7 +193,8 @@ impl<S: Io, H: Handler> Driver<S, H> {
         }
         let now = now().max(timer.at);
         self.timer = None;
-        self.session.timeout(now);
+        let backlog = self.backlog.as_ref().map_or(0, |backlog| backlog.len());
+        self.session.timeout(backlog, now);
         true
     }
 

@@ -16,6 +16,7 @@ use crate::info::Info;
 use crate::link::Link;
 use crate::metrics::Tally;
 use crate::parcel::{Content, Hub, Parcel};
+use crate::scratch::READ_BUFFER;
 use crate::sender::Sender;
 
 /// What an application does with one connection. Methods run one at a time, in the order of what happened. They should
@@ -61,7 +62,7 @@ pub trait Handler: Send + 'static {
         let _ = cx;
     }
 
-    /// The connection is over. Called once, after everything else.
+    /// The connection is over. Called once, after everything else; not after a panic of this handler.
     fn on_close(&mut self, outcome: &Outcome) {
         let _ = outcome;
     }
@@ -116,6 +117,8 @@ pub(crate) struct Own {
     pub(crate) member: Option<Member<Parcel>>,
     /// The outbox may hold parcels that must leave before what the handler sends.
     pub(crate) queued: bool,
+    /// The handler's own replies are queued: until they are not, the peer that brings them about is not read from.
+    pub(crate) lagging: bool,
     pub(crate) tally: Tally,
 }
 
@@ -246,7 +249,7 @@ impl Context<'_> {
 
     /// Cuts the connection off, without a Close frame and without what waits to be written.
     pub fn terminate(&mut self) {
-        self.connection.terminate();
+        self.own.link().request_end();
     }
 
     /// A handle that can send from anywhere, also after the call.
@@ -295,11 +298,14 @@ impl Context<'_> {
     }
 
     fn must_queue(&self) -> bool {
-        self.own.queued || self.connection.is_message_open() || self.out.len() >= self.own.config.get_outbox().bytes
+        // Beyond the bound there is room for the replies to one read, which was begun when there was room.
+        let bound = self.own.config.get_outbox().bytes.saturating_add(READ_BUFFER);
+        self.own.queued || self.connection.is_message_open() || self.out.len() >= bound
     }
 
     fn queue(&mut self, parcel: Parcel) -> Pushed {
         self.own.queued = true;
+        self.own.lagging = !self.connection.is_message_open();
         self.own.link().outbox.push(parcel)
     }
 

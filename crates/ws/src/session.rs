@@ -44,7 +44,8 @@ pub(crate) struct Session<H: Handler> {
 impl<H: Handler> Session<H> {
     pub(crate) fn new(connection: Connection, handler: H, info: Arc<Info>, config: Config) -> Self {
         config.get_metrics().open();
-        let own = Own { config, info, link: None, member: None, queued: false, tally: Tally::default() };
+        let own =
+            Own { config, info, link: None, member: None, queued: false, lagging: false, tally: Tally::default() };
         Self {
             connection,
             handler,
@@ -117,7 +118,10 @@ impl<H: Handler> Session<H> {
     }
 
     /// Deadlines that have passed are acted on.
-    pub(crate) fn timeout(&mut self, now: Instant) {
+    pub(crate) fn timeout(&mut self, backlog: usize, now: Instant) {
+        if !self.wants_read(backlog) {
+            self.connection.not_reading(now);
+        }
         if self.hold_until.is_some_and(|until| now >= until) {
             self.hold_until = None;
             self.own.link().release_close();
@@ -137,6 +141,7 @@ impl<H: Handler> Session<H> {
             let requests = link.take_requests();
             drained = self.encode_parcels(&link, cx, now, out);
             self.own.queued = !drained;
+            self.own.lagging &= !drained;
             if let Some(requests) = requests {
                 self.act_on(&link, requests, drained, now, out);
             }
@@ -169,10 +174,11 @@ impl<H: Handler> Session<H> {
     }
 
     /// Whether the application and the backlog allow reading: a peer that does not read is not read from either.
-    pub(crate) fn wants_read(&self, out: &Output) -> bool {
+    pub(crate) fn wants_read(&self, backlog: usize) -> bool {
         let paused = self.own.link.as_ref().is_some_and(|link| link.is_paused());
         // Once we have said Close, the peer's answer must be read whatever comes before it.
-        out.len() < self.own.config.get_outbox().bytes && (!paused || !self.connection.may_send())
+        let willing = !(paused || self.own.lagging) || !self.connection.may_send();
+        willing && backlog < self.own.config.get_outbox().bytes
     }
 
     pub(crate) fn disconnect(&self) -> Disconnect {
@@ -208,6 +214,10 @@ impl<H: Handler> Session<H> {
         self.pings.clear();
         if let Some(link) = &self.own.link {
             link.end(outcome.clone());
+        }
+        // Peers that come and go are no news; what else ends a connection is.
+        if let Some(error) = outcome.error().filter(|error| !matches!(error, Error::Disconnected | Error::Terminated)) {
+            tracing::info!(peer = %self.own.info.peer(), %error, "a connection failed");
         }
         if !matches!(self.error, Some(Error::Panicked)) {
             let closed = catch_unwind(AssertUnwindSafe(|| self.handler.on_close(&outcome)));
@@ -246,7 +256,6 @@ impl<H: Handler> Session<H> {
                 *hold_until = hold(cx.own, now);
             }
             Event::Failed(error) => {
-                tracing::debug!(peer = %cx.own.info.peer(), %error, "failing the connection");
                 handler.on_failed(&mut cx, error);
                 *hold_until = hold(cx.own, now);
             }

@@ -216,6 +216,62 @@ impl Handler for Flooding {
     }
 }
 
+/// Answers a flood with what it says when that was all written.
+struct Refilling;
+
+impl Handler for Refilling {
+    fn on_message(&mut self, cx: &mut Context<'_>, _: MessageRef<'_>) {
+        cx.send(&[0; 200_000][..]);
+    }
+
+    fn on_drain(&mut self, cx: &mut Context<'_>) {
+        cx.send("drained");
+        cx.close(CloseCode(4002), "done").unwrap();
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_a_handler_says_when_drained_leaves_at_once() {
+    let (_task, mut peer) = serve(&Config::default(), Refilling).await;
+    peer.says(&[frame::text("go")]).await;
+    peer.expects(frame::binary(vec![0; 200_000])).await;
+    let before = tokio::time::Instant::now();
+    peer.expects(frame::text("drained")).await;
+    peer.expects(frame::close(4002, "done")).await;
+    assert!(before.elapsed() < Duration::from_millis(1), "no timer was needed");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_handler_can_cut_the_connection_off() {
+    let cut = OnMessage::new(|cx, _| cx.terminate());
+    let (task, mut peer) = serve(&Config::default(), cut).await;
+    peer.says(&[frame::text("go")]).await;
+    assert_eq!(peer.hears().await, None);
+    assert!(matches!(task.await.unwrap().error(), Some(Error::Terminated)));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_handler_can_pause_and_somebody_else_resume() {
+    let lent: Arc<Mutex<Option<Sender>>> = Arc::default();
+    let (heard, hears) = mpsc::channel();
+    let lend = Arc::clone(&lent);
+    let pausing = OnMessage::new(move |cx, message: MessageRef<'_>| {
+        heard.send(message.as_text().unwrap().to_owned()).unwrap();
+        *lend.lock().unwrap() = Some(cx.sender());
+        cx.ping_with(b"paused").unwrap();
+        cx.pause();
+    });
+    let (_task, mut peer) = serve(&Config::default(), pausing).await;
+    peer.says(&[frame::text("1")]).await;
+    peer.expects(frame::ping("paused")).await;
+    peer.says(&[frame::text("2")]).await;
+    tokio::time::sleep(Duration::from_secs(5)).await;
+    assert_eq!(hears.try_iter().collect::<Vec<_>>(), ["1"], "what came after is not read");
+    lent.lock().unwrap().take().unwrap().resume();
+    peer.expects(frame::ping("paused")).await;
+    assert_eq!(hears.try_iter().collect::<Vec<_>>(), ["2"]);
+}
+
 #[tokio::test(start_paused = true)]
 async fn a_handler_that_floods_meets_the_outbox_and_its_policy() {
     let outbox = OutboxLimits { messages: 5, bytes: 200_000, overflow: switchboard_ws::Overflow::DropNewest };
@@ -223,8 +279,8 @@ async fn a_handler_that_floods_meets_the_outbox_and_its_policy() {
     let (notes, noted) = mpsc::channel();
     let (_task, mut peer) = serve(&config, Flooding(notes)).await;
     peer.says(&[frame::text("go")]).await;
-    // 20 messages are encoded, 5 queued, and one more dropped.
-    for _ in 0..25 {
+    // 27 messages are encoded (the bound and what one read may bring beyond it), 5 queued, and one more dropped.
+    for _ in 0..32 {
         peer.expects(frame::binary([0; 10_000])).await;
     }
     peer.says(&[frame::ping("done?")]).await;

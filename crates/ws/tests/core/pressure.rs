@@ -4,9 +4,11 @@ use std::time::Duration;
 
 use switchboard_hub::Accepted;
 use switchboard_testkit::frame;
-use switchboard_ws::{Config, Error, InboxLimits, Limits, Message, OutboxLimits, Overflow, Refused, Timeout};
+use switchboard_ws::{
+    Config, Error, InboxLimits, Limits, Message, OnMessage, OutboxLimits, Overflow, Refused, Timeout,
+};
 
-use crate::peer::{open, open_with};
+use crate::peer::{open, open_with, serve};
 
 fn small_outbox(overflow: Overflow) -> Config {
     Config::default().outbox(OutboxLimits { messages: 10, bytes: 100_000, overflow })
@@ -108,6 +110,50 @@ async fn an_application_that_does_not_read_makes_the_peer_wait() {
         assert_eq!(socket.recv().await.unwrap(), Some(Message::text(format!("{i:0500}"))));
     }
     talking.await.unwrap();
+}
+
+/// A peer that sends faster than it reads is made to wait, and is not dropped.
+#[tokio::test(start_paused = true)]
+async fn a_handler_that_echoes_makes_a_slow_peer_wait() {
+    let outbox = OutboxLimits { messages: 10, bytes: 100_000, overflow: Overflow::Close };
+    let echo = OnMessage::new(|cx, message| {
+        cx.send(message);
+    });
+    let (_task, peer) = serve(&Config::default().outbox(outbox), echo).await;
+    let (mut reads, mut writes) = tokio::io::split(peer.io);
+    let message = frame::binary([7; 1000]).masked().bytes();
+    tokio::spawn(async move {
+        for _ in 0..2000 {
+            tokio::io::AsyncWriteExt::write_all(&mut writes, &message).await.unwrap();
+        }
+        std::future::pending::<()>().await;
+    });
+    let expected = frame::binary([7; 1000]).bytes();
+    let mut echoed = vec![0; expected.len()];
+    for i in 0..2000 {
+        // Slower than any sender.
+        tokio::time::sleep(Duration::from_millis(1)).await;
+        tokio::io::AsyncReadExt::read_exact(&mut reads, &mut echoed).await.unwrap();
+        assert!(echoed == expected, "message {i}");
+    }
+}
+
+/// Not to be read is not the peer's fault: its pongs lie in the socket.
+#[tokio::test(start_paused = true)]
+async fn an_application_that_does_not_read_is_no_reason_to_call_the_peer_dead() {
+    let config = Config::default().inbox(InboxLimits { messages: 2, bytes: 1000 });
+    let (mut socket, mut peer) = open(&config).await;
+    peer.says(&[frame::text("1"), frame::text("2"), frame::text("3")]).await;
+    let patient = tokio::time::timeout(Duration::from_secs(3600), async {
+        while let Some(heard) = peer.hears().await {
+            assert_eq!(heard.first, 0x89, "pings and nothing else: {heard:?}");
+            peer.says(&[frame::pong(heard.payload)]).await;
+        }
+    });
+    assert!(patient.await.is_err(), "the connection is still open");
+    for text in ["1", "2", "3"] {
+        assert_eq!(socket.recv().await.unwrap(), Some(Message::text(text)));
+    }
 }
 
 #[tokio::test(start_paused = true)]
