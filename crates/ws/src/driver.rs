@@ -112,10 +112,10 @@ impl<S: Io, H: Handler> Driver<S, H> {
         }
     }
 
-    /// `true`: the handler was told that all is written, and may have had more to say.
+    /// `true`: there is more to encode, now that there is room.
     fn write(&mut self, out: &mut Output, cx: &mut Context<'_>) -> io::Result<bool> {
         let waited = out.len();
-        let mut drained = false;
+        let mut more = false;
         while !out.is_empty() {
             let mut slices = [IoSlice::new(&[]); SLICES];
             let filled = out.slices(&mut slices);
@@ -131,7 +131,7 @@ impl<S: Io, H: Handler> Driver<S, H> {
         }
         if waited > 0 {
             let count = waited - out.len();
-            drained = self.session.wrote(count, now(), out);
+            more = self.session.wrote(count, now(), out);
         }
         if self.flush == Flush::Due
             && let Poll::Ready(flushed) = Pin::new(&mut self.io).poll_flush(cx)
@@ -139,7 +139,7 @@ impl<S: Io, H: Handler> Driver<S, H> {
             flushed?;
             self.flush = Flush::Idle;
         }
-        Ok(drained)
+        Ok(more)
     }
 
     fn read(&mut self, out: &mut Output, cx: &mut Context<'_>) -> Poll<io::Result<()>> {

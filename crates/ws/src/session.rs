@@ -34,6 +34,8 @@ pub(crate) struct Session<H: Handler> {
     lagged: bool,
     /// The answer to the peer's Close waits for the application until then.
     hold_until: Option<Instant>,
+    /// The output had no room for more: there may be something left to encode when it has.
+    more: bool,
     /// Messages that the outbox has dropped and that were counted.
     dropped: u64,
     /// An error that the protocol machine does not know of.
@@ -53,6 +55,7 @@ impl<H: Handler> Session<H> {
             pings: Vec::new(),
             lagged: false,
             hold_until: None,
+            more: false,
             dropped: 0,
             error: None,
             over: false,
@@ -148,10 +151,11 @@ impl<H: Handler> Session<H> {
             link.set_ready_state(self.connection.ready_state());
         }
         self.speak(drained, now, out);
+        self.more = out.len() >= ENCODE_AHEAD;
     }
 
-    /// `count` bytes were written and `out` is what is left of them. `true`: that was all that the peer lagged behind with,
-    /// and the handler was told.
+    /// `count` bytes were written and `out` is what is left of them. `true`: [`pump`](Self::pump) has more to encode, now that
+    /// there is room, or may have: the handler was told that the peer has caught up.
     pub(crate) fn wrote(&mut self, count: usize, now: Instant, out: &mut Output) -> bool {
         self.own.tally.bytes_out += count as u64;
         self.connection.wrote(count, out.len(), now);
@@ -162,15 +166,16 @@ impl<H: Handler> Session<H> {
                 false => link.outbox.stall(),
             }
         }
+        let more = self.more && out.len() < ENCODE_AHEAD;
         if !out.is_empty() {
             self.lagged = true;
-            return false;
+            return more;
         }
         let drained = std::mem::take(&mut self.lagged);
         if drained {
             self.guarded(now, out, H::on_drain);
         }
-        drained
+        drained || more
     }
 
     /// Whether the application and the backlog allow reading: a peer that does not read is not read from either.

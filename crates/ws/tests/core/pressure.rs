@@ -55,6 +55,36 @@ async fn try_send_tells_how_the_peer_keeps_up() {
     assert_eq!(socket.buffered_amount(), 0);
 }
 
+/// More than is encoded at once, to a transport that takes it all at once: nothing waits for a further reason to write.
+#[tokio::test(start_paused = true)]
+async fn a_burst_leaves_whole() {
+    let (mut socket, mut peer) = open_with(&Config::default(), 4 << 20, &[]).await;
+    let before = tokio::time::Instant::now();
+    for _ in 0..30 {
+        socket.try_send(vec![1; 20_000]).unwrap();
+    }
+    peer.says(&[frame::ping("?")]).await;
+    let mut pongs = 0;
+    for _ in 0..31 {
+        let heard = peer.hears().await.unwrap();
+        pongs += u32::from(heard == frame::pong("?"));
+    }
+    assert_eq!((pongs, before.elapsed()), (1, Duration::ZERO));
+    let closing = tokio::spawn(async move {
+        for _ in 0..30 {
+            socket.try_send(vec![2; 20_000]).unwrap();
+        }
+        socket.close(1000, "").await
+    });
+    for _ in 0..30 {
+        peer.expects(frame::binary(vec![2; 20_000])).await;
+    }
+    peer.expects(frame::close(1000, "")).await;
+    assert_eq!(before.elapsed(), Duration::ZERO);
+    peer.says(&[frame::close(1000, "")]).await;
+    assert!(closing.await.unwrap().unwrap().is_clean());
+}
+
 #[tokio::test(start_paused = true)]
 async fn flush_waits_for_the_transport() {
     let (mut socket, mut peer) = open_with(&Config::default(), 1024, &[]).await;
