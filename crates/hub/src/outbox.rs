@@ -15,7 +15,7 @@ use crate::parcel::Parcel;
 /// The queue's slots that an idle connection keeps; what a burst needed beyond them is given back.
 const IDLE_SLOTS: usize = 8;
 
-/// The bounded queue of one connection: any number of senders, one driver. Shared by [`Arc`].
+/// The bounded queue of one connection: any number of senders, one driver. Shared by [`Arc`](std::sync::Arc).
 ///
 /// **Senders** choose what a full queue means to them. [`push`](Self::push) never waits and lets the policy decide;
 /// [`try_push`](Self::try_push) answers at once and loses nothing; [`send`](Self::send) waits for room. Parcels leave
