@@ -121,6 +121,17 @@ async fn a_peer_that_never_reads_is_cut_off() {
     assert!(matches!(socket.recv().await, Err(Error::Timeout(Timeout::Write))));
 }
 
+/// The clock is stopped: a driver that asked itself again and again would keep it from ever going on.
+#[tokio::test(start_paused = true)]
+async fn closing_behind_a_full_outbox_waits_quietly() {
+    let (mut socket, _peer) = open_with(&small_outbox(Overflow::Close), 1024, &[]).await;
+    while socket.try_send(vec![0; 20_000]).is_ok() {
+        tokio::task::yield_now().await;
+    }
+    let outcome = socket.close(1000, "").await.unwrap();
+    assert!(matches!(outcome.error(), Some(Error::Timeout(Timeout::Write))), "{outcome}");
+}
+
 #[tokio::test(start_paused = true)]
 async fn an_application_that_does_not_read_makes_the_peer_wait() {
     let config = Config::default()
