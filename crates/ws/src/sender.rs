@@ -29,9 +29,10 @@ impl Sender {
         Self { link, info, _owner: None }
     }
 
-    pub(crate) fn owning(link: Arc<Link>, info: Arc<Info>) -> (Self, Arc<Owner>) {
+    /// A handle of a socket: the connection closes with the last of its clones.
+    pub(crate) fn owning(link: Arc<Link>, info: Arc<Info>) -> Self {
         let owner = Arc::new(Owner(Arc::clone(&link)));
-        (Self { link, info, _owner: Some(Arc::clone(&owner)) }, owner)
+        Self { link, info, _owner: Some(owner) }
     }
 
     /// Sends a message: waits for room in the outbox, not for the network. Accepts [`Message`], text, bytes and
@@ -174,7 +175,7 @@ impl Sender {
 
 /// Closes the connection when the last handle of a socket is dropped.
 #[derive(Debug)]
-pub(crate) struct Owner(Arc<Link>);
+struct Owner(Arc<Link>);
 
 impl Drop for Owner {
     fn drop(&mut self) {

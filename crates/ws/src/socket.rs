@@ -19,7 +19,7 @@ use crate::handler::{self, Handler};
 use crate::inbox::{Inbox, Room};
 use crate::info::Info;
 use crate::parcel::Parcel;
-use crate::sender::{Owner, Sender, TrySendError};
+use crate::sender::{Sender, TrySendError};
 use crate::session::Session;
 
 /// An open connection, read and written with `await`. A task of its own drives it: pings are answered, heartbeats sent,
@@ -51,8 +51,8 @@ impl Socket {
     pub(crate) fn spawn<S: Io>(io: S, start: Start, leftover: Vec<u8>) -> Self {
         let Start { session, inbox } = start;
         let mut session = session;
-        let (sender, owner) = Sender::owning(Arc::clone(session.link()), Arc::clone(session.info()));
-        let receiver = Receiver { inbox, sender: sender.clone(), failed: false, _owner: owner };
+        let sender = Sender::owning(Arc::clone(session.link()), Arc::clone(session.info()));
+        let receiver = Receiver { inbox, sender: sender.clone(), failed: false };
         tokio::spawn(driver::drive(io, session, leftover));
         Self { sender, receiver, push: None, flush: None, closing: None }
     }
@@ -201,7 +201,6 @@ pub struct Receiver {
     sender: Sender,
     /// The error that ended the connection was told.
     failed: bool,
-    _owner: Arc<Owner>,
 }
 
 impl Receiver {
