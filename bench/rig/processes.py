@@ -42,7 +42,12 @@ def run(server: Server, workload: Workload, seconds: float, warm: float) -> dict
 
 @contextlib.contextmanager
 def started(words: list[str], output: IO[str]) -> Iterator[subprocess.Popen[bytes]]:
-    process = subprocess.Popen(words, stdout=output, stderr=output, preexec_fn=lambda: settle(0))
+    try:
+        process = subprocess.Popen(
+            words, stdout=output, stderr=output, preexec_fn=lambda: settle(0)
+        )
+    except OSError as error:
+        raise RunFailed(f"the server cannot be started: {error}") from None
     try:
         yield process
     finally:
