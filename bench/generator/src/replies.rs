@@ -30,9 +30,10 @@ enum How {
 impl Replies {
     pub(crate) fn new(settings: &Settings) -> Self {
         let how = match settings {
-            // Only a frame reader sees the pings that come to those who wait.
-            Settings { raw: false, deflate, check, .. }
-                if *deflate || *check || matches!(settings.load, crate::Load::Idle) =>
+            // Only a frame reader sees the pings that come to those who wait, or whose server runs very slowly so that
+            // it can be counted.
+            Settings { raw: false, deflate, check, messages, .. }
+                if *deflate || *check || messages.is_some() || matches!(settings.load, crate::Load::Idle) =>
             {
                 How::Read { reader: Reader::default(), inflater: Box::new(Decompress::new(false)), all: *check }
             }
