@@ -47,7 +47,8 @@ impl Collector for WebSockets {
     fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> Result<(), fmt::Error> {
         let counted = self.0.get_metrics().snapshot();
         let Snapshot { open, total, messages_in, messages_out, bytes_in, bytes_out, .. } = counted;
-        let Snapshot { dropped, inbox_full, ref closes, ref limits, ref failures, ref refused, .. } = counted;
+        let Snapshot { dropped, inbox_full, unsharded, ref closes, ref limits, ref failures, ref refused, .. } =
+            counted;
         let gauge = |value: u64| ConstGauge::new(i64::try_from(value).unwrap_or(i64::MAX));
         let plain = [
             ("connections", "WebSocket connections since the start", total),
@@ -56,6 +57,7 @@ impl Collector for WebSockets {
             ("received_bytes", "Bytes received after the handshake, framing included", bytes_in),
             ("sent_bytes", "Bytes sent after the handshake, framing included", bytes_out),
             ("outbox_dropped", "Messages that full outboxes threw away", dropped),
+            ("connections_with_a_task", "Connections whose transport no shard can drive", unsharded),
             ("inbox_full", "Times that reading stopped because what was read before had not been taken", inbox_full),
         ];
         write(&mut encoder, "connections_open", "WebSocket connections open now", &gauge(open))?;

@@ -121,6 +121,19 @@ impl<S: Io> Pending<S> {
         Ok(self.answer().await?.serve(handler).await)
     }
 
+    /// Opens the connection and lets a handler run on it without the caller: plain sockets are driven many to a task,
+    /// others by tasks of their own.
+    ///
+    /// # Errors
+    /// As [`accept`](Self::accept).
+    ///
+    /// # Cancel safety
+    /// Dropped, the stream is closed.
+    pub async fn spawn<H: Handler>(self, handler: H) -> Result<(), AcceptError> {
+        self.answer().await?.spawn(handler);
+        Ok(())
+    }
+
     /// Refuses the client with a status, headers and a body of the application's choice.
     ///
     /// # Cancel safety

@@ -11,6 +11,8 @@ use crate::connections::Connections;
 use crate::inbox::InboxLimits;
 use crate::metrics::Metrics;
 use crate::parcel::Hub;
+#[cfg(unix)]
+use crate::shards::Shards;
 
 /// The settings of an endpoint: a server, or one or more client connections. Cloning is cheap, and clones share the hub
 /// and the metrics.
@@ -33,6 +35,9 @@ struct Inner {
     hub: Option<Hub>,
     metrics: Arc<Metrics>,
     connections: Connections,
+    tasks_only: bool,
+    #[cfg(unix)]
+    shards: Shards,
 }
 
 impl Config {
@@ -82,6 +87,14 @@ impl Config {
         self
     }
 
+    /// Gives every connection a task of its own. By default those that are served by a handler on a plain socket are
+    /// driven many to a task, which costs less memory and less time. What connections do is the same.
+    #[must_use]
+    pub fn task_per_connection(mut self) -> Self {
+        self.inner().tasks_only = true;
+        self
+    }
+
     /// The limits and deadlines of the protocol.
     #[must_use]
     pub fn get_limits(&self) -> &Arc<proto::Config> {
@@ -122,6 +135,12 @@ impl Config {
     #[must_use]
     pub fn connections(&self) -> &Connections {
         &self.0.connections
+    }
+
+    /// The shards that drive plain sockets, unless every connection is to have a task.
+    #[cfg(unix)]
+    pub(crate) fn shards(&self) -> Option<&Shards> {
+        (!self.0.tasks_only).then_some(&self.0.shards)
     }
 
     fn inner(&mut self) -> &mut Inner {

@@ -66,12 +66,18 @@ impl Connections {
         .await;
     }
 
+    /// Hears when everyone is to close, without being a connection: for a driver of many of them.
+    pub(crate) fn watch(&self) -> Watch {
+        let mut state = self.lock();
+        state.next += 1;
+        Watch { connections: self.clone(), id: state.next, waker: None, told: false }
+    }
+
     /// A seat for a connection that is opened now.
     pub(crate) fn enter(&self) -> Seat {
         let mut state = self.lock();
         state.open += 1;
-        state.next += 1;
-        Seat { connections: self.clone(), id: state.next, waker: None, told: false }
+        Seat { connections: self.clone() }
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
@@ -83,13 +89,30 @@ impl Connections {
 #[derive(Debug)]
 pub(crate) struct Seat {
     connections: Connections,
+}
+
+impl Drop for Seat {
+    fn drop(&mut self) {
+        let emptied = {
+            let mut state = self.connections.lock();
+            state.open -= 1;
+            if state.open == 0 { std::mem::take(&mut state.emptied) } else { Vec::new() }
+        };
+        emptied.into_iter().for_each(Waker::wake);
+    }
+}
+
+/// A driver's ear for when everyone is to close.
+#[derive(Debug)]
+pub(crate) struct Watch {
+    connections: Connections,
     id: u64,
     /// Whom the set would wake. Kept here as well, so that a driver whose task stays the same takes no lock.
     waker: Option<Waker>,
     told: bool,
 }
 
-impl Seat {
+impl Watch {
     /// How to close, told once, when everyone is to close.
     pub(crate) fn poll_close(&mut self, cx: &mut Context<'_>) -> Option<CloseFrame> {
         if self.told {
@@ -106,16 +129,16 @@ impl Seat {
         self.told = true;
         Some(frame.clone())
     }
+
+    /// How to close, if that was decided: for connections that come later.
+    #[cfg(unix)]
+    pub(crate) fn decided(&self) -> Option<CloseFrame> {
+        self.connections.0.frame.get().cloned()
+    }
 }
 
-impl Drop for Seat {
+impl Drop for Watch {
     fn drop(&mut self) {
-        let emptied = {
-            let mut state = self.connections.lock();
-            state.open -= 1;
-            state.drivers.remove(&self.id);
-            if state.open == 0 { std::mem::take(&mut state.emptied) } else { Vec::new() }
-        };
-        emptied.into_iter().for_each(Waker::wake);
+        self.connections.lock().drivers.remove(&self.id);
     }
 }

@@ -1,6 +1,7 @@
 //! The task driver: one task per connection, over any `AsyncRead + AsyncWrite`. It owns no buffer while idle: bytes are
 //! read into the thread's buffer, and output is the thread's too until the transport refuses some of it.
 
+use std::any::Any;
 use std::future::{Future, poll_fn};
 use std::io::{self, IoSlice};
 use std::pin::Pin;
@@ -11,15 +12,15 @@ use switchboard_ws_proto::{Disconnect, Output};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::time::Sleep;
 
-use crate::connections::Seat;
+use crate::connections::Watch;
 use crate::error::Outcome;
 use crate::handler::Handler;
 use crate::scratch;
 use crate::session::Session;
 
-/// A transport that a WebSocket can run over.
-pub trait Io: AsyncRead + AsyncWrite + Send + Unpin + 'static {}
-impl<T: AsyncRead + AsyncWrite + Send + Unpin + 'static> Io for T {}
+/// A transport that a WebSocket can run over. (That it is `Any` lets a plain socket be recognised in a box.)
+pub trait Io: AsyncRead + AsyncWrite + Any + Send + Unpin {}
+impl<T: AsyncRead + AsyncWrite + Any + Send + Unpin> Io for T {}
 
 /// So many reads in a row, then other tasks have their turn.
 const READS_PER_TURN: usize = 16;
@@ -28,8 +29,9 @@ const SLICES: usize = 16;
 
 /// Drives a connection to its end. `leftover`: bytes that came together with the handshake.
 pub(crate) async fn drive<S: Io, H: Handler>(io: S, session: Session<H>, mut leftover: Vec<u8>) -> Outcome {
-    let seat = session.config().connections().enter();
-    let mut driver = Driver { io, session, seat, backlog: None, timer: None, flush: Flush::Idle };
+    let connections = session.config().connections();
+    let (_seat, watch) = (connections.enter(), connections.watch());
+    let mut driver = Driver { io, session, watch, backlog: None, timer: None, flush: Flush::Idle };
     driver.turn(|session, now, out| {
         session.open(now, out);
         session.received(&mut leftover, now, out);
@@ -41,7 +43,7 @@ pub(crate) async fn drive<S: Io, H: Handler>(io: S, session: Session<H>, mut lef
 struct Driver<S, H: Handler> {
     io: S,
     session: Session<H>,
-    seat: Seat,
+    watch: Watch,
     /// Output that the transport refused. The thread's output is used while there is none.
     backlog: Option<Box<Output>>,
     timer: Option<Timer>,
@@ -69,7 +71,7 @@ enum Progress {
 
 impl<S: Io, H: Handler> Driver<S, H> {
     fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Outcome> {
-        if let Some(frame) = self.seat.poll_close(cx) {
+        if let Some(frame) = self.watch.poll_close(cx) {
             self.session.start_close(&frame, now());
         }
         for _ in 0..READS_PER_TURN {

@@ -68,6 +68,44 @@ pub trait Handler: Send + 'static {
     }
 }
 
+impl<H: Handler + ?Sized> Handler for Box<H> {
+    fn on_open(&mut self, cx: &mut Context<'_>) {
+        (**self).on_open(cx);
+    }
+
+    fn on_message(&mut self, cx: &mut Context<'_>, message: MessageRef<'_>) {
+        (**self).on_message(cx, message);
+    }
+
+    fn on_owned_message(&mut self, cx: &mut Context<'_>, message: Message) {
+        (**self).on_owned_message(cx, message);
+    }
+
+    fn on_ping(&mut self, cx: &mut Context<'_>, payload: &[u8]) {
+        (**self).on_ping(cx, payload);
+    }
+
+    fn on_pong(&mut self, cx: &mut Context<'_>, payload: &[u8], rtt: Option<Duration>) {
+        (**self).on_pong(cx, payload, rtt);
+    }
+
+    fn on_peer_close(&mut self, cx: &mut Context<'_>, frame: &CloseFrame) {
+        (**self).on_peer_close(cx, frame);
+    }
+
+    fn on_failed(&mut self, cx: &mut Context<'_>, error: ProtocolError) {
+        (**self).on_failed(cx, error);
+    }
+
+    fn on_drain(&mut self, cx: &mut Context<'_>) {
+        (**self).on_drain(cx);
+    }
+
+    fn on_close(&mut self, outcome: &Outcome) {
+        (**self).on_close(outcome);
+    }
+}
+
 /// A handler that is one closure, called for each message.
 ///
 /// ```

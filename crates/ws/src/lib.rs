@@ -8,7 +8,6 @@
 //!
 //! Both run on the same driver, and everything that the protocol asks for (pongs, heartbeats, deadlines, the closing
 //! handshake) is done without the application's help.
-#![forbid(unsafe_code)]
 
 mod accept;
 #[cfg(feature = "axum")]
@@ -29,6 +28,10 @@ mod scratch;
 mod sender;
 mod server;
 mod session;
+#[cfg(unix)]
+mod shard;
+#[cfg(unix)]
+mod shards;
 mod socket;
 #[cfg(feature = "tls")]
 mod tls;

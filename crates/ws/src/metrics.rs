@@ -19,6 +19,7 @@ pub struct Metrics {
     bytes_out: AtomicU64,
     dropped: AtomicU64,
     inbox_full: AtomicU64,
+    unsharded: AtomicU64,
     labelled: Mutex<Labelled>,
 }
 
@@ -50,6 +51,8 @@ pub struct Snapshot {
     pub dropped: u64,
     /// How often reading stopped because the application had not taken what was read before.
     pub inbox_full: u64,
+    /// Connections with a handler that got a task of their own because their transport is no plain socket.
+    pub unsharded: u64,
     /// Connections ended, by the code of the Close frame that ended them: ours if we failed or closed first, else the
     /// peer's. Private codes are counted together as `3xxx` and `4xxx`.
     pub closes: BTreeMap<&'static str, u64>,
@@ -79,6 +82,7 @@ impl Metrics {
             bytes_out: self.bytes_out.load(Relaxed),
             dropped: self.dropped.load(Relaxed),
             inbox_full: self.inbox_full.load(Relaxed),
+            unsharded: self.unsharded.load(Relaxed),
             closes,
             limits,
             failures,
@@ -89,6 +93,11 @@ impl Metrics {
     /// Counts a connection that was refused before it was open. For servers that refuse on grounds of their own.
     pub fn refuse(&self, reason: &'static str) {
         *self.labelled().refused.entry(reason).or_default() += 1;
+    }
+
+    #[cfg(unix)]
+    pub(crate) fn unsharded(&self) {
+        self.unsharded.fetch_add(1, Relaxed);
     }
 
     pub(crate) fn open(&self) {

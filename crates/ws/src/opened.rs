@@ -10,6 +10,8 @@ use crate::error::Outcome;
 use crate::handler::Handler;
 use crate::info::Info;
 use crate::session::Session;
+#[cfg(unix)]
+use crate::shard::{self, NewSlot};
 use crate::socket::{Socket, Start};
 
 #[derive(Debug)]
@@ -30,10 +32,48 @@ impl<S: Io> Opened<S> {
         Socket::spawn(io, start, leftover)
     }
 
+    /// The handler style, driven by whoever does it best: a shard, when the transport is a plain socket, else a task.
+    pub(crate) fn spawn<H: Handler>(self, handler: H) {
+        #[cfg(unix)]
+        let Some(this) = self.into_shard(Box::new(handler)) else { return };
+        #[cfg(unix)]
+        let (this, handler) = this;
+        #[cfg(not(unix))]
+        let this = self;
+        tokio::spawn(this.serve(handler));
+    }
+
     /// The handler style: the caller's task drives the connection to its end.
     pub(crate) async fn serve<H: Handler>(self, handler: H) -> Outcome {
         let Self { io, role, info, config, leftover } = self;
         driver::drive(io, session(role, info, &config, handler), leftover).await
+    }
+}
+
+#[cfg(unix)]
+impl<S: Io> Opened<S> {
+    /// Hands the connection to a shard, or gives it back with its handler.
+    fn into_shard(self, handler: Box<dyn Handler>) -> Option<(Self, Box<dyn Handler>)> {
+        let Some(shards) = self.config.shards().cloned() else { return Some((self, handler)) };
+        let Self { io, role, info, config, leftover } = self;
+        let socket = match shard::plain(io) {
+            Ok(Ok(socket)) => socket,
+            Ok(Err(error)) => {
+                tracing::debug!(peer = %info.peer, %error, "a socket could not be taken back from the runtime");
+                return None;
+            }
+            Err(io) => {
+                config.get_metrics().unsharded();
+                return Some((Self { io, role, info, config, leftover }, handler));
+            }
+        };
+        let session = session(role, info, &config, handler);
+        let new = Box::new(NewSlot { socket, session, leftover });
+        if shards.adopt(config.connections(), new).is_err() {
+            // Dropping it tells everyone; there is no runtime left that could do better.
+            tracing::error!("a connection was dropped: no shard takes it");
+        }
+        None
     }
 }
 

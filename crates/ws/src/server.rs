@@ -140,7 +140,7 @@ impl Server {
                             let pending = pending.await?;
                             let handler = make(pending.request());
                             drop(permit);
-                            pending.serve(handler).await
+                            pending.spawn(handler).await
                         };
                         if let Err(error) = served.await {
                             tracing::debug!(%peer, %error, "no connection was opened");

@@ -84,6 +84,12 @@ impl<H: Handler> Session<H> {
         }
     }
 
+    /// Whether somebody holds a handle, or may publish to this connection.
+    #[cfg(unix)]
+    pub(crate) fn is_linked(&self) -> bool {
+        self.own.link.is_some()
+    }
+
     /// To be called once, before anything else.
     pub(crate) fn open(&mut self, now: Instant, out: &mut Output) {
         self.guarded(now, out, H::on_open);

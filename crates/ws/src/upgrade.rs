@@ -182,8 +182,9 @@ impl Upgrade {
             return Err(refuse(internal_error(), &self.config));
         };
         tokio::spawn(async move {
-            if let Err(error) = self.serve(handler).await {
-                failed(error);
+            match self.open().await {
+                Ok(opened) => opened.spawn(handler),
+                Err(error) => failed(error),
             }
         });
         Ok(())

@@ -3,7 +3,13 @@
 use switchboard_testkit::frame;
 use switchboard_ws::{Config, Context, Error, Handler, Hub, MessageRef, OutboxLimits, Overflow, Prepared};
 
-use crate::peer::serve;
+use crate::peer::{Driver, on_both_drivers, serve};
+
+on_both_drivers!(
+    a_room_hears_its_members,
+    a_closed_connection_leaves_everything,
+    a_member_that_does_not_keep_up_is_closed_with_1013_and_bothers_nobody,
+);
 
 /// Joins a room; what it hears goes to the others, or to everyone when it begins with "all".
 struct Member(&'static str);
@@ -27,13 +33,12 @@ impl Handler for Member {
     }
 }
 
-#[tokio::test(start_paused = true)]
-async fn a_room_hears_its_members() {
+async fn a_room_hears_its_members(driver: Driver) {
     let hub = Hub::default();
     let config = Config::default().hub(hub.clone());
-    let (_a, mut anna) = serve(&config, Member("lobby")).await;
-    let (_b, mut ben) = serve(&config, Member("lobby")).await;
-    let (_c, mut carl) = serve(&config, Member("other")).await;
+    let (_a, mut anna) = serve(driver, &config, Member("lobby")).await;
+    let (_b, mut ben) = serve(driver, &config, Member("lobby")).await;
+    let (_c, mut carl) = serve(driver, &config, Member("other")).await;
     carl.says(&[frame::ping("open?")]).await;
     carl.expects(frame::pong("open?")).await;
     assert_eq!((hub.count("lobby"), hub.count("other"), hub.members()), (2, 1, 3));
@@ -54,12 +59,11 @@ async fn a_room_hears_its_members() {
     assert_eq!(hub.count("lobby"), 1);
 }
 
-#[tokio::test(start_paused = true)]
-async fn a_closed_connection_leaves_everything() {
+async fn a_closed_connection_leaves_everything(driver: Driver) {
     let hub = Hub::default();
     let config = Config::default().hub(hub.clone());
-    let (closed, mut anna) = serve(&config, Member("lobby")).await;
-    let (vanished, ben) = serve(&config, Member("lobby")).await;
+    let (closed, mut anna) = serve(driver, &config, Member("lobby")).await;
+    let (vanished, ben) = serve(driver, &config, Member("lobby")).await;
     anna.says(&[frame::close(1000, "")]).await;
     drop(ben);
     closed.await.unwrap();
@@ -67,13 +71,12 @@ async fn a_closed_connection_leaves_everything() {
     assert_eq!((hub.count("lobby"), hub.members(), hub.topics()), (0, 0, 0));
 }
 
-#[tokio::test(start_paused = true)]
-async fn a_member_that_does_not_keep_up_is_closed_with_1013_and_bothers_nobody() {
+async fn a_member_that_does_not_keep_up_is_closed_with_1013_and_bothers_nobody(driver: Driver) {
     let hub = Hub::default();
     let outbox = OutboxLimits { messages: 100, bytes: 100_000, overflow: Overflow::Close };
     let config = Config::default().hub(hub.clone()).outbox(outbox);
-    let (slow_task, mut slow) = serve(&config, Member("lobby")).await;
-    let (_task, mut quick) = serve(&config, Member("lobby")).await;
+    let (slow_task, mut slow) = serve(driver, &config, Member("lobby")).await;
+    let (_task, mut quick) = serve(driver, &config, Member("lobby")).await;
     quick.says(&[frame::ping("open?")]).await;
     quick.expects(frame::pong("open?")).await;
     let message = Prepared::binary(&[0; 1000]);

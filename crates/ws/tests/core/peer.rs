@@ -1,9 +1,14 @@
 //! A client made of bytes.
 
+use std::time::Duration;
+
 use switchboard_testkit::Frame;
-use switchboard_ws::{Config, Handler, Outcome, PeerAddr, Pending, Socket};
+use switchboard_ws::{
+    CloseFrame, Config, Context, Handler, Io, Message, MessageRef, Outcome, PeerAddr, Pending, ProtocolError, Socket,
+};
 use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream};
-use tokio::task::JoinHandle;
+use tokio::net::UnixStream;
+use tokio::sync::oneshot;
 
 /// A valid request.
 pub(crate) const REQUEST: &str = "GET /path?q=1 HTTP/1.1\r\nHost: localhost\r\nUpgrade: websocket\r\nConnection: \
@@ -12,17 +17,44 @@ pub(crate) const REQUEST: &str = "GET /path?q=1 HTTP/1.1\r\nHost: localhost\r\nU
 
 /// The client's end of a pipe.
 pub(crate) struct Peer {
-    pub(crate) io: DuplexStream,
+    pub(crate) io: Box<dyn Io>,
     unread: Vec<u8>,
 }
 
 /// A pipe that holds so many bytes each way, with its request already sent.
 pub(crate) async fn pipe(capacity: usize, glued: &[Frame]) -> (DuplexStream, Peer) {
-    let (server, mut client) = tokio::io::duplex(capacity.max(1024));
-    let glued: Vec<u8> = glued.iter().flat_map(Frame::bytes).collect();
-    client.write_all(&[REQUEST.as_bytes(), &glued].concat()).await.expect("the pipe takes the request");
-    (server, Peer { io: client, unread: Vec::new() })
+    let (server, client) = tokio::io::duplex(capacity.max(1024));
+    (server, Peer::request(Box::new(client), glued).await)
 }
+
+/// Which driver runs a handler.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Driver {
+    /// A task of its own, over a pipe in memory.
+    Task,
+    /// A shard, over a pair of Unix sockets.
+    Shard,
+}
+
+/// Makes two tests of each function, one for each driver.
+macro_rules! on_both_drivers {
+    ($($name:ident),* $(,)?) => {
+        mod on_a_task {
+            $(#[tokio::test(start_paused = true)]
+            async fn $name() {
+                super::$name(crate::peer::Driver::Task).await;
+            })*
+        }
+
+        mod on_a_shard {
+            $(#[tokio::test(start_paused = true)]
+            async fn $name() {
+                super::$name(crate::peer::Driver::Shard).await;
+            })*
+        }
+    };
+}
+pub(crate) use on_both_drivers;
 
 /// A server's socket and its peer.
 pub(crate) async fn open(config: &Config) -> (Socket, Peer) {
@@ -37,16 +69,86 @@ pub(crate) async fn open_with(config: &Config, capacity: usize, glued: &[Frame])
     (socket, peer)
 }
 
-/// A server that runs a handler, and its peer.
-pub(crate) async fn serve<H: Handler>(config: &Config, handler: H) -> (JoinHandle<Outcome>, Peer) {
-    let (server, mut peer) = pipe(64 << 10, &[]).await;
+/// A server that runs a handler, and its peer. The receiver is told how the connection ended.
+pub(crate) async fn serve<H: Handler>(
+    driver: Driver,
+    config: &Config,
+    handler: H,
+) -> (oneshot::Receiver<Outcome>, Peer) {
+    let (ended, end) = oneshot::channel();
+    let handler = Watched { handler, ended: Some(ended) };
+    let (server, client): (Box<dyn Io>, Box<dyn Io>) = match driver {
+        Driver::Task => {
+            let (server, client) = tokio::io::duplex(64 << 10);
+            (Box::new(server), Box::new(client))
+        }
+        Driver::Shard => {
+            let (server, client) = UnixStream::pair().expect("the kernel has a pair of sockets");
+            (Box::new(server), Box::new(client))
+        }
+    };
+    let mut peer = Peer::request(client, &[]).await;
     let pending = Pending::read(server, PeerAddr::Unix, config).await.expect("the request is valid");
-    let task = tokio::spawn(async move { pending.serve(handler).await.expect("the request is valid") });
+    pending.spawn(handler).await.expect("the request is valid");
     peer.read_response().await;
-    (task, peer)
+    let unsharded = config.get_metrics().snapshot().unsharded;
+    assert_eq!(unsharded > 0, driver == Driver::Task, "the driver that was asked for drives it");
+    (end, peer)
+}
+
+/// A handler whose end is told.
+struct Watched<H> {
+    handler: H,
+    ended: Option<oneshot::Sender<Outcome>>,
+}
+
+impl<H: Handler> Handler for Watched<H> {
+    fn on_open(&mut self, cx: &mut Context<'_>) {
+        self.handler.on_open(cx);
+    }
+
+    fn on_message(&mut self, cx: &mut Context<'_>, message: MessageRef<'_>) {
+        self.handler.on_message(cx, message);
+    }
+
+    fn on_owned_message(&mut self, cx: &mut Context<'_>, message: Message) {
+        self.handler.on_owned_message(cx, message);
+    }
+
+    fn on_ping(&mut self, cx: &mut Context<'_>, payload: &[u8]) {
+        self.handler.on_ping(cx, payload);
+    }
+
+    fn on_pong(&mut self, cx: &mut Context<'_>, payload: &[u8], rtt: Option<Duration>) {
+        self.handler.on_pong(cx, payload, rtt);
+    }
+
+    fn on_peer_close(&mut self, cx: &mut Context<'_>, frame: &CloseFrame) {
+        self.handler.on_peer_close(cx, frame);
+    }
+
+    fn on_failed(&mut self, cx: &mut Context<'_>, error: ProtocolError) {
+        self.handler.on_failed(cx, error);
+    }
+
+    fn on_drain(&mut self, cx: &mut Context<'_>) {
+        self.handler.on_drain(cx);
+    }
+
+    fn on_close(&mut self, outcome: &Outcome) {
+        self.handler.on_close(outcome);
+        // A test that does not wait for the end has dropped the receiver.
+        let _ = self.ended.take().map(|ended| ended.send(outcome.clone()));
+    }
 }
 
 impl Peer {
+    async fn request(mut io: Box<dyn Io>, glued: &[Frame]) -> Self {
+        let glued: Vec<u8> = glued.iter().flat_map(Frame::bytes).collect();
+        io.write_all(&[REQUEST.as_bytes(), &glued].concat()).await.expect("the pipe takes the request");
+        Self { io, unread: Vec::new() }
+    }
+
     /// Reads the head of the response.
     pub(crate) async fn read_response(&mut self) -> String {
         let mut head = Vec::new();

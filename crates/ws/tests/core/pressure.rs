@@ -8,7 +8,9 @@ use switchboard_ws::{
     Config, Error, InboxLimits, Limits, Message, OnMessage, OutboxLimits, Overflow, Refused, Timeout,
 };
 
-use crate::peer::{open, open_with, serve};
+use crate::peer::{Driver, on_both_drivers, open, open_with, serve};
+
+on_both_drivers!(a_handler_that_echoes_makes_a_slow_peer_wait);
 
 fn small_outbox(overflow: Overflow) -> Config {
     Config::default().outbox(OutboxLimits { messages: 10, bytes: 100_000, overflow })
@@ -154,13 +156,12 @@ async fn an_application_that_does_not_read_makes_the_peer_wait() {
 }
 
 /// A peer that sends faster than it reads is made to wait, and is not dropped.
-#[tokio::test(start_paused = true)]
-async fn a_handler_that_echoes_makes_a_slow_peer_wait() {
+async fn a_handler_that_echoes_makes_a_slow_peer_wait(driver: Driver) {
     let outbox = OutboxLimits { messages: 10, bytes: 100_000, overflow: Overflow::Close };
     let echo = OnMessage::new(|cx, message| {
         cx.send(message);
     });
-    let (_task, peer) = serve(&Config::default().outbox(outbox), echo).await;
+    let (_task, peer) = serve(driver, &Config::default().outbox(outbox), echo).await;
     let (mut reads, mut writes) = tokio::io::split(peer.io);
     let message = frame::binary([7; 1000]).masked().bytes();
     tokio::spawn(async move {

@@ -1,0 +1,253 @@
+//! One connection of a shard: a socket, its session, and what little it needs between turns.
+
+use std::io::{self, IoSlice, Read, Write};
+use std::net::Shutdown;
+use std::sync::Arc;
+use std::task::{Context, Waker};
+use std::time::Instant;
+
+use mio::event::Source;
+use mio::net::{TcpStream, UnixStream};
+use switchboard_ws_proto::{Disconnect, Output};
+
+use crate::connections::Seat;
+use crate::handler::Handler;
+use crate::session::Session;
+
+use super::mailbox::{Mailbox, SlotWaker};
+
+/// So many slices are written at once.
+const SLICES: usize = 16;
+
+/// A socket that a shard can poll.
+#[derive(Debug)]
+pub(crate) enum Socket {
+    Tcp(TcpStream),
+    Unix(UnixStream),
+}
+
+/// A connection on its way into a shard.
+pub(crate) struct NewSlot {
+    pub(crate) socket: Socket,
+    pub(crate) session: Session<Box<dyn Handler>>,
+    /// Bytes that came together with the handshake.
+    pub(crate) leftover: Vec<u8>,
+}
+
+pub(super) struct Slot {
+    socket: Socket,
+    pub(super) session: Session<Box<dyn Handler>>,
+    /// Output that the kernel refused. The shard's own output is used while there is none.
+    backlog: Option<Box<Output>>,
+    waker: Option<Arc<SlotWaker<Box<NewSlot>>>>,
+    /// When the wheel will name this connection next.
+    pub(super) armed: Option<Instant>,
+    readable: bool,
+    /// The peer, or the network, has ended the stream: what is unread may have no further news to announce it.
+    hung_up: bool,
+    shut_down: bool,
+    _seat: Seat,
+}
+
+/// What a turn came to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Turn {
+    /// It waits for the kernel, or for somebody.
+    Waits,
+    /// It filled the read buffer: there may be more to read.
+    MayRead,
+    /// It is over.
+    Over,
+}
+
+impl Slot {
+    pub(super) fn new(new: NewSlot) -> (Self, Vec<u8>) {
+        let NewSlot { socket, session, leftover } = new;
+        let seat = session.config().connections().enter();
+        let slot = Self {
+            socket,
+            session,
+            backlog: None,
+            waker: None,
+            armed: None,
+            readable: false,
+            hung_up: false,
+            shut_down: false,
+            _seat: seat,
+        };
+        (slot, leftover)
+    }
+
+    /// What the poller watches.
+    pub(super) fn source(&mut self) -> &mut dyn Source {
+        match &mut self.socket {
+            Socket::Tcp(stream) => stream,
+            Socket::Unix(stream) => stream,
+        }
+    }
+
+    /// The kernel says that there is something to read, or that nothing more will come.
+    pub(super) fn set_readable(&mut self, hung_up: bool) {
+        self.readable = true;
+        self.hung_up |= hung_up;
+    }
+
+    /// The first turn.
+    pub(super) fn open(
+        &mut self,
+        mut leftover: Vec<u8>,
+        cork: &mut Output,
+        mailbox: &Arc<Mailbox<Box<NewSlot>>>,
+        key: usize,
+        now: Instant,
+    ) -> Turn {
+        let mut turn = |out: &mut Output| {
+            self.session.open(now, out);
+            self.session.received(&mut leftover, now, out);
+            self.write_all(out, mailbox, key, now)
+        };
+        let result = turn(cork);
+        self.settle(cork, result)
+    }
+
+    /// One turn: at most one read, then everything that it brought about in as few writes as can be.
+    pub(super) fn drive(
+        &mut self,
+        buffer: &mut [u8],
+        cork: &mut Output,
+        mailbox: &Arc<Mailbox<Box<NewSlot>>>,
+        key: usize,
+        now: Instant,
+    ) -> Turn {
+        if let Some(waker) = &self.waker {
+            waker.driven();
+        }
+        let mut backlog = self.backlog.take();
+        let out = backlog.as_deref_mut().unwrap_or(&mut *cork);
+        let result = self.read(buffer, out, now).and_then(|()| self.write_all(out, mailbox, key, now));
+        match backlog {
+            Some(backlog) if !backlog.is_empty() => {
+                self.backlog = Some(backlog);
+                self.conclude(result)
+            }
+            _ => self.settle(cork, result),
+        }
+    }
+
+    /// Deadlines that have passed are acted on; the turn that follows says what comes of it.
+    pub(super) fn timeout(&mut self, now: Instant) {
+        self.session.timeout(self.backlog_len(), now);
+    }
+
+    /// The connection is over: everyone is told, and the socket closes when this is dropped.
+    pub(super) fn finish(&mut self) {
+        self.session.finish();
+    }
+
+    fn read(&mut self, buffer: &mut [u8], out: &mut Output, now: Instant) -> io::Result<()> {
+        if !self.readable || !self.session.wants_read(out.len()) || self.session.disconnect() == Disconnect::Now {
+            return Ok(());
+        }
+        let read = match &mut self.socket {
+            Socket::Tcp(stream) => stream.read(buffer),
+            Socket::Unix(stream) => stream.read(buffer),
+        };
+        match read {
+            Ok(0) => {
+                self.readable = false;
+                self.session.eof();
+            }
+            Ok(count) => {
+                // A short read means that the kernel has no more; it will tell of what comes later. Only the end of the
+                // stream may have been told already, together with these bytes.
+                self.readable = count == buffer.len() || self.hung_up;
+                self.session.received(&mut buffer[..count], now, out);
+            }
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => self.readable = false,
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(error) => return Err(error),
+        }
+        Ok(())
+    }
+
+    /// Encodes and writes until nothing is left or the kernel has enough.
+    fn write_all(
+        &mut self,
+        out: &mut Output,
+        mailbox: &Arc<Mailbox<Box<NewSlot>>>,
+        key: usize,
+        now: Instant,
+    ) -> io::Result<()> {
+        if self.waker.is_none() && self.session.is_linked() {
+            self.waker = Some(SlotWaker::new(mailbox, key));
+        }
+        let waker = self.waker.as_ref().map(SlotWaker::waker);
+        let mut cx = Context::from_waker(waker.as_ref().unwrap_or(Waker::noop()));
+        loop {
+            self.session.pump(&mut cx, now, out);
+            let waited = out.len();
+            if waited == 0 {
+                return Ok(());
+            }
+            while !out.is_empty() {
+                match self.write(out) {
+                    Ok(0) => return Err(io::ErrorKind::WriteZero.into()),
+                    Ok(count) => out.advance(count),
+                    Err(error) if error.kind() == io::ErrorKind::WouldBlock => break,
+                    Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                    Err(error) => return Err(error),
+                }
+            }
+            let more = self.session.wrote(waited - out.len(), now, out);
+            if !more {
+                return Ok(());
+            }
+        }
+    }
+
+    fn write(&mut self, out: &Output) -> io::Result<usize> {
+        let mut slices = [IoSlice::new(&[]); SLICES];
+        let filled = out.slices(&mut slices);
+        match &mut self.socket {
+            Socket::Tcp(stream) => stream.write_vectored(&slices[..filled]),
+            Socket::Unix(stream) => stream.write_vectored(&slices[..filled]),
+        }
+    }
+
+    /// Keeps what the kernel refused, so that the shard's output is empty for the next connection.
+    fn settle(&mut self, cork: &mut Output, result: io::Result<()>) -> Turn {
+        if !cork.is_empty() {
+            self.backlog = Some(Box::new(std::mem::take(cork)));
+        }
+        self.conclude(result)
+    }
+
+    fn conclude(&mut self, result: io::Result<()>) -> Turn {
+        if let Err(error) = result {
+            self.session.failed(error);
+            return Turn::Over;
+        }
+        match self.session.disconnect() {
+            Disconnect::Now => return Turn::Over,
+            Disconnect::AfterFlush | Disconnect::Linger if self.backlog.is_none() => {
+                if !self.shut_down {
+                    self.shut_down = true;
+                    // A socket that cannot be shut down is one that is gone.
+                    let _ = match &self.socket {
+                        Socket::Tcp(stream) => stream.shutdown(Shutdown::Write),
+                        Socket::Unix(stream) => stream.shutdown(Shutdown::Write),
+                    };
+                }
+                if self.session.disconnect() == Disconnect::AfterFlush {
+                    return Turn::Over;
+                }
+            }
+            _ => {}
+        }
+        if self.readable && self.session.wants_read(self.backlog_len()) { Turn::MayRead } else { Turn::Waits }
+    }
+
+    fn backlog_len(&self) -> usize {
+        self.backlog.as_ref().map_or(0, |backlog| backlog.len())
+    }
+}

@@ -1,0 +1,141 @@
+//! A wheel of deadlines for very many connections: coarse, constant in cost, and without a clock of its own.
+//!
+//! Time is cut into ticks; a key is put into the bucket of its deadline's tick, or into the farthest bucket when it is
+//! beyond the wheel, to be looked at again when that comes round. Nothing is ever moved or cancelled: whoever owns the
+//! key looks, when it comes up, whether its deadline has passed.
+
+use std::time::{Duration, Instant};
+
+/// Deadlines are told up to this much late, never early.
+pub(crate) const TICK: Duration = Duration::from_millis(64);
+/// A turn of the wheel: about a minute.
+const BUCKETS: usize = 1024;
+
+#[derive(Debug)]
+pub(crate) struct Wheel {
+    buckets: Box<[Vec<u32>]>,
+    start: Instant,
+    /// Ticks before this one are done.
+    done: u64,
+    len: usize,
+}
+
+impl Wheel {
+    pub(crate) fn new(now: Instant) -> Self {
+        Self { buckets: vec![Vec::new(); BUCKETS].into_boxed_slice(), start: now, done: 0, len: 0 }
+    }
+
+    /// Puts a key in; it comes up in the tick after its deadline, or before when that is more than a turn away. Returns
+    /// when that will be.
+    pub(crate) fn insert(&mut self, key: u32, deadline: Instant) -> Instant {
+        let tick = self.tick_after(deadline).clamp(self.done, self.done + BUCKETS as u64 - 1);
+        self.buckets[bucket(tick)].push(key);
+        self.len += 1;
+        self.time_of(tick)
+    }
+
+    /// The next key that has come up by `now`.
+    pub(crate) fn pop(&mut self, now: Instant) -> Option<u32> {
+        let elapsed = ticks(now.saturating_duration_since(self.start));
+        while self.done <= elapsed {
+            if self.len == 0 {
+                self.done = elapsed + 1;
+                return None;
+            }
+            if let Some(key) = self.buckets[bucket(self.done)].pop() {
+                self.len -= 1;
+                return Some(key);
+            }
+            self.done += 1;
+        }
+        None
+    }
+
+    /// When a key comes up next.
+    pub(crate) fn next(&self) -> Option<Instant> {
+        if self.len == 0 {
+            return None;
+        }
+        (self.done..self.done + BUCKETS as u64)
+            .find(|&tick| !self.buckets[bucket(tick)].is_empty())
+            .map(|tick| self.time_of(tick))
+    }
+
+    fn tick_after(&self, deadline: Instant) -> u64 {
+        ticks(deadline.saturating_duration_since(self.start)) + 1
+    }
+
+    fn time_of(&self, tick: u64) -> Instant {
+        self.start + TICK * u32::try_from(tick).unwrap_or(u32::MAX)
+    }
+}
+
+fn ticks(duration: Duration) -> u64 {
+    u64::try_from(duration.as_millis() / TICK.as_millis()).unwrap_or(u64::MAX)
+}
+
+fn bucket(tick: u64) -> usize {
+    usize::try_from(tick % BUCKETS as u64).unwrap_or(0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// All that comes up by then.
+    fn pop_all(wheel: &mut Wheel, now: Instant) -> Vec<u32> {
+        std::iter::from_fn(|| wheel.pop(now)).collect()
+    }
+
+    #[test]
+    fn keys_come_up_after_their_deadline_and_never_before() {
+        let start = Instant::now();
+        let mut wheel = Wheel::new(start);
+        for (key, after) in [(1u32, 1u64), (2, 63), (3, 64), (4, 1000), (5, 60_000)] {
+            let deadline = start + Duration::from_millis(after);
+            let at = wheel.insert(key, deadline);
+            assert!(at > deadline && at <= deadline + TICK, "{key}");
+        }
+        let mut seen = Vec::new();
+        for millis in 0..70_000 {
+            let now = start + Duration::from_millis(millis);
+            seen.extend(pop_all(&mut wheel, now).into_iter().map(|key| (key, millis)));
+        }
+        assert_eq!(seen, [(2, 64), (1, 64), (3, 128), (4, 1024), (5, 60_032)]);
+        assert_eq!(wheel.next(), None);
+    }
+
+    #[test]
+    fn a_deadline_beyond_the_wheel_comes_up_to_be_looked_at_again() {
+        let start = Instant::now();
+        let mut wheel = Wheel::new(start);
+        let deadline = start + Duration::from_secs(3600);
+        let mut looks = 0;
+        let mut at = wheel.insert(7, deadline);
+        while at <= deadline {
+            assert_eq!(wheel.next(), Some(at));
+            assert_eq!(pop_all(&mut wheel, at), [7]);
+            at = wheel.insert(7, deadline);
+            looks += 1;
+        }
+        assert!((50..60).contains(&looks), "once a turn: {looks}");
+        assert!(pop_all(&mut wheel, deadline).is_empty());
+        assert_eq!(pop_all(&mut wheel, deadline + TICK), [7]);
+    }
+
+    #[test]
+    fn a_long_sleep_loses_nothing() {
+        let start = Instant::now();
+        let mut wheel = Wheel::new(start);
+        for key in 0..5000 {
+            wheel.insert(key, start + Duration::from_millis(u64::from(key) * 7));
+        }
+        let mut keys = pop_all(&mut wheel, start + Duration::from_secs(1_000_000));
+        keys.sort_unstable();
+        assert_eq!(keys, (0..5000).collect::<Vec<_>>());
+        // And what comes next is not taken for something long past.
+        let now = start + Duration::from_secs(1_000_000);
+        assert!(wheel.insert(9, now) > now);
+        assert!(pop_all(&mut wheel, now).is_empty());
+    }
+}
