@@ -15,8 +15,10 @@ use tokio::time::Sleep;
 use crate::connections::Watch;
 use crate::error::Outcome;
 use crate::handler::Handler;
+use crate::metrics::Tally;
 use crate::scratch;
 use crate::session::Session;
+use crate::turn::Turn;
 
 /// A transport that a WebSocket can run over. (That it is `Any` lets a plain socket be recognised in a box.)
 pub trait Io: AsyncRead + AsyncWrite + Any + Send + Unpin {}
@@ -32,9 +34,9 @@ pub(crate) async fn drive<S: Io, H: Handler>(io: S, session: Session<H>, mut lef
     let connections = session.config().connections();
     let (_seat, watch) = (connections.enter(), connections.watch());
     let mut driver = Driver { io, session, watch, backlog: None, timer: None, flush: Flush::Idle };
-    driver.turn(|session, now, out| {
-        session.open(now, out);
-        session.received(&mut leftover, now, out);
+    driver.turn(|driver, turn| {
+        driver.session.open(turn);
+        driver.session.received(&mut leftover, turn);
     });
     drop(leftover);
     poll_fn(|cx| driver.poll(cx)).await
@@ -75,18 +77,12 @@ impl<S: Io, H: Handler> Driver<S, H> {
             self.session.start_close(&frame, now());
         }
         for _ in 0..READS_PER_TURN {
-            let mut out = self.take_output();
-            let step = self.step(&mut out, cx);
-            self.put_output(out);
-            match step {
+            match self.turn(|driver, turn| driver.step(turn, cx)) {
                 Ok(Progress::Made) => {}
                 Ok(Progress::Blocked) => match self.end(cx) {
                     Poll::Ready(outcome) => return Poll::Ready(outcome),
                     Poll::Pending if self.poll_timer(cx) => {}
-                    Poll::Pending => {
-                        self.session.flush_metrics();
-                        return Poll::Pending;
-                    }
+                    Poll::Pending => return Poll::Pending,
                 },
                 Err(error) => {
                     self.session.failed(error);
@@ -94,30 +90,29 @@ impl<S: Io, H: Handler> Driver<S, H> {
                 }
             }
         }
-        self.session.flush_metrics();
         cx.waker().wake_by_ref();
         Poll::Pending
     }
 
     /// Writes what there is, then reads once; what the read brought about is written before the next one.
-    fn step(&mut self, out: &mut Output, cx: &mut Context<'_>) -> io::Result<Progress> {
-        self.session.pump(cx, now(), out);
-        if self.write(out, cx)? {
+    fn step(&mut self, turn: &mut Turn, cx: &mut Context<'_>) -> io::Result<Progress> {
+        self.session.pump(cx, turn);
+        if self.write(turn, cx)? {
             return Ok(Progress::Made);
         }
-        if self.session.disconnect() == Disconnect::Now || !self.session.wants_read(out.len()) {
+        if self.session.disconnect() == Disconnect::Now || !self.session.wants_read(turn.out.len()) {
             return Ok(Progress::Blocked);
         }
-        match self.read(out, cx) {
+        match self.read(turn, cx) {
             Poll::Pending => Ok(Progress::Blocked),
             Poll::Ready(result) => result.map(|()| Progress::Made),
         }
     }
 
     /// `true`: there is more to encode, now that there is room.
-    fn write(&mut self, out: &mut Output, cx: &mut Context<'_>) -> io::Result<bool> {
+    fn write(&mut self, turn: &mut Turn, cx: &mut Context<'_>) -> io::Result<bool> {
+        let out = &mut turn.out;
         let waited = out.len();
-        let mut more = false;
         while !out.is_empty() {
             let mut slices = [IoSlice::new(&[]); SLICES];
             let filled = out.slices(&mut slices);
@@ -131,10 +126,8 @@ impl<S: Io, H: Handler> Driver<S, H> {
                 Poll::Pending => break,
             }
         }
-        if waited > 0 {
-            let count = waited - out.len();
-            more = self.session.wrote(count, now(), out);
-        }
+        let count = waited - out.len();
+        let more = waited > 0 && self.session.wrote(count, turn);
         if self.flush == Flush::Due
             && let Poll::Ready(flushed) = Pin::new(&mut self.io).poll_flush(cx)
         {
@@ -144,14 +137,14 @@ impl<S: Io, H: Handler> Driver<S, H> {
         Ok(more)
     }
 
-    fn read(&mut self, out: &mut Output, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+    fn read(&mut self, turn: &mut Turn, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         let Self { io, session, .. } = self;
         scratch::with_read_buffer(|buffer| {
             let mut read = ReadBuf::new(buffer);
             ready!(Pin::new(io).poll_read(cx, &mut read))?;
             match read.filled_mut() {
                 [] => session.eof(),
-                bytes => session.received(bytes, now(), out),
+                bytes => session.received(bytes, turn),
             }
             Poll::Ready(Ok(()))
         })
@@ -200,10 +193,12 @@ impl<S: Io, H: Handler> Driver<S, H> {
         true
     }
 
-    fn turn(&mut self, run: impl FnOnce(&mut Session<H>, Instant, &mut Output)) {
-        let mut out = self.take_output();
-        run(&mut self.session, now(), &mut out);
-        self.put_output(out);
+    fn turn<R>(&mut self, run: impl FnOnce(&mut Self, &mut Turn) -> R) -> R {
+        let mut turn = Turn { now: now(), out: self.take_output(), tally: Tally::default() };
+        let result = run(self, &mut turn);
+        self.session.config().get_metrics().add(&turn.tally);
+        self.put_output(turn.out);
+        result
     }
 
     fn take_output(&mut self) -> Output {

@@ -2,11 +2,11 @@
 //! allocated, and whatever is sent while one read is processed leaves in one write.
 
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use switchboard_hub::{Delivery, HubError, Member, Pushed};
 use switchboard_ws_proto::{
-    CloseCode, CloseFrame, Connection, Kind, Message, MessageRef, Output, Prepared, ProtocolError, SendError,
+    CloseCode, CloseFrame, Connection, Kind, Message, MessageRef, Prepared, ProtocolError, SendError,
     SendOptions,
 };
 
@@ -14,10 +14,10 @@ use crate::config::Config;
 use crate::error::Outcome;
 use crate::info::Info;
 use crate::link::Link;
-use crate::metrics::Tally;
 use crate::parcel::{Content, Hub, Parcel};
 use crate::scratch::READ_BUFFER;
 use crate::sender::Sender;
+use crate::turn::Turn;
 
 /// What an application does with one connection. Methods run one at a time, in the order of what happened. They should
 /// not block: other connections wait meanwhile. A panic ends this connection alone, with 1011.
@@ -142,8 +142,7 @@ where
 pub struct Context<'a> {
     pub(crate) connection: &'a mut Connection,
     pub(crate) own: &'a mut Own,
-    pub(crate) out: &'a mut Output,
-    pub(crate) now: Instant,
+    pub(crate) turn: &'a mut Turn,
 }
 
 /// What belongs to a connection beside its protocol machine and its handler.
@@ -157,7 +156,6 @@ pub(crate) struct Own {
     pub(crate) queued: bool,
     /// The handler's own replies are queued: until they are not, the peer that brings them about is not read from.
     pub(crate) lagging: bool,
-    pub(crate) tally: Tally,
 }
 
 impl Own {
@@ -188,7 +186,7 @@ impl Context<'_> {
         if self.must_queue() {
             return self.queue(Parcel(Content::Message(message.to_owned(), options)));
         }
-        let sent = self.connection.send(message, options, self.now, self.out);
+        let sent = self.connection.send(message, options, self.turn.now, &mut self.turn.out);
         self.sent(sent)
     }
 
@@ -197,7 +195,7 @@ impl Context<'_> {
         if self.must_queue() {
             return self.queue(prepared.clone().into());
         }
-        let sent = self.connection.send_prepared(prepared, self.now, self.out);
+        let sent = self.connection.send_prepared(prepared, self.turn.now, &mut self.turn.out);
         self.sent(sent)
     }
 
@@ -208,8 +206,8 @@ impl Context<'_> {
     /// [`SendError`] when the connection closes, or a message of the other kind is open.
     pub fn send_piece(&mut self, kind: Kind, data: &[u8], last: bool) -> Result<(), SendError> {
         let options = SendOptions::default();
-        self.connection.send_piece(kind, data, last, options, self.now, self.out)?;
-        self.own.tally.messages_out += u64::from(last);
+        self.connection.send_piece(kind, data, last, options, self.turn.now, &mut self.turn.out)?;
+        self.turn.tally.messages_out += u64::from(last);
         Ok(())
     }
 
@@ -262,7 +260,7 @@ impl Context<'_> {
     /// [`SendError::InvalidCloseCode`] for a code that may not be sent.
     pub fn close(&mut self, code: CloseCode, reason: &str) -> Result<(), SendError> {
         if self.own.link.is_none() {
-            return self.connection.close(code, reason, self.now);
+            return self.connection.close(code, reason, self.turn.now);
         }
         let frame = CloseFrame::new(code, reason)?;
         self.own.link().request_close(frame);
@@ -274,7 +272,7 @@ impl Context<'_> {
     /// # Errors
     /// [`SendError::Closed`] when the connection is closing.
     pub fn ping(&mut self) -> Result<(), SendError> {
-        self.connection.ping(self.now, self.out).map(|_| ())
+        self.connection.ping(self.turn.now, &mut self.turn.out).map(|_| ())
     }
 
     /// Sends a ping with a payload of one's own, 125 bytes at most.
@@ -282,7 +280,7 @@ impl Context<'_> {
     /// # Errors
     /// [`SendError`] when it is longer, or the connection is closing.
     pub fn ping_with(&mut self, payload: &[u8]) -> Result<(), SendError> {
-        self.connection.ping_with(payload, self.out)
+        self.connection.ping_with(payload, &mut self.turn.out)
     }
 
     /// Cuts the connection off, without a Close frame and without what waits to be written.
@@ -338,7 +336,7 @@ impl Context<'_> {
     fn must_queue(&self) -> bool {
         // Beyond the bound there is room for the replies to one read, which was begun when there was room.
         let bound = self.own.config.get_outbox().bytes.saturating_add(READ_BUFFER);
-        self.own.queued || self.connection.is_message_open() || self.out.len() >= bound
+        self.own.queued || self.connection.is_message_open() || self.turn.out.len() >= bound
     }
 
     fn queue(&mut self, parcel: Parcel) -> Pushed {
@@ -350,7 +348,7 @@ impl Context<'_> {
     fn sent(&mut self, sent: Result<(), SendError>) -> Pushed {
         match sent {
             Ok(()) => {
-                self.own.tally.messages_out += 1;
+                self.turn.tally.messages_out += 1;
                 Pushed::Sent
             }
             Err(_) => Pushed::Closed,

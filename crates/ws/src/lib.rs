@@ -37,6 +37,7 @@ mod socket;
 mod tls;
 #[cfg(feature = "tower")]
 mod tower;
+mod turn;
 #[cfg(feature = "hyper")]
 mod upgrade;
 

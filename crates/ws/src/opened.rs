@@ -69,7 +69,7 @@ impl<S: Io> Opened<S> {
         };
         let session = session(role, info, &config, handler);
         let new = Box::new(NewSlot { socket, session, leftover });
-        if shards.adopt(config.connections(), new).is_err() {
+        if shards.adopt(config.connections(), config.get_metrics(), new).is_err() {
             // Dropping it tells everyone; there is no runtime left that could do better.
             tracing::error!("a connection was dropped: no shard takes it");
         }

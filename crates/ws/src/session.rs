@@ -7,7 +7,7 @@ use std::task::{self, Poll};
 use std::time::{Duration, Instant};
 
 use switchboard_ws_proto::{
-    Cause, CloseCode, CloseFrame, Connection, Disconnect, Event, Input, Output, ReadyState, Received,
+    Cause, CloseCode, CloseFrame, Connection, Disconnect, Event, Input, ReadyState, Received,
 };
 use tokio::sync::oneshot;
 
@@ -18,6 +18,7 @@ use crate::info::Info;
 use crate::link::{Link, Requests};
 use crate::metrics::Tally;
 use crate::parcel::{Content, Parcel};
+use crate::turn::Turn;
 
 /// Parcels are encoded while less than this waits to be written; the rest stays in the outbox, where the policy can
 /// still drop it.
@@ -28,38 +29,32 @@ pub(crate) struct Session<H: Handler> {
     connection: Connection,
     handler: H,
     own: Own,
-    /// Pings that somebody waits for: number, time, waiters.
-    pings: Vec<(u64, Instant, Vec<oneshot::Sender<Duration>>)>,
+    /// What few connections ever need. Made when they do.
+    rare: Option<Box<Rare>>,
     /// The peer lagged, and `on_drain` is owed.
     lagged: bool,
-    /// The answer to the peer's Close waits for the application until then.
-    hold_until: Option<Instant>,
     /// The output had no room for more: there may be something left to encode when it has.
     more: bool,
+    over: bool,
+}
+
+#[derive(Debug, Default)]
+struct Rare {
+    /// Pings that somebody waits for: number, time, waiters.
+    pings: Vec<(u64, Instant, Vec<oneshot::Sender<Duration>>)>,
+    /// The answer to the peer's Close waits for the application until then.
+    hold_until: Option<Instant>,
     /// Messages that the outbox has dropped and that were counted.
     dropped: u64,
     /// An error that the protocol machine does not know of.
     error: Option<Error>,
-    over: bool,
 }
 
 impl<H: Handler> Session<H> {
     pub(crate) fn new(connection: Connection, handler: H, info: Arc<Info>, config: Config) -> Self {
         config.get_metrics().open();
-        let own =
-            Own { config, info, link: None, member: None, queued: false, lagging: false, tally: Tally::default() };
-        Self {
-            connection,
-            handler,
-            own,
-            pings: Vec::new(),
-            lagged: false,
-            hold_until: None,
-            more: false,
-            dropped: 0,
-            error: None,
-            over: false,
-        }
+        let own = Own { config, info, link: None, member: None, queued: false, lagging: false };
+        Self { connection, handler, own, rare: None, lagged: false, more: false, over: false }
     }
 
     /// The link, made if need be: for handles that exist before the driver runs.
@@ -91,22 +86,22 @@ impl<H: Handler> Session<H> {
     }
 
     /// To be called once, before anything else.
-    pub(crate) fn open(&mut self, now: Instant, out: &mut Output) {
-        self.guarded(now, out, H::on_open);
+    pub(crate) fn open(&mut self, turn: &mut Turn) {
+        self.guarded(turn, H::on_open);
     }
 
     /// Bytes were read.
-    pub(crate) fn received(&mut self, bytes: &mut [u8], now: Instant, out: &mut Output) {
-        self.own.tally.bytes_in += bytes.len() as u64;
+    pub(crate) fn received(&mut self, bytes: &mut [u8], turn: &mut Turn) {
+        turn.tally.bytes_in += bytes.len() as u64;
         let mut input = Input::new(bytes);
-        if matches!(self.error, Some(Error::Panicked)) {
+        if self.has_panicked() {
             // The peer's Close frame is still awaited; nobody is left to hear the rest.
-            while self.connection.receive(&mut input, now).is_some() {}
+            while self.connection.receive(&mut input, turn.now).is_some() {}
             return;
         }
-        self.guarded_session(now, |session| {
-            while let Some(event) = session.connection.receive(&mut input, now) {
-                session.event(event, now, out);
+        self.guarded_session(turn.now, |session| {
+            while let Some(event) = session.connection.receive(&mut input, turn.now) {
+                session.event(event, turn);
             }
         });
     }
@@ -121,7 +116,7 @@ impl<H: Handler> Session<H> {
         // After both Close frames a failing transport is no news: many peers just drop it.
         let clean = self.connection.ended().is_some_and(|ended| ended.is_clean());
         if !clean && error.kind() != std::io::ErrorKind::UnexpectedEof {
-            self.error.get_or_insert_with(|| Error::Io(Arc::new(error)));
+            self.fail(Error::Io(Arc::new(error)));
         }
         self.connection.receive_eof();
     }
@@ -131,55 +126,60 @@ impl<H: Handler> Session<H> {
         if !self.wants_read(backlog) {
             self.connection.not_reading(now);
         }
-        if self.hold_until.is_some_and(|until| now >= until) {
-            self.hold_until = None;
+        if let Some(rare) = &mut self.rare
+            && rare.hold_until.is_some_and(|until| now >= until)
+        {
+            rare.hold_until = None;
             self.own.link().release_close();
         }
         self.connection.handle_timeout(now);
     }
 
     pub(crate) fn deadline(&self) -> Option<Instant> {
-        [self.connection.poll_timeout(), self.hold_until].into_iter().flatten().min()
+        let hold_until = self.rare.as_ref().and_then(|rare| rare.hold_until);
+        [self.connection.poll_timeout(), hold_until].into_iter().flatten().min()
     }
 
     /// Encodes what waits: requests, parcels, and what the protocol itself has to say. Registers the task for more.
-    pub(crate) fn pump(&mut self, cx: &mut task::Context<'_>, now: Instant, out: &mut Output) {
+    pub(crate) fn pump(&mut self, cx: &mut task::Context<'_>, turn: &mut Turn) {
         let mut drained = true;
         if let Some(link) = self.own.link.clone() {
             link.register(cx);
             let requests = link.take_requests();
-            drained = self.encode_parcels(&link, cx, now, out);
+            drained = self.encode_parcels(&link, cx, turn);
             self.own.queued = !drained;
             self.own.lagging &= !drained;
             if let Some(requests) = requests {
-                self.act_on(&link, requests, drained, now, out);
+                self.act_on(&link, requests, drained, turn);
             }
             link.set_ready_state(self.connection.ready_state());
         }
-        self.speak(drained, now, out);
-        self.more = out.len() >= ENCODE_AHEAD;
+        self.speak(drained, turn);
+        self.more = turn.out.len() >= ENCODE_AHEAD;
     }
 
-    /// `count` bytes were written and `out` is what is left of them. `true`: [`pump`](Self::pump) has more to encode, now that
-    /// there is room, or may have: the handler was told that the peer has caught up.
-    pub(crate) fn wrote(&mut self, count: usize, now: Instant, out: &mut Output) -> bool {
-        self.own.tally.bytes_out += count as u64;
-        self.connection.wrote(count, out.len(), now);
+    /// `count` bytes were written and `turn.out` is what is left of them. `true`: [`pump`](Self::pump) has more to encode,
+    /// now that there is room, or may have: the handler was told that the peer has caught up.
+    pub(crate) fn wrote(&mut self, count: usize, turn: &mut Turn) -> bool {
+        let left = turn.out.len();
+        turn.tally.bytes_out += count as u64;
+        self.connection.wrote(count, left, turn.now);
         if let Some(link) = &self.own.link {
-            link.set_unsent(out.len());
-            match out.is_empty() {
-                true => link.outbox.settle(),
-                false => link.outbox.stall(),
+            link.set_unsent(left);
+            match left {
+                0 => link.outbox.settle(),
+                _ => link.outbox.stall(),
             }
         }
-        let more = self.more && out.len() < ENCODE_AHEAD;
-        if !out.is_empty() {
+        let more = self.more && left < ENCODE_AHEAD;
+        if left > 0 {
             self.lagged = true;
             return more;
         }
         let drained = std::mem::take(&mut self.lagged);
         if drained {
-            self.guarded(now, out, H::on_drain);
+            self.count_dropped(&mut turn.tally);
+            self.guarded(turn, H::on_drain);
         }
         drained || more
     }
@@ -196,33 +196,26 @@ impl<H: Handler> Session<H> {
         self.connection.disconnect()
     }
 
-    /// Adds what was counted since the last call to the endpoint's metrics.
-    pub(crate) fn flush_metrics(&mut self) {
-        // Only a peer that lags, or is gone, has had messages dropped.
-        if (self.lagged || self.over)
-            && let Some(link) = &self.own.link
-        {
-            let dropped = link.outbox.dropped();
-            self.own.tally.dropped = dropped - std::mem::replace(&mut self.dropped, dropped);
-        }
-        self.own.config.get_metrics().add(&std::mem::take(&mut self.own.tally));
-    }
-
     /// The connection is over: everyone is told. Also done when the session is dropped, with its task for instance.
     pub(crate) fn finish(&mut self) -> Outcome {
         self.connection.receive_eof();
         let ended = self.connection.ended().expect("after the end of the stream the connection has ended");
-        let outcome = Outcome::new(ended, self.error.clone());
+        let error = self.rare.as_ref().and_then(|rare| rare.error.clone());
+        let outcome = Outcome::new(ended, error);
         if std::mem::replace(&mut self.over, true) {
             return outcome;
         }
-        self.flush_metrics();
+        let mut tally = Tally::default();
+        self.count_dropped(&mut tally);
+        self.own.config.get_metrics().add(&tally);
         let by_us = !matches!(outcome.ended.cause, Cause::Peer);
         let frame = if by_us { outcome.sent().or_else(|| outcome.received()) } else { outcome.received() };
         let code = frame.map_or(CloseCode::ABNORMAL, |frame| frame.code);
         self.own.config.get_metrics().end(code, outcome.error());
         self.own.member = None;
-        self.pings.clear();
+        if let Some(rare) = &mut self.rare {
+            rare.pings.clear();
+        }
         if let Some(link) = &self.own.link {
             link.end(outcome.clone());
         }
@@ -230,7 +223,7 @@ impl<H: Handler> Session<H> {
         if let Some(error) = outcome.error().filter(|error| !matches!(error, Error::Disconnected | Error::Terminated)) {
             tracing::info!(peer = %self.own.info.peer(), %error, "a connection failed");
         }
-        if !matches!(self.error, Some(Error::Panicked)) {
+        if !self.has_panicked() {
             let closed = catch_unwind(AssertUnwindSafe(|| self.handler.on_close(&outcome)));
             if closed.is_err() {
                 tracing::error!(peer = %self.own.info.peer(), "the handler panicked in on_close");
@@ -239,12 +232,13 @@ impl<H: Handler> Session<H> {
         outcome
     }
 
-    fn event(&mut self, event: Event<'_>, now: Instant, out: &mut Output) {
-        let Self { connection, handler, own, pings, hold_until, .. } = self;
-        let mut cx = Context { connection, own, out, now };
+    fn event(&mut self, event: Event<'_>, turn: &mut Turn) {
+        let now = turn.now;
+        let Self { connection, handler, own, .. } = self;
+        let mut cx = Context { connection, own, turn };
         match event {
             Event::Message(message) => {
-                cx.own.tally.messages_in += 1;
+                cx.turn.tally.messages_in += 1;
                 match message {
                     Received::Borrowed(message) => handler.on_message(&mut cx, message),
                     Received::Owned(message) => handler.on_owned_message(&mut cx, message),
@@ -254,21 +248,23 @@ impl<H: Handler> Session<H> {
                 handler.on_ping(&mut cx, &payload);
                 // While there is room each ping has its pong, before whatever comes next. Without room only the newest
                 // will be answered, when there is.
-                if cx.out.len() < ENCODE_AHEAD {
-                    cx.connection.poll_transmit(now, cx.out);
+                if cx.turn.out.len() < ENCODE_AHEAD {
+                    cx.connection.poll_transmit(now, &mut cx.turn.out);
                 }
             }
             Event::Pong { payload, rtt } => {
-                answer_pings(pings, &payload, now);
+                if let Some(rare) = &mut self.rare {
+                    answer_pings(&mut rare.pings, &payload, now);
+                }
                 handler.on_pong(&mut cx, &payload, rtt);
             }
             Event::Close(frame) => {
                 handler.on_peer_close(&mut cx, &frame);
-                *hold_until = hold(cx.own, now);
+                self.hold(now);
             }
             Event::Failed(error) => {
                 handler.on_failed(&mut cx, error);
-                *hold_until = hold(cx.own, now);
+                self.hold(now);
             }
             // Pieces are not asked for.
             _ => {}
@@ -276,14 +272,13 @@ impl<H: Handler> Session<H> {
     }
 
     /// `true`: the outbox is empty.
-    fn encode_parcels(&mut self, link: &Link, cx: &mut task::Context<'_>, now: Instant, out: &mut Output) -> bool {
-        while out.len() < ENCODE_AHEAD && !self.connection.is_message_open() {
+    fn encode_parcels(&mut self, link: &Link, cx: &mut task::Context<'_>, turn: &mut Turn) -> bool {
+        while turn.out.len() < ENCODE_AHEAD && !self.connection.is_message_open() {
             match link.outbox.poll_pop(cx) {
-                Poll::Ready(Some(parcel)) => self.encode(&parcel, now, out),
+                Poll::Ready(Some(parcel)) => self.encode(&parcel, turn),
                 Poll::Ready(None) => {
                     if link.outbox.is_overflowed() && self.connection.may_send() {
-                        self.error.get_or_insert(Error::Overflowed);
-                        self.close(CloseCode::TRY_AGAIN_LATER, "the peer does not keep up", now);
+                        self.overflowed(turn.now);
                     }
                     return true;
                 }
@@ -292,35 +287,36 @@ impl<H: Handler> Session<H> {
         }
         // No room, or a message that the handler sends in pieces is open: wait, and meanwhile only for the end of the outbox, which sets the overflow off.
         if link.outbox.poll_abandoned(cx).is_ready() && link.outbox.is_overflowed() && self.connection.may_send() {
-            self.error.get_or_insert(Error::Overflowed);
-            self.close(CloseCode::TRY_AGAIN_LATER, "the peer does not keep up", now);
+            self.overflowed(turn.now);
         }
         link.outbox.is_empty()
     }
 
-    fn encode(&mut self, parcel: &Parcel, now: Instant, out: &mut Output) {
+    fn encode(&mut self, parcel: &Parcel, turn: &mut Turn) {
         let sent = match &parcel.0 {
-            Content::Message(message, options) => self.connection.send_shared(message, *options, now, out),
-            Content::Prepared(prepared) => self.connection.send_prepared(prepared, now, out),
+            Content::Message(message, options) => {
+                self.connection.send_shared(message, *options, turn.now, &mut turn.out)
+            }
+            Content::Prepared(prepared) => self.connection.send_prepared(prepared, turn.now, &mut turn.out),
         };
         // After Close nothing can be sent; whoever queued this hears how the connection ended.
-        self.own.tally.messages_out += u64::from(sent.is_ok());
+        turn.tally.messages_out += u64::from(sent.is_ok());
     }
 
-    fn act_on(&mut self, link: &Link, requests: Requests, drained: bool, now: Instant, out: &mut Output) {
+    fn act_on(&mut self, link: &Link, requests: Requests, drained: bool, turn: &mut Turn) {
         let Requests { close, pings, terminate, .. } = requests;
         if terminate {
-            self.error.get_or_insert(Error::Terminated);
+            self.fail(Error::Terminated);
             self.connection.terminate();
         }
         if !pings.is_empty()
-            && let Ok(number) = self.connection.ping(now, out)
+            && let Ok(number) = self.connection.ping(turn.now, &mut turn.out)
         {
-            self.pings.push((number, now, pings));
+            self.rare().pings.push((number, turn.now, pings));
         }
         match close {
             Some(frame) if drained => {
-                self.close(frame.code, &frame.reason, now);
+                self.close(frame.code, &frame.reason, turn.now);
                 link.outbox.close();
             }
             // What was queued before goes first.
@@ -334,20 +330,59 @@ impl<H: Handler> Session<H> {
 
     /// Pongs, due pings and Close frames. The answer to the peer's Close waits for what the application still has to
     /// read and to send; everything else goes at once.
-    fn speak(&mut self, drained: bool, now: Instant, out: &mut Output) {
+    fn speak(&mut self, drained: bool, turn: &mut Turn) {
         let closing_peer = self.connection.may_send() && self.connection.ready_state() != ReadyState::Open;
         let holding = self.own.link.as_ref().is_some_and(|link| link.is_holding());
         if closing_peer && (holding || !drained) {
             return;
         }
-        if out.len() < ENCODE_AHEAD {
-            self.connection.poll_transmit(now, out);
+        if turn.out.len() < ENCODE_AHEAD {
+            self.connection.poll_transmit(turn.now, &mut turn.out);
         }
         if let Some(link) = &self.own.link
             && !self.connection.may_send()
             && !link.outbox.is_closed()
         {
             link.outbox.close();
+        }
+    }
+
+    /// Until when our Close frame waits for the application, if it does: half of the time for the closing handshake is
+    /// the application's to say its last words.
+    fn hold(&mut self, now: Instant) {
+        let Some(link) = self.own.link.as_ref().filter(|link| link.is_holding()) else { return };
+        let until = now.checked_add(self.own.config.get_limits().close_timeout / 2);
+        match until {
+            Some(_) => self.rare().hold_until = until,
+            None => link.release_close(),
+        }
+    }
+
+    /// The outbox was full, and its policy is to give the peer up.
+    fn overflowed(&mut self, now: Instant) {
+        self.fail(Error::Overflowed);
+        self.close(CloseCode::TRY_AGAIN_LATER, "the peer does not keep up", now);
+    }
+
+    /// Notes why the connection ends. The first reason stands.
+    fn fail(&mut self, error: Error) {
+        self.rare().error.get_or_insert(error);
+    }
+
+    fn has_panicked(&self) -> bool {
+        self.rare.as_ref().is_some_and(|rare| matches!(rare.error, Some(Error::Panicked)))
+    }
+
+    fn rare(&mut self) -> &mut Rare {
+        self.rare.get_or_insert_default()
+    }
+
+    /// Counts what the outbox has thrown away: when the peer has caught up, and at the end.
+    fn count_dropped(&mut self, tally: &mut Tally) {
+        let dropped = self.own.link.as_ref().map_or(0, |link| link.outbox.dropped());
+        if dropped > 0 {
+            let counted = std::mem::replace(&mut self.rare().dropped, dropped);
+            tally.dropped += dropped - counted;
         }
     }
 
@@ -358,16 +393,16 @@ impl<H: Handler> Session<H> {
         }
     }
 
-    fn guarded(&mut self, now: Instant, out: &mut Output, call: impl FnOnce(&mut H, &mut Context<'_>)) {
-        self.guarded_session(now, |session| {
+    fn guarded(&mut self, turn: &mut Turn, call: impl FnOnce(&mut H, &mut Context<'_>)) {
+        self.guarded_session(turn.now, |session| {
             let Self { connection, handler, own, .. } = session;
-            call(handler, &mut Context { connection, own, out, now });
+            call(handler, &mut Context { connection, own, turn });
         });
     }
 
     /// Runs code that may call the handler. If that panics, this connection ends and no other notices.
     fn guarded_session(&mut self, now: Instant, run: impl FnOnce(&mut Self)) {
-        if matches!(self.error, Some(Error::Panicked)) {
+        if self.has_panicked() {
             return;
         }
         // The session is left in a state that can be closed: the handler is not called again, and the machine's own
@@ -375,7 +410,7 @@ impl<H: Handler> Session<H> {
         let result = catch_unwind(AssertUnwindSafe(|| run(self)));
         if result.is_err() {
             tracing::error!(peer = %self.own.info.peer(), "the handler panicked; its connection ends with 1011");
-            self.error = Some(Error::Panicked);
+            self.rare().error = Some(Error::Panicked);
             self.close(CloseCode::INTERNAL, "internal error", now);
         }
     }
@@ -388,17 +423,6 @@ impl<H: Handler> Drop for Session<H> {
             self.finish();
         }
     }
-}
-
-/// Until when our Close frame waits for the application, if it does: half of the time for the closing handshake is the
-/// application's to say its last words.
-fn hold(own: &Own, now: Instant) -> Option<Instant> {
-    let link = own.link.as_ref().filter(|link| link.is_holding())?;
-    let until = now.checked_add(own.config.get_limits().close_timeout / 2);
-    if until.is_none() {
-        link.release_close();
-    }
-    until
 }
 
 /// A pong answers the ping with its number and all before it: a peer need only answer the newest (RFC 6455 §5.5.3).

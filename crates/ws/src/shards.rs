@@ -4,6 +4,7 @@ use std::fmt;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use crate::connections::Connections;
+use crate::metrics::Metrics;
 use crate::shard::{NewSlot, Shard};
 
 /// Clones are the same shards.
@@ -21,10 +22,10 @@ impl Shards {
     ///
     /// # Errors
     /// The connection, when no shard can be had.
-    pub(crate) fn adopt(&self, connections: &Connections, mut new: Box<NewSlot>) -> Result<(), Box<NewSlot>> {
+    pub(crate) fn adopt(&self, connections: &Connections, metrics: &Arc<Metrics>, mut new: Box<NewSlot>) -> Result<(), Box<NewSlot>> {
         // Shards end with their runtime; an endpoint that outlives it makes new ones.
         for _ in 0..2 {
-            let Some(shard) = self.pick(connections) else { return Err(new) };
+            let Some(shard) = self.pick(connections, metrics) else { return Err(new) };
             match shard.adopt(new) {
                 Ok(()) => return Ok(()),
                 Err(back) => new = back,
@@ -34,11 +35,11 @@ impl Shards {
         Err(new)
     }
 
-    fn pick(&self, connections: &Connections) -> Option<Shard> {
+    fn pick(&self, connections: &Connections, metrics: &Arc<Metrics>) -> Option<Shard> {
         let mut state = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         if state.shards.is_empty() {
             let workers = tokio::runtime::Handle::current().metrics().num_workers().max(1);
-            let shards = (0..workers).map(|_| Shard::spawn(connections.watch())).collect::<Result<_, _>>();
+            let shards = (0..workers).map(|_| Shard::spawn(connections.watch(), Arc::clone(metrics))).collect::<Result<_, _>>();
             match shards {
                 Ok(shards) => state.shards = shards,
                 Err(error) => {

@@ -22,14 +22,16 @@ use tokio::time::Sleep;
 
 use crate::connections::Watch;
 use crate::driver::now;
+use crate::metrics::{Metrics, Tally};
 use crate::scratch::READ_BUFFER;
+use crate::turn::Turn;
 
 pub(crate) use self::plain::plain;
 pub(crate) use self::slot::NewSlot;
 
 use self::mailbox::Mailbox;
 use self::poller::Poller;
-use self::slot::{Slot, Turn};
+use self::slot::{At, Next, Slot};
 use self::wheel::Wheel;
 
 /// So many events are taken from the kernel at once.
@@ -52,9 +54,9 @@ impl Shard {
     ///
     /// # Errors
     /// The kernel has no further poller to give.
-    pub(crate) fn spawn(everyone: Watch) -> io::Result<Self> {
+    pub(crate) fn spawn(everyone: Watch, metrics: Arc<Metrics>) -> io::Result<Self> {
         let mailbox = Arc::new(Mailbox::new());
-        let driver = Driver::new(Arc::clone(&mailbox), everyone)?;
+        let driver = Driver::new(Arc::clone(&mailbox), everyone, metrics)?;
         tokio::spawn(driver.run());
         Ok(Self(mailbox))
     }
@@ -79,12 +81,13 @@ struct Driver {
     mailbox: Arc<Mailbox<Box<NewSlot>>>,
     everyone: Watch,
     buffer: Box<[u8]>,
-    /// Empty between connections.
-    cork: Output,
+    /// Its output is empty between connections.
+    turn: Turn,
+    metrics: Arc<Metrics>,
 }
 
 impl Driver {
-    fn new(mailbox: Arc<Mailbox<Box<NewSlot>>>, everyone: Watch) -> io::Result<Self> {
+    fn new(mailbox: Arc<Mailbox<Box<NewSlot>>>, everyone: Watch, metrics: Arc<Metrics>) -> io::Result<Self> {
         Ok(Self {
             poller: Poller::new()?,
             events: Events::with_capacity(EVENTS),
@@ -95,7 +98,8 @@ impl Driver {
             mailbox,
             everyone,
             buffer: vec![0; READ_BUFFER].into_boxed_slice(),
-            cork: Output::new(),
+            turn: Turn { now: now(), out: Output::new(), tally: Tally::default() },
+            metrics,
         })
     }
 
@@ -112,20 +116,21 @@ impl Driver {
         for new in post.new {
             self.adopt(new);
         }
-        let now = now();
         let more = self.poll_kernel(cx);
+        self.turn.now = now();
         for key in std::mem::take(&mut self.ready) {
-            self.drive(key, now);
+            self.drive(key);
         }
         for key in post.woken {
-            self.drive(key, now);
+            self.drive(key);
         }
-        while let Some(key) = self.wheel.pop(now) {
-            self.time_out(key, now);
+        while let Some(key) = self.wheel.pop(self.turn.now) {
+            self.time_out(key);
         }
-        if self.cork.capacity() > CORK_KEPT {
-            self.cork = Output::new();
+        if self.turn.out.capacity() > CORK_KEPT {
+            self.turn.out = Output::new();
         }
+        self.metrics.add(&std::mem::take(&mut self.turn.tally));
         if more || !self.ready.is_empty() || self.poll_sleep(cx).is_ready() {
             cx.waker().wake_by_ref();
         }
@@ -155,26 +160,28 @@ impl Driver {
             slot.finish();
             return;
         }
-        let now = now();
+        self.turn.now = now();
         if let Some(frame) = self.everyone.decided() {
-            slot.session.start_close(&frame, now);
+            slot.session.start_close(&frame, self.turn.now);
         }
         self.slots.insert(slot);
-        let turn = self.slots[key].open(leftover, &mut self.cork, &self.mailbox, key, now);
-        self.after(key, turn);
+        let at = At { mailbox: &self.mailbox, key };
+        let next = self.slots[key].open(leftover, at, &mut self.turn);
+        self.after(key, next);
     }
 
-    fn drive(&mut self, key: usize, now: Instant) {
+    fn drive(&mut self, key: usize) {
         let Some(slot) = self.slots.get_mut(key) else { return };
-        let turn = slot.drive(&mut self.buffer, &mut self.cork, &self.mailbox, key, now);
-        self.after(key, turn);
+        let at = At { mailbox: &self.mailbox, key };
+        let next = slot.drive(&mut self.buffer, at, &mut self.turn);
+        self.after(key, next);
     }
 
-    fn after(&mut self, key: usize, turn: Turn) {
-        match turn {
-            Turn::Over => return self.remove(key),
-            Turn::MayRead => self.ready.push(key),
-            Turn::Waits => {}
+    fn after(&mut self, key: usize, next: Next) {
+        match next {
+            Next::Over => return self.remove(key),
+            Next::MayRead => self.ready.push(key),
+            Next::Waits => {}
         }
         let slot = &mut self.slots[key];
         // The wheel is touched only when a deadline has come nearer than what it knows.
@@ -183,27 +190,27 @@ impl Driver {
         {
             slot.armed = Some(self.wheel.insert(index(key), deadline));
         }
-        slot.session.flush_metrics();
     }
 
-    fn time_out(&mut self, key: u32, now: Instant) {
+    fn time_out(&mut self, key: u32) {
         let key = key as usize;
+        let now = self.turn.now;
         let Some(slot) = self.slots.get_mut(key) else { return };
         slot.armed = None;
         if slot.session.deadline().is_some_and(|deadline| deadline <= now) {
             slot.timeout(now);
-            self.drive(key, now);
+            self.drive(key);
         } else {
-            self.after(key, Turn::Waits);
+            self.after(key, Next::Waits);
         }
     }
 
     fn close_all(&mut self, frame: &CloseFrame) {
-        let now = now();
+        self.turn.now = now();
         let keys: Vec<usize> = self.slots.iter().map(|(key, _)| key).collect();
         for key in keys {
-            self.slots[key].session.start_close(frame, now);
-            self.drive(key, now);
+            self.slots[key].session.start_close(frame, self.turn.now);
+            self.drive(key);
         }
     }
 

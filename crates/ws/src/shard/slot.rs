@@ -13,6 +13,7 @@ use switchboard_ws_proto::{Disconnect, Output};
 use crate::connections::Seat;
 use crate::handler::Handler;
 use crate::session::Session;
+use crate::turn::Turn;
 
 use super::mailbox::{Mailbox, SlotWaker};
 
@@ -49,9 +50,16 @@ pub(super) struct Slot {
     _seat: Seat,
 }
 
+/// Where a slot is in its shard.
+#[derive(Clone, Copy)]
+pub(super) struct At<'a> {
+    pub(super) mailbox: &'a Arc<Mailbox<Box<NewSlot>>>,
+    pub(super) key: usize,
+}
+
 /// What a turn came to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Turn {
+pub(super) enum Next {
     /// It waits for the kernel, or for somebody.
     Waits,
     /// It filled the read buffer: there may be more to read.
@@ -93,45 +101,23 @@ impl Slot {
     }
 
     /// The first turn.
-    pub(super) fn open(
-        &mut self,
-        mut leftover: Vec<u8>,
-        cork: &mut Output,
-        mailbox: &Arc<Mailbox<Box<NewSlot>>>,
-        key: usize,
-        now: Instant,
-    ) -> Turn {
-        let mut turn = |out: &mut Output| {
-            self.session.open(now, out);
-            self.session.received(&mut leftover, now, out);
-            self.write_all(out, mailbox, key, now)
-        };
-        let result = turn(cork);
-        self.settle(cork, result)
+    pub(super) fn open(&mut self, mut leftover: Vec<u8>, at: At<'_>, turn: &mut Turn) -> Next {
+        self.session.open(turn);
+        self.session.received(&mut leftover, turn);
+        let result = self.write_all(at, turn);
+        self.conclude(result, turn)
     }
 
     /// One turn: at most one read, then everything that it brought about in as few writes as can be.
-    pub(super) fn drive(
-        &mut self,
-        buffer: &mut [u8],
-        cork: &mut Output,
-        mailbox: &Arc<Mailbox<Box<NewSlot>>>,
-        key: usize,
-        now: Instant,
-    ) -> Turn {
+    pub(super) fn drive(&mut self, buffer: &mut [u8], at: At<'_>, turn: &mut Turn) -> Next {
         if let Some(waker) = &self.waker {
             waker.driven();
         }
-        let mut backlog = self.backlog.take();
-        let out = backlog.as_deref_mut().unwrap_or(&mut *cork);
-        let result = self.read(buffer, out, now).and_then(|()| self.write_all(out, mailbox, key, now));
-        match backlog {
-            Some(backlog) if !backlog.is_empty() => {
-                self.backlog = Some(backlog);
-                self.conclude(result)
-            }
-            _ => self.settle(cork, result),
+        if let Some(backlog) = &mut self.backlog {
+            std::mem::swap(&mut turn.out, backlog);
         }
+        let result = self.read(buffer, turn).and_then(|()| self.write_all(at, turn));
+        self.conclude(result, turn)
     }
 
     /// Deadlines that have passed are acted on; the turn that follows says what comes of it.
@@ -144,8 +130,8 @@ impl Slot {
         self.session.finish();
     }
 
-    fn read(&mut self, buffer: &mut [u8], out: &mut Output, now: Instant) -> io::Result<()> {
-        if !self.readable || !self.session.wants_read(out.len()) || self.session.disconnect() == Disconnect::Now {
+    fn read(&mut self, buffer: &mut [u8], turn: &mut Turn) -> io::Result<()> {
+        if !self.readable || !self.session.wants_read(turn.out.len()) || self.session.disconnect() == Disconnect::Now {
             return Ok(());
         }
         let read = match &mut self.socket {
@@ -161,7 +147,7 @@ impl Slot {
                 // A short read means that the kernel has no more; it will tell of what comes later. Only the end of the
                 // stream may have been told already, together with these bytes.
                 self.readable = count == buffer.len() || self.hung_up;
-                self.session.received(&mut buffer[..count], now, out);
+                self.session.received(&mut buffer[..count], turn);
             }
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => self.readable = false,
             Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
@@ -171,35 +157,28 @@ impl Slot {
     }
 
     /// Encodes and writes until nothing is left or the kernel has enough.
-    fn write_all(
-        &mut self,
-        out: &mut Output,
-        mailbox: &Arc<Mailbox<Box<NewSlot>>>,
-        key: usize,
-        now: Instant,
-    ) -> io::Result<()> {
+    fn write_all(&mut self, at: At<'_>, turn: &mut Turn) -> io::Result<()> {
         if self.waker.is_none() && self.session.is_linked() {
-            self.waker = Some(SlotWaker::new(mailbox, key));
+            self.waker = Some(SlotWaker::new(at.mailbox, at.key));
         }
         let waker = self.waker.as_ref().map(SlotWaker::waker);
         let mut cx = Context::from_waker(waker.as_ref().unwrap_or(Waker::noop()));
         loop {
-            self.session.pump(&mut cx, now, out);
-            let waited = out.len();
+            self.session.pump(&mut cx, turn);
+            let waited = turn.out.len();
             if waited == 0 {
                 return Ok(());
             }
-            while !out.is_empty() {
-                match self.write(out) {
+            while !turn.out.is_empty() {
+                match self.write(&turn.out) {
                     Ok(0) => return Err(io::ErrorKind::WriteZero.into()),
-                    Ok(count) => out.advance(count),
+                    Ok(count) => turn.out.advance(count),
                     Err(error) if error.kind() == io::ErrorKind::WouldBlock => break,
                     Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
                     Err(error) => return Err(error),
                 }
             }
-            let more = self.session.wrote(waited - out.len(), now, out);
-            if !more {
+            if !self.session.wrote(waited - turn.out.len(), turn) {
                 return Ok(());
             }
         }
@@ -214,37 +193,42 @@ impl Slot {
         }
     }
 
-    /// Keeps what the kernel refused, so that the shard's output is empty for the next connection.
-    fn settle(&mut self, cork: &mut Output, result: io::Result<()>) -> Turn {
-        if !cork.is_empty() {
-            self.backlog = Some(Box::new(std::mem::take(cork)));
+    /// What comes next. Keeps what the kernel refused, so that the shard's output is empty for the next connection.
+    fn conclude(&mut self, result: io::Result<()>, turn: &mut Turn) -> Next {
+        match &mut self.backlog {
+            Some(backlog) => std::mem::swap(&mut turn.out, backlog),
+            None if !turn.out.is_empty() => self.backlog = Some(Box::new(std::mem::take(&mut turn.out))),
+            None => {}
         }
-        self.conclude(result)
-    }
-
-    fn conclude(&mut self, result: io::Result<()>) -> Turn {
+        if self.backlog_len() == 0 {
+            self.backlog = None;
+        }
         if let Err(error) = result {
             self.session.failed(error);
-            return Turn::Over;
+            return Next::Over;
         }
         match self.session.disconnect() {
-            Disconnect::Now => return Turn::Over,
-            Disconnect::AfterFlush | Disconnect::Linger if self.backlog.is_none() => {
-                if !self.shut_down {
-                    self.shut_down = true;
-                    // A socket that cannot be shut down is one that is gone.
-                    let _ = match &self.socket {
-                        Socket::Tcp(stream) => stream.shutdown(Shutdown::Write),
-                        Socket::Unix(stream) => stream.shutdown(Shutdown::Write),
-                    };
-                }
-                if self.session.disconnect() == Disconnect::AfterFlush {
-                    return Turn::Over;
+            Disconnect::Now => return Next::Over,
+            disconnect @ (Disconnect::AfterFlush | Disconnect::Linger) if self.backlog.is_none() => {
+                self.shut_down();
+                if disconnect == Disconnect::AfterFlush {
+                    return Next::Over;
                 }
             }
             _ => {}
         }
-        if self.readable && self.session.wants_read(self.backlog_len()) { Turn::MayRead } else { Turn::Waits }
+        if self.readable && self.session.wants_read(self.backlog_len()) { Next::MayRead } else { Next::Waits }
+    }
+
+    fn shut_down(&mut self) {
+        if std::mem::replace(&mut self.shut_down, true) {
+            return;
+        }
+        // A socket that cannot be shut down is one that is gone.
+        let _ = match &self.socket {
+            Socket::Tcp(stream) => stream.shutdown(Shutdown::Write),
+            Socket::Unix(stream) => stream.shutdown(Shutdown::Write),
+        };
     }
 
     fn backlog_len(&self) -> usize {
