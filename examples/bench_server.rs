@@ -61,7 +61,8 @@ async fn main() -> std::io::Result<()> {
         peer_context_takeover: deflate == Deflate::Takeover,
         ..DeflateConfig::default()
     });
-    let config = Config::default().limits(Limits { deflate, ..Limits::default() }).hub(Hub::default());
+    let limits = Limits { deflate, ..Limits::default() };
+    let config = Config::default().limits(limits).hub(Hub::default()).keep_request(false);
     let server = Server::bind(("127.0.0.1", port), config).await?;
     println!("listening on ws://{}/", server.local_addr()?);
     match mode {

@@ -160,7 +160,7 @@ impl<S: Io> Pending<S> {
 pub(crate) fn judge(request: Request<()>, peer: PeerAddr, config: &Config) -> Result<(Response<()>, Info), Rejection> {
     let Accepted { response, protocol, deflate } = handshake::accept(&request, config.get_handshake())?;
     let (parts, ()) = request.into_parts();
-    Ok((response, Info { peer, uri: parts.uri, headers: parts.headers, protocol, deflate }))
+    Ok((response, Info::new(peer, parts.uri, parts.headers).agreed(protocol, deflate)))
 }
 
 /// Why no connection was opened.

@@ -36,6 +36,7 @@ struct Inner {
     metrics: Arc<Metrics>,
     connections: Connections,
     tasks_only: bool,
+    forget_requests: bool,
     #[cfg(unix)]
     shards: Shards,
 }
@@ -95,6 +96,15 @@ impl Config {
         self
     }
 
+    /// Whether the target and the headers of a client's request are kept for as long as its connection. Default: yes. A
+    /// handler sees them in [`on_open`](crate::Handler::on_open) either way, and an [`Info`](crate::Info) that was cloned
+    /// there keeps them. A browser's request is half a kilobyte to two, more than all else that an idle connection needs.
+    #[must_use]
+    pub fn keep_request(mut self, keep: bool) -> Self {
+        self.inner().forget_requests = !keep;
+        self
+    }
+
     /// The limits and deadlines of the protocol.
     #[must_use]
     pub fn get_limits(&self) -> &Arc<proto::Config> {
@@ -135,6 +145,10 @@ impl Config {
     #[must_use]
     pub fn connections(&self) -> &Connections {
         &self.0.connections
+    }
+
+    pub(crate) fn keeps_requests(&self) -> bool {
+        !self.0.forget_requests
     }
 
     /// The shards that drive plain sockets, unless every connection is to have a task.

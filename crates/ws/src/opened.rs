@@ -59,7 +59,7 @@ impl<S: Io> Opened<S> {
         let socket = match shard::plain(io) {
             Ok(Ok(socket)) => socket,
             Ok(Err(error)) => {
-                tracing::debug!(peer = %info.peer, %error, "a socket could not be taken back from the runtime");
+                tracing::debug!(peer = %info.peer(), %error, "a socket could not be taken back from the runtime");
                 return None;
             }
             Err(io) => {
@@ -80,8 +80,8 @@ impl<S: Io> Opened<S> {
 fn session<H: Handler>(role: Role, info: Info, config: &Config, handler: H) -> Session<H> {
     let limits = Arc::clone(config.get_limits());
     let connection = match role {
-        Role::Server => Connection::server(limits, info.deflate, now()),
-        Role::Client => Connection::client(limits, info.deflate, now()),
+        Role::Server => Connection::server(limits, info.deflate().copied(), now()),
+        Role::Client => Connection::client(limits, info.deflate().copied(), now()),
     };
     Session::new(connection, handler, Arc::new(info), config.clone())
 }

@@ -88,6 +88,11 @@ impl<H: Handler> Session<H> {
     /// To be called once, before anything else.
     pub(crate) fn open(&mut self, turn: &mut Turn) {
         self.guarded(turn, H::on_open);
+        if !self.own.config.keeps_requests()
+            && let Some(info) = Arc::get_mut(&mut self.own.info)
+        {
+            info.forget_head();
+        }
     }
 
     /// Bytes were read.

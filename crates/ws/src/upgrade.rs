@@ -107,7 +107,7 @@ pub struct Upgrade {
 impl Upgrade {
     /// Sets the peer's address, for whoever knows it better than the request's extensions do.
     pub fn peer(mut self, peer: impl Into<PeerAddr>) -> Self {
-        self.info.peer = peer.into();
+        self.info.set_peer(peer.into());
         self
     }
 
@@ -178,7 +178,7 @@ impl Upgrade {
         failed: impl FnOnce(AcceptError) + Send + 'static,
     ) -> Result<(), Rejection> {
         let Ok(handler) = std::panic::catch_unwind(AssertUnwindSafe(|| make(&self.info))) else {
-            tracing::error!(peer = %self.info.peer, "making a handler panicked; its client is refused with 500");
+            tracing::error!(peer = %self.info.peer(), "making a handler panicked; its client is refused with 500");
             return Err(refuse(internal_error(), &self.config));
         };
         tokio::spawn(async move {

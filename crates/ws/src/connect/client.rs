@@ -351,8 +351,8 @@ impl Attempt {
             Answer::Refused(refused) => return Err(ConnectError::Refused(refused)),
         };
         let headers = established.response.into_parts().0.headers;
-        let info = Info { peer, uri, headers, protocol: established.protocol, deflate: established.deflate };
-        let lacks_compression = require_compression && info.deflate.is_none();
+        let info = Info::new(peer, uri, headers).agreed(established.protocol, established.deflate);
+        let lacks_compression = require_compression && info.deflate().is_none();
         let opened = Opened { io, role: Role::Client, info, config, leftover };
         if lacks_compression {
             // Should the server not answer the Close frame in time, the socket goes on closing by itself.
