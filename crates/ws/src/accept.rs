@@ -249,7 +249,7 @@ async fn write_all<S: Io>(io: &mut S, bytes: &[u8], options: &ServerOptions) -> 
 }
 
 /// Tells the client why, counts it, and closes the stream so that the client can read the answer.
-async fn refuse<S: Io>(mut io: S, error: AcceptError, config: &Config) -> AcceptError {
+pub(crate) async fn refuse<S: Io>(mut io: S, error: AcceptError, config: &Config) -> AcceptError {
     let error = error.counted(config);
     if let AcceptError::Rejected(rejection) = &error {
         let mut answer = Vec::new();
@@ -264,6 +264,12 @@ async fn refuse<S: Io>(mut io: S, error: AcceptError, config: &Config) -> Accept
         let _ = timeout(LINGER, tell).await;
     }
     error
+}
+
+/// The answer when it is our own fault.
+#[cfg(any(unix, feature = "hyper"))]
+pub(crate) fn internal_error() -> Rejection {
+    Rejection::new(StatusCode::INTERNAL_SERVER_ERROR, "The server failed to open this connection.\n")
 }
 
 fn machine_deadline(timeout: Duration) -> Option<tokio::time::Instant> {

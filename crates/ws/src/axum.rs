@@ -18,7 +18,8 @@ use crate::config::Config;
 use crate::handler::Handler;
 use crate::info::{Info, PeerAddr};
 use crate::socket::Socket;
-use crate::upgrade::{Asked, Upgrade, is_upgrade, log_failure, refuse};
+use crate::upgrade::{Asked, Upgrade, log_failure, refuse};
+use switchboard_ws_proto::handshake::is_upgrade;
 
 /// A client that waits for its WebSocket, as an extractor of axum. Returned is what
 /// [`on_upgrade`](Self::on_upgrade) or [`serve`](Self::serve) makes of it.

@@ -147,6 +147,12 @@ impl Config {
         &self.0.connections
     }
 
+    /// The shards, whoever is to be driven by them.
+    #[cfg(unix)]
+    pub(crate) fn all_shards(&self) -> &Shards {
+        &self.0.shards
+    }
+
     pub(crate) fn keeps_requests(&self) -> bool {
         !self.0.forget_requests
     }

@@ -6,8 +6,7 @@ use std::time::Duration;
 
 use switchboard_hub::{Delivery, HubError, Member, Pushed};
 use switchboard_ws_proto::{
-    CloseCode, CloseFrame, Connection, Kind, Message, MessageRef, Prepared, ProtocolError, SendError,
-    SendOptions,
+    CloseCode, CloseFrame, Connection, Kind, Message, MessageRef, Prepared, ProtocolError, SendError, SendOptions,
 };
 
 use crate::config::Config;

@@ -17,6 +17,8 @@ mod connect;
 mod connections;
 mod driver;
 mod error;
+#[cfg(unix)]
+mod gate;
 mod handler;
 mod inbox;
 mod info;
@@ -49,6 +51,8 @@ pub use connect::{Client, ConnectError, ConnectStep, connect};
 pub use connections::Connections;
 pub use driver::Io;
 pub use error::{Error, Outcome};
+#[cfg(unix)]
+pub use gate::{Gate, GatedListener, Pass, Reason, Visitor};
 pub use handler::{Context, Handler, OnMessage};
 pub use inbox::InboxLimits;
 pub use info::{Info, PeerAddr};
@@ -60,7 +64,7 @@ pub use socket::{Receiver, Socket};
 pub use switchboard_hub::{Accepted, Delivery, HubError, HubLimits, Limits as OutboxLimits, Overflow, Pushed, Refused};
 pub use switchboard_ws_proto::handshake::{
     ExtraHeaders, HandshakeError, Limits as HandshakeLimits, Origins, Protocols, Refused as RefusedByServer, Rejection,
-    ServerOptions,
+    ServerOptions, is_upgrade,
 };
 pub use switchboard_ws_proto::{
     Cause, CloseCode, CloseFrame, Config as Limits, DeflateConfig, DeflateParams, Kind, Message, MessageRef, Prepared,
@@ -71,4 +75,4 @@ pub use tls::{ClientCertificates, ClientTls, Identity, ServerTls, ServerTlsBuild
 #[cfg(feature = "tower")]
 pub use tower::{UpgradeOr, UpgradeService};
 #[cfg(feature = "hyper")]
-pub use upgrade::{Upgrade, is_upgrade, upgrade};
+pub use upgrade::{Upgrade, upgrade};

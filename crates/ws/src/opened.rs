@@ -11,7 +11,7 @@ use crate::handler::Handler;
 use crate::info::Info;
 use crate::session::Session;
 #[cfg(unix)]
-use crate::shard::{self, NewSlot};
+use crate::shard::{NewSlot, Socket as PlainSocket};
 use crate::socket::{Socket, Start};
 
 #[derive(Debug)]
@@ -56,7 +56,7 @@ impl<S: Io> Opened<S> {
     fn into_shard(self, handler: Box<dyn Handler>) -> Option<(Self, Box<dyn Handler>)> {
         let Some(shards) = self.config.shards().cloned() else { return Some((self, handler)) };
         let Self { io, role, info, config, leftover } = self;
-        let socket = match shard::plain(io) {
+        let socket = match PlainSocket::take(io) {
             Ok(Ok(socket)) => socket,
             Ok(Err(error)) => {
                 tracing::debug!(peer = %info.peer(), %error, "a socket could not be taken back from the runtime");
@@ -68,8 +68,8 @@ impl<S: Io> Opened<S> {
             }
         };
         let session = session(role, info, &config, handler);
-        let new = Box::new(NewSlot { socket, session, leftover });
-        if shards.adopt(config.connections(), config.get_metrics(), new).is_err() {
+        let new = Box::new(NewSlot { socket, session, answer: Vec::new(), leftover });
+        if shards.adopt(&config, new).is_err() {
             // Dropping it tells everyone; there is no runtime left that could do better.
             tracing::error!("a connection was dropped: no shard takes it");
         }

@@ -13,14 +13,19 @@ use tokio::task::JoinSet;
 use crate::accept::{AcceptError, Pending};
 use crate::config::Config;
 use crate::driver::Io;
+#[cfg(unix)]
+use crate::gate::{Gate, GatedListener as Listener, Pass, Visitor};
 use crate::handler::Handler;
 use crate::info::PeerAddr;
 use crate::socket::Socket;
 #[cfg(feature = "tls")]
 use crate::tls::ServerTls;
 
-/// So many clients may be in the middle of their handshakes; further ones wait in the kernel's queue.
-const MAX_HANDSHAKES: usize = 1024;
+/// So many clients may be in the middle of their handshakes; further ones wait in the kernel's queue, or are refused.
+const MAX_HANDSHAKES: usize = 16 << 10;
+/// So many are told at a time why they are refused; further ones are dropped.
+#[cfg(unix)]
+const MAX_REFUSALS: usize = 1024;
 /// A pause after the listener failed, out of descriptors for instance: retrying at once would only burn the processor.
 const PAUSE: Duration = Duration::from_millis(100);
 
@@ -50,12 +55,6 @@ pub struct Server {
     #[cfg(feature = "tls")]
     tls: Option<ServerTls>,
     handshakes: JoinSet<Result<Socket, AcceptError>>,
-}
-
-#[derive(Debug)]
-enum Listener {
-    Tcp(TcpListener),
-    Unix(UnixListener),
 }
 
 impl Server {
@@ -127,6 +126,15 @@ impl Server {
     /// Dropped, it stops listening; open connections go on. See [`Config::connections`] to close them.
     pub async fn serve<H: Handler>(self, make: impl Fn(&http::Request<()>) -> H + Send + Sync + 'static) {
         let make = Arc::new(make);
+        #[cfg(unix)]
+        let Some((this, make)) = self.serve_by_shards(make).await else { return };
+        #[cfg(not(unix))]
+        let this = self;
+        this.serve_by_tasks(make).await;
+    }
+
+    /// For transports that no shard can drive.
+    async fn serve_by_tasks<H: Handler>(self, make: Arc<impl Fn(&http::Request<()>) -> H + Send + Sync + 'static>) {
         let handshakes = Arc::new(Semaphore::new(MAX_HANDSHAKES));
         loop {
             // The semaphore is never closed.
@@ -153,6 +161,32 @@ impl Server {
                 }
             }
         }
+    }
+
+    /// Serves plain sockets, unless each is to have a task.
+    #[cfg(unix)]
+    async fn serve_by_shards<H: Handler, F>(self, make: Arc<F>) -> Option<(Self, Arc<F>)>
+    where
+        F: Fn(&http::Request<()>) -> H + Send + Sync + 'static,
+    {
+        #[cfg(feature = "tls")]
+        if self.tls.is_some() {
+            return Some((self, make));
+        }
+        if self.config.shards().is_none() {
+            return Some((self, make));
+        }
+        let Self { listener, config, .. } = self;
+        let gate = Arc::new(OpenGate {
+            make,
+            config: config.clone(),
+            handshakes: Arc::new(Semaphore::new(MAX_HANDSHAKES)),
+            refusals: Arc::new(Semaphore::new(MAX_REFUSALS)),
+        });
+        if let Err(error) = config.serve_gate(listener, gate).await {
+            tracing::error!(%error, "the listener was closed");
+        }
+        None
     }
 
     fn new(listener: Listener, config: Config) -> Self {
@@ -187,6 +221,41 @@ impl Server {
             };
             Pending::read(stream, peer, &config).await
         }
+    }
+}
+
+/// Lets everyone in, and has nothing for those who want no WebSocket.
+#[cfg(unix)]
+struct OpenGate<F> {
+    make: Arc<F>,
+    config: Config,
+    handshakes: Arc<Semaphore>,
+    refusals: Arc<Semaphore>,
+}
+
+#[cfg(unix)]
+impl<H: Handler, F: Fn(&http::Request<()>) -> H + Send + Sync + 'static> Gate for OpenGate<F> {
+    fn admit(&self, _: PeerAddr) -> Option<Pass> {
+        let permit = Arc::clone(&self.handshakes).try_acquire_owned().ok()?;
+        Some(Box::new(permit))
+    }
+
+    fn open(&self, request: &http::Request<()>, _: PeerAddr, _: Pass) -> Result<Box<dyn Handler>, Pass> {
+        Ok(Box::new((self.make)(request)))
+    }
+
+    fn visit(&self, visitor: Visitor) {
+        let Ok(permit) = Arc::clone(&self.refusals).try_acquire_owned() else {
+            self.config.get_metrics().refuse("too_many_refusals");
+            return;
+        };
+        let config = self.config.clone();
+        tokio::spawn(async move {
+            let peer = visitor.peer;
+            let error = visitor.refuse(&config).await;
+            tracing::debug!(%peer, %error, "no connection was opened");
+            drop(permit);
+        });
     }
 }
 

@@ -6,9 +6,7 @@ use std::sync::Arc;
 use std::task::{self, Poll};
 use std::time::{Duration, Instant};
 
-use switchboard_ws_proto::{
-    Cause, CloseCode, CloseFrame, Connection, Disconnect, Event, Input, ReadyState, Received,
-};
+use switchboard_ws_proto::{Cause, CloseCode, CloseFrame, Connection, Disconnect, Event, Input, ReadyState, Received};
 use tokio::sync::oneshot;
 
 use crate::config::Config;

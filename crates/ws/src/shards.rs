@@ -1,55 +1,91 @@
-//! The shards of an endpoint: as many as its runtime has workers, made when the first connection comes.
+//! The shards of an endpoint: for each runtime that it runs on as many as that has workers, made when the first
+//! connection comes.
 
 use std::fmt;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::io;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use crate::connections::Connections;
-use crate::metrics::Metrics;
-use crate::shard::{NewSlot, Shard};
+use tokio::runtime::{Handle, Id};
+
+use crate::config::Config;
+use crate::gate::{Gate, GatedListener};
+use crate::shard::{Arrival, Door, Listener, Listening, NewSlot, Reception, Shard};
 
 /// Clones are the same shards.
 #[derive(Clone, Default)]
-pub(crate) struct Shards(Arc<Mutex<State>>);
+pub(crate) struct Shards(Arc<Mutex<Vec<Group>>>);
 
-#[derive(Default)]
-struct State {
+/// The shards of a runtime.
+struct Group {
+    runtime: Id,
     shards: Vec<Shard>,
     next: usize,
 }
 
 impl Shards {
-    /// Hands a connection to the next shard.
+    /// Hands a connection to the next shard of the caller's runtime.
     ///
     /// # Errors
     /// The connection, when no shard can be had.
-    pub(crate) fn adopt(&self, connections: &Connections, metrics: &Arc<Metrics>, mut new: Box<NewSlot>) -> Result<(), Box<NewSlot>> {
-        // Shards end with their runtime; an endpoint that outlives it makes new ones.
+    pub(crate) fn adopt(&self, config: &Config, new: Box<NewSlot>) -> Result<(), Box<NewSlot>> {
+        let mut arrival = Arrival::Connection(new);
+        // Shards end with their runtime, of which the number may be given to another one.
         for _ in 0..2 {
-            let Some(shard) = self.pick(connections, metrics) else { return Err(new) };
-            match shard.adopt(new) {
+            let (shard, _) = match self.pick(config) {
+                Ok(picked) => picked,
+                Err(error) => {
+                    tracing::error!(%error, "no shard could be made");
+                    break;
+                }
+            };
+            match shard.send(arrival) {
                 Ok(()) => return Ok(()),
-                Err(back) => new = back,
+                Err(back) => arrival = back,
             }
-            self.0.lock().unwrap_or_else(PoisonError::into_inner).shards.clear();
+            self.lock().retain(|group| group.runtime != Handle::current().id());
         }
-        Err(new)
+        match arrival {
+            Arrival::Connection(new) => Err(new),
+            _ => unreachable!("what is given back is what was sent"),
+        }
     }
 
-    fn pick(&self, connections: &Connections, metrics: &Arc<Metrics>) -> Option<Shard> {
-        let mut state = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        if state.shards.is_empty() {
-            let workers = tokio::runtime::Handle::current().metrics().num_workers().max(1);
-            let shards = (0..workers).map(|_| Shard::spawn(connections.watch(), Arc::clone(metrics))).collect::<Result<_, _>>();
-            match shards {
-                Ok(shards) => state.shards = shards,
-                Err(error) => {
-                    tracing::warn!(%error, "no shard could be made; connections have tasks of their own");
-                    return None;
-                }
+    /// Has the caller's runtime accept from this listener.
+    ///
+    /// # Errors
+    /// The kernel will not have it.
+    pub(crate) fn listen(
+        &self,
+        config: &Config,
+        listener: GatedListener,
+        gate: Arc<dyn Gate>,
+    ) -> io::Result<Listening> {
+        let listener = Listener::take(listener)?;
+        let (shard, shards) = self.pick(config)?;
+        let home = shards.iter().position(|other| other.is(&shard)).unwrap_or(0);
+        Reception::open(listener, Door { config: config.clone(), gate }, shards, home)
+    }
+
+    /// The next shard of the caller's runtime, and all of them.
+    fn pick(&self, config: &Config) -> io::Result<(Shard, Vec<Shard>)> {
+        let runtime = Handle::current().id();
+        let mut groups = self.lock();
+        let place = match groups.iter().position(|group| group.runtime == runtime) {
+            Some(place) => place,
+            None => {
+                let workers = Handle::current().metrics().num_workers().max(1);
+                let shards = (0..workers).map(|_| Shard::spawn(config)).collect::<Result<_, _>>()?;
+                groups.push(Group { runtime, shards, next: 0 });
+                groups.len() - 1
             }
-        }
-        state.next = (state.next + 1) % state.shards.len();
-        state.shards.get(state.next).cloned()
+        };
+        let group = &mut groups[place];
+        group.next = (group.next + 1) % group.shards.len();
+        Ok((group.shards[group.next].clone(), group.shards.clone()))
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Vec<Group>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

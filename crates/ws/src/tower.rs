@@ -19,7 +19,8 @@ use crate::config::Config;
 use crate::handler::Handler;
 use crate::info::Info;
 use crate::socket::Socket;
-use crate::upgrade::{Upgrade, is_upgrade, log_failure, upgrade};
+use crate::upgrade::{Upgrade, log_failure, upgrade};
+use switchboard_ws_proto::handshake::is_upgrade;
 
 /// A [`Service`] that opens a WebSocket with whoever asks for one properly, and refuses everybody else: 426 for a plain
 /// GET, 403 for a stranger's page, and so on. Connections run in tasks of their own. Always ready; clones share

@@ -7,15 +7,14 @@ use std::io;
 use std::panic::AssertUnwindSafe;
 
 use futures_util::FutureExt as _;
-use http::header::{HeaderMap, UPGRADE};
-use http::{Extensions, Request, Response, StatusCode};
+use http::{Extensions, Request, Response};
 use hyper::upgrade::{OnUpgrade, Upgraded};
 use hyper_util::rt::TokioIo;
 use switchboard_ws_proto::Role;
 use switchboard_ws_proto::handshake::Rejection;
 use tokio::time::timeout;
 
-use crate::accept::{AcceptError, judge};
+use crate::accept::{AcceptError, internal_error, judge};
 use crate::config::Config;
 use crate::error::Outcome;
 use crate::handler::Handler;
@@ -83,15 +82,6 @@ use crate::socket::Socket;
 pub fn upgrade<B, R: Default>(request: &mut Request<B>, config: &Config) -> Result<(Response<R>, Upgrade), Rejection> {
     let (response, upgrade) = Asked::take(request).answer(config)?;
     Ok((response.map(|()| R::default()), upgrade))
-}
-
-/// Whether a client asks for a WebSocket, rightly or wrongly: [`upgrade()`] tells which. Everything else is ordinary
-/// HTTP.
-#[must_use]
-pub fn is_upgrade(headers: &HeaderMap) -> bool {
-    let values = headers.get_all(UPGRADE).into_iter();
-    let mut elements = values.flat_map(|value| value.as_bytes().split(|byte| *byte == b','));
-    elements.any(|element| element.trim_ascii().eq_ignore_ascii_case(b"websocket"))
 }
 
 /// A connection that will be open when hyper has sent the 101.
@@ -296,8 +286,4 @@ pub(crate) fn refuse(rejection: Rejection, config: &Config) -> Rejection {
         AcceptError::Rejected(rejection) => rejection,
         other => unreachable!("{other}"),
     }
-}
-
-fn internal_error() -> Rejection {
-    Rejection::new(StatusCode::INTERNAL_SERVER_ERROR, "The server failed to open this connection.\n")
 }

@@ -25,4 +25,6 @@ pub use self::limits::Limits;
 pub use self::origin::{InvalidOrigin, OriginPattern, Origins};
 pub use self::refused::{BODY_CAP, Refused};
 pub use self::rejection::Rejection;
-pub use self::server::{Accepted, ChooseProtocol, Offer, Protocols, ServerHandshake, ServerOptions, accept};
+pub use self::server::{
+    Accepted, ChooseProtocol, Offer, Protocols, ServerHandshake, ServerOptions, accept, is_upgrade,
+};

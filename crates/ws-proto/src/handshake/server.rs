@@ -85,6 +85,12 @@ pub struct Accepted {
     pub deflate: Option<DeflateParams>,
 }
 
+/// Whether a client asks for a WebSocket, rightly or wrongly: [`accept`] tells which. Everything else is ordinary HTTP.
+#[must_use]
+pub fn is_upgrade(headers: &HeaderMap) -> bool {
+    has_element(headers, "Upgrade", "websocket")
+}
+
 /// Judges a request to open a WebSocket, from this crate's parser or from an HTTP server's. The body is not looked at,
 /// only what the headers say of one.
 ///

@@ -1,4 +1,4 @@
-//! How the rest of the process reaches a shard: new connections, and connections that have something to do.
+//! How the rest of the process reaches a shard: what it is sent, and connections that have something to do.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -6,7 +6,7 @@ use std::task::{Context, Wake, Waker};
 
 use futures_util::task::AtomicWaker;
 
-/// A shard's post. `N` is a new connection.
+/// A shard's post. `N` is what it is sent.
 #[derive(Debug)]
 pub(crate) struct Mailbox<N> {
     post: Mutex<Post<N>>,
@@ -32,11 +32,11 @@ impl<N> Mailbox<N> {
         Self { post: Mutex::default(), shard: AtomicWaker::new() }
     }
 
-    /// Hands a connection to the shard.
+    /// Hands something to the shard.
     ///
     /// # Errors
-    /// The connection: the shard is gone.
-    pub(crate) fn adopt(&self, new: N) -> Result<(), N> {
+    /// It is given back: the shard is gone.
+    pub(crate) fn send(&self, new: N) -> Result<(), N> {
         {
             let mut post = self.lock();
             if post.closed {

@@ -1,13 +1,10 @@
 //! One connection of a shard: a socket, its session, and what little it needs between turns.
 
-use std::io::{self, IoSlice, Read, Write};
-use std::net::Shutdown;
+use std::io::{self, IoSlice};
 use std::sync::Arc;
 use std::task::{Context, Waker};
 use std::time::Instant;
 
-use mio::event::Source;
-use mio::net::{TcpStream, UnixStream};
 use switchboard_ws_proto::{Disconnect, Output};
 
 use crate::connections::Seat;
@@ -15,32 +12,35 @@ use crate::handler::Handler;
 use crate::session::Session;
 use crate::turn::Turn;
 
+use super::Arrival;
 use super::mailbox::{Mailbox, SlotWaker};
+use super::transport::Socket;
 
 /// So many slices are written at once.
 const SLICES: usize = 16;
-
-/// A socket that a shard can poll.
-#[derive(Debug)]
-pub(crate) enum Socket {
-    Tcp(TcpStream),
-    Unix(UnixStream),
-}
 
 /// A connection on its way into a shard.
 pub(crate) struct NewSlot {
     pub(crate) socket: Socket,
     pub(crate) session: Session<Box<dyn Handler>>,
+    /// The answer to the handshake, where it was not given yet.
+    pub(crate) answer: Vec<u8>,
     /// Bytes that came together with the handshake.
     pub(crate) leftover: Vec<u8>,
 }
 
+/// What a connection begins with.
+pub(super) struct First {
+    answer: Vec<u8>,
+    leftover: Vec<u8>,
+}
+
 pub(super) struct Slot {
-    socket: Socket,
+    pub(super) socket: Socket,
     pub(super) session: Session<Box<dyn Handler>>,
     /// Output that the kernel refused. The shard's own output is used while there is none.
     backlog: Option<Box<Output>>,
-    waker: Option<Arc<SlotWaker<Box<NewSlot>>>>,
+    waker: Option<Arc<SlotWaker<Arrival>>>,
     /// When the wheel will name this connection next.
     pub(super) armed: Option<Instant>,
     readable: bool,
@@ -53,7 +53,7 @@ pub(super) struct Slot {
 /// Where a slot is in its shard.
 #[derive(Clone, Copy)]
 pub(super) struct At<'a> {
-    pub(super) mailbox: &'a Arc<Mailbox<Box<NewSlot>>>,
+    pub(super) mailbox: &'a Arc<Mailbox<Arrival>>,
     pub(super) key: usize,
 }
 
@@ -69,8 +69,8 @@ pub(super) enum Next {
 }
 
 impl Slot {
-    pub(super) fn new(new: NewSlot) -> (Self, Vec<u8>) {
-        let NewSlot { socket, session, leftover } = new;
+    pub(super) fn new(new: NewSlot) -> (Self, First) {
+        let NewSlot { socket, session, answer, leftover } = new;
         let seat = session.config().connections().enter();
         let slot = Self {
             socket,
@@ -83,15 +83,7 @@ impl Slot {
             shut_down: false,
             _seat: seat,
         };
-        (slot, leftover)
-    }
-
-    /// What the poller watches.
-    pub(super) fn source(&mut self) -> &mut dyn Source {
-        match &mut self.socket {
-            Socket::Tcp(stream) => stream,
-            Socket::Unix(stream) => stream,
-        }
+        (slot, First { answer, leftover })
     }
 
     /// The kernel says that there is something to read, or that nothing more will come.
@@ -101,10 +93,12 @@ impl Slot {
     }
 
     /// The first turn.
-    pub(super) fn open(&mut self, mut leftover: Vec<u8>, at: At<'_>, turn: &mut Turn) -> Next {
+    pub(super) fn open(&mut self, first: First, at: At<'_>, turn: &mut Turn) -> Next {
+        let First { answer, mut leftover } = first;
+        let answered = self.answer(&answer, turn);
         self.session.open(turn);
         self.session.received(&mut leftover, turn);
-        let result = self.write_all(at, turn);
+        let result = answered.and_then(|()| self.write_all(at, turn));
         self.conclude(result, turn)
     }
 
@@ -125,20 +119,25 @@ impl Slot {
         self.session.timeout(self.backlog_len(), now);
     }
 
-    /// The connection is over: everyone is told, and the socket closes when this is dropped.
-    pub(super) fn finish(&mut self) {
-        self.session.finish();
+    /// Answers the opening handshake. A fresh socket has room for that; if not, it goes before everything else.
+    fn answer(&mut self, answer: &[u8], turn: &mut Turn) -> io::Result<()> {
+        if answer.is_empty() {
+            return Ok(());
+        }
+        let written = match self.socket.write(answer) {
+            Ok(count) => count,
+            Err(error) if matches!(error.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::Interrupted) => 0,
+            Err(error) => return Err(error),
+        };
+        turn.out.extend(&answer[written..]);
+        Ok(())
     }
 
     fn read(&mut self, buffer: &mut [u8], turn: &mut Turn) -> io::Result<()> {
         if !self.readable || !self.session.wants_read(turn.out.len()) || self.session.disconnect() == Disconnect::Now {
             return Ok(());
         }
-        let read = match &mut self.socket {
-            Socket::Tcp(stream) => stream.read(buffer),
-            Socket::Unix(stream) => stream.read(buffer),
-        };
-        match read {
+        match self.socket.read(buffer) {
             Ok(0) => {
                 self.readable = false;
                 self.session.eof();
@@ -186,10 +185,9 @@ impl Slot {
 
     fn write(&mut self, out: &Output) -> io::Result<usize> {
         let mut slices = [IoSlice::new(&[]); SLICES];
-        let filled = out.slices(&mut slices);
-        match &mut self.socket {
-            Socket::Tcp(stream) => stream.write_vectored(&slices[..filled]),
-            Socket::Unix(stream) => stream.write_vectored(&slices[..filled]),
+        match out.slices(&mut slices) {
+            1 => self.socket.write(&slices[0]),
+            filled => self.socket.write_vectored(&slices[..filled]),
         }
     }
 
@@ -210,7 +208,9 @@ impl Slot {
         match self.session.disconnect() {
             Disconnect::Now => return Next::Over,
             disconnect @ (Disconnect::AfterFlush | Disconnect::Linger) if self.backlog.is_none() => {
-                self.shut_down();
+                if !std::mem::replace(&mut self.shut_down, true) {
+                    self.socket.shut_down();
+                }
                 if disconnect == Disconnect::AfterFlush {
                     return Next::Over;
                 }
@@ -218,17 +218,6 @@ impl Slot {
             _ => {}
         }
         if self.readable && self.session.wants_read(self.backlog_len()) { Next::MayRead } else { Next::Waits }
-    }
-
-    fn shut_down(&mut self) {
-        if std::mem::replace(&mut self.shut_down, true) {
-            return;
-        }
-        // A socket that cannot be shut down is one that is gone.
-        let _ = match &self.socket {
-            Socket::Tcp(stream) => stream.shutdown(Shutdown::Write),
-            Socket::Unix(stream) => stream.shutdown(Shutdown::Write),
-        };
     }
 
     fn backlog_len(&self) -> usize {

@@ -1,0 +1,147 @@
+//! Clients that shards accept by themselves: from the listener to the open connection no task is spawned and no HTTP
+//! library is asked. A [`Gate`] decides who comes in, and takes those that are not here for a WebSocket elsewhere.
+
+use std::any::Any;
+use std::fmt;
+use std::io;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
+use std::time::Duration;
+
+use http::{Request, StatusCode};
+use switchboard_ws_proto::handshake::{self, Accepted, Rejection};
+use tokio::net::{TcpListener, UnixListener};
+
+use crate::accept::{AcceptError, internal_error, refuse};
+use crate::config::Config;
+use crate::driver::Io;
+use crate::handler::Handler;
+use crate::info::{Info, PeerAddr};
+
+/// What admitted a client, a permit for instance. Dropped when the client is gone, or as soon as the gate wants.
+pub type Pass = Box<dyn Any + Send>;
+
+/// Decides what becomes of the clients of a [`GatedListener`]. Its methods are called on a shard and should not block.
+pub trait Gate: Send + Sync + 'static {
+    /// A client has connected. `None` when there is no room for it: it is then a [`Visitor`].
+    fn admit(&self, peer: PeerAddr) -> Option<Pass>;
+
+    /// A client has sent a proper request for a WebSocket: the handler of its connection, or, when nothing of that kind
+    /// is to be had at this path, the pass back. A panic refuses the client with 500.
+    ///
+    /// # Errors
+    /// The pass: the client becomes a [`Visitor`].
+    fn open(&self, request: &Request<()>, peer: PeerAddr, pass: Pass) -> Result<Box<dyn Handler>, Pass>;
+
+    /// A client that gets no WebSocket here, with all that it has sent so far.
+    fn visit(&self, visitor: Visitor);
+}
+
+/// A client that gets no WebSocket, at least not from a shard.
+pub struct Visitor {
+    /// Its transport.
+    pub io: Box<dyn Io>,
+    /// What was read of it so far.
+    pub read: Vec<u8>,
+    /// Where it is.
+    pub peer: PeerAddr,
+    /// What admitted it; `None` when there was no room.
+    pub pass: Option<Pass>,
+    /// Why it is not let in.
+    pub reason: Reason,
+}
+
+/// Why a client is not let in.
+#[derive(Debug)]
+#[non_exhaustive]
+pub enum Reason {
+    /// [`Gate::admit`] had no room.
+    NoRoom,
+    /// It speaks no HTTP, asks for no WebSocket, or not at a path where [`Gate::open`] has one: an HTTP server may know
+    /// what it wants. The answer is for those who have none.
+    NotForUs(Rejection),
+    /// It asks for a WebSocket and breaks a rule.
+    Refused(Rejection),
+}
+
+impl Visitor {
+    /// Answers with the reason and closes, after a moment for the client to read it. Counted as a client refused.
+    pub async fn refuse(self, config: &Config) -> AcceptError {
+        let rejection = match self.reason {
+            Reason::NoRoom => {
+                Rejection::new(StatusCode::SERVICE_UNAVAILABLE, "There is no room for more connections.\n")
+            }
+            Reason::NotForUs(rejection) | Reason::Refused(rejection) => rejection,
+        };
+        refuse(self.io, AcceptError::Rejected(rejection), config).await
+    }
+}
+
+impl fmt::Debug for Visitor {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Visitor").field("peer", &self.peer).field("reason", &self.reason).finish_non_exhaustive()
+    }
+}
+
+/// A listener whose clients are accepted by shards.
+#[derive(Debug)]
+pub enum GatedListener {
+    /// TCP.
+    Tcp(TcpListener),
+    /// A Unix socket.
+    Unix(UnixListener),
+}
+
+impl Config {
+    /// Accepts clients of this listener on a shard of the caller's runtime, until the future is dropped; connections that
+    /// are open go on. One listener is served by one shard, which shares the connections out among all of its runtime: to
+    /// accept on several cores, give each a runtime and a listener of its own (`SO_REUSEPORT`).
+    ///
+    /// # Errors
+    /// The kernel will not have it. Connections that fail later are logged and counted, and bother nobody.
+    ///
+    /// # Cancel safety
+    /// Dropped, the listener is closed.
+    pub async fn serve_gate(&self, listener: GatedListener, gate: Arc<dyn Gate>) -> io::Result<()> {
+        let listening = self.all_shards().listen(self, listener, gate)?;
+        std::future::pending::<()>().await;
+        drop(listening);
+        Ok(())
+    }
+}
+
+/// What becomes of a request that a shard has read.
+pub(crate) enum Verdict {
+    Open { response: Box<http::Response<()>>, info: Info, handler: Box<dyn Handler> },
+    Visit(Reason, Pass),
+}
+
+/// Judges a request.
+pub(crate) fn judge(gate: &dyn Gate, config: &Config, request: Request<()>, peer: PeerAddr, pass: Pass) -> Verdict {
+    let Accepted { response, protocol, deflate } = match handshake::accept(&request, config.get_handshake()) {
+        Ok(accepted) => accepted,
+        Err(rejection) if handshake::is_upgrade(request.headers()) => {
+            return Verdict::Visit(Reason::Refused(rejection), pass);
+        }
+        Err(rejection) => return Verdict::Visit(Reason::NotForUs(rejection), pass),
+    };
+    match catch_unwind(AssertUnwindSafe(|| gate.open(&request, peer, pass))) {
+        Ok(Ok(handler)) => {
+            let (parts, ()) = request.into_parts();
+            let info = Info::new(peer, parts.uri, parts.headers).agreed(protocol, deflate);
+            Verdict::Open { response: Box::new(response), info, handler }
+        }
+        Ok(Err(pass)) => {
+            let rejection = Rejection::new(StatusCode::NOT_FOUND, "There is no WebSocket at this path.\n");
+            Verdict::Visit(Reason::NotForUs(rejection), pass)
+        }
+        Err(_) => {
+            tracing::error!(%peer, "making a handler panicked; its client is refused with 500");
+            Verdict::Visit(Reason::Refused(internal_error()), Box::new(()))
+        }
+    }
+}
+
+/// How long a shard leaves a listener alone that failed, out of descriptors for instance: retrying at once would only
+/// burn the processor.
+pub(crate) const PAUSE: Duration = Duration::from_millis(100);

@@ -1,0 +1,314 @@
+//! The shard's one task: what it looks at in a turn, and in which order.
+
+use std::future::poll_fn;
+use std::io;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+use std::time::Instant;
+
+use mio::{Events, Token};
+use slab::Slab;
+use switchboard_ws_proto::{CloseFrame, Output};
+use tokio::time::Sleep;
+
+use crate::config::Config;
+use crate::connections::Watch;
+use crate::driver::now;
+use crate::gate::PAUSE;
+use crate::metrics::{Metrics, Tally};
+use crate::scratch::READ_BUFFER;
+use crate::turn::Turn;
+
+use super::Arrival;
+use super::listening::{Accepted, Client, Reception};
+use super::mailbox::Mailbox;
+use super::opening::{Opening, Step};
+use super::poller::Poller;
+use super::slot::{At, NewSlot, Next, Slot};
+use super::wheel::Wheel;
+
+/// So many events are taken from the kernel at once.
+const EVENTS: usize = 1024;
+/// An output that a burst has swollen beyond this is given back.
+const CORK_KEPT: usize = 256 << 10;
+/// Keys from here on are listeners.
+const LISTENERS: usize = 0xffff_0000;
+
+pub(super) struct Driver {
+    poller: Poller,
+    events: Events,
+    entries: Slab<Entry>,
+    receptions: Slab<Reception>,
+    /// What may have more to read, or to accept.
+    ready: Vec<usize>,
+    wheel: Wheel,
+    sleep: Option<(Pin<Box<Sleep>>, Instant)>,
+    mailbox: Arc<Mailbox<Arrival>>,
+    everyone: Watch,
+    buffer: Box<[u8]>,
+    /// Its output is empty between connections.
+    turn: Turn,
+    metrics: Arc<Metrics>,
+}
+
+enum Entry {
+    /// `None` only while it is being driven.
+    Opening(Option<Box<Opening>>),
+    Open(Slot),
+}
+
+impl Driver {
+    pub(super) fn new(mailbox: Arc<Mailbox<Arrival>>, config: &Config) -> io::Result<Self> {
+        Ok(Self {
+            poller: Poller::new()?,
+            events: Events::with_capacity(EVENTS),
+            entries: Slab::new(),
+            receptions: Slab::new(),
+            ready: Vec::new(),
+            wheel: Wheel::new(now()),
+            sleep: None,
+            mailbox,
+            everyone: config.connections().watch(),
+            buffer: vec![0; READ_BUFFER].into_boxed_slice(),
+            turn: Turn { now: now(), out: Output::new(), tally: Tally::default() },
+            metrics: Arc::clone(config.get_metrics()),
+        })
+    }
+
+    pub(super) async fn run(mut self) {
+        poll_fn(|cx| self.poll(cx)).await;
+    }
+
+    /// One turn over everything that has something to do, then other tasks have theirs.
+    fn poll(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        self.turn.now = now();
+        if let Some(frame) = self.everyone.poll_close(cx) {
+            self.close_all(&frame);
+        }
+        let post = self.mailbox.take(cx);
+        for arrival in post.new {
+            self.arrive(arrival);
+        }
+        let mut ready = std::mem::take(&mut self.ready);
+        let more = self.poll_kernel(cx, &mut ready);
+        for key in ready.drain(..) {
+            self.drive(key);
+        }
+        for key in post.woken {
+            self.drive(key);
+        }
+        while let Some(key) = self.wheel.pop(self.turn.now) {
+            self.time_out(key as usize);
+        }
+        if self.ready.is_empty() {
+            // Its room is kept for the next turn.
+            self.ready = ready;
+        }
+        if self.turn.out.capacity() > CORK_KEPT {
+            self.turn.out = Output::new();
+        }
+        self.metrics.add(&std::mem::take(&mut self.turn.tally));
+        if more || !self.ready.is_empty() || self.poll_sleep(cx).is_ready() {
+            cx.waker().wake_by_ref();
+        }
+        Poll::Pending
+    }
+
+    /// Notes whom the kernel has news of. `true`: there may be more.
+    fn poll_kernel(&mut self, cx: &mut Context<'_>, ready: &mut Vec<usize>) -> bool {
+        let more = self.poller.poll(cx, &mut self.events);
+        for event in &self.events {
+            let Token(key) = event.token();
+            if let Some(Entry::Open(slot)) = self.entries.get_mut(key) {
+                let hung_up = event.is_read_closed() || event.is_error();
+                if event.is_readable() || hung_up {
+                    slot.set_readable(hung_up);
+                }
+            }
+            ready.push(key);
+        }
+        more
+    }
+
+    fn arrive(&mut self, arrival: Arrival) {
+        match arrival {
+            Arrival::Connection(new) => self.adopt(new),
+            Arrival::Client(client) => self.welcome(*client),
+            Arrival::Listen(reception) => self.listen(*reception),
+            Arrival::Hush(id) => self.hush(id),
+        }
+    }
+
+    fn adopt(&mut self, mut new: Box<NewSlot>) {
+        let key = self.entries.vacant_key();
+        if let Err(error) = self.poller.register(new.socket.source(), key) {
+            new.session.failed(error);
+            new.session.finish();
+            return;
+        }
+        self.entries.insert(Entry::Opening(None));
+        self.open(key, new);
+    }
+
+    /// Takes a client in that is to say what it wants.
+    fn welcome(&mut self, client: Client) {
+        let Client { socket, peer, pass, door } = client;
+        let mut opening = Box::new(Opening::new(socket, peer, pass, &door, self.turn.now));
+        let key = self.entries.vacant_key();
+        if let Err(error) = self.poller.register(opening.socket().source(), key) {
+            tracing::warn!(%peer, %error, "a client was dropped: its socket cannot be watched");
+            return;
+        }
+        if let Some(deadline) = opening.deadline() {
+            self.wheel.insert(index(key), deadline);
+        }
+        self.entries.insert(Entry::Opening(Some(opening)));
+    }
+
+    /// A connection takes its slot, which is there and watched.
+    fn open(&mut self, key: usize, new: Box<NewSlot>) {
+        let (mut slot, first) = Slot::new(*new);
+        if let Some(frame) = self.everyone.decided() {
+            slot.session.start_close(&frame, self.turn.now);
+        }
+        let at = At { mailbox: &self.mailbox, key };
+        let next = slot.open(first, at, &mut self.turn);
+        self.entries[key] = Entry::Open(slot);
+        self.after(key, next);
+    }
+
+    fn drive(&mut self, key: usize) {
+        match self.entries.get_mut(key) {
+            Some(Entry::Open(slot)) => {
+                let at = At { mailbox: &self.mailbox, key };
+                let next = slot.drive(&mut self.buffer, at, &mut self.turn);
+                self.after(key, next);
+            }
+            Some(Entry::Opening(opening)) => {
+                let Some(opening) = opening.take() else { return };
+                let step = opening.drive(&mut self.buffer, self.turn.now, |socket| self.poller.deregister(socket));
+                self.step(key, step);
+            }
+            None if key >= LISTENERS => self.accept(key),
+            None => {}
+        }
+    }
+
+    fn after(&mut self, key: usize, next: Next) {
+        let Some(Entry::Open(slot)) = self.entries.get_mut(key) else { return };
+        match next {
+            Next::Over => {
+                self.poller.deregister(slot.socket.source());
+                slot.session.finish();
+                self.entries.remove(key);
+                return;
+            }
+            Next::MayRead => self.ready.push(key),
+            Next::Waits => {}
+        }
+        // The wheel is touched only when a deadline has come nearer than what it knows.
+        if let Some(deadline) = slot.session.deadline()
+            && slot.armed.is_none_or(|armed| deadline < armed)
+        {
+            slot.armed = Some(self.wheel.insert(index(key), deadline));
+        }
+    }
+
+    fn step(&mut self, key: usize, step: Step) {
+        match step {
+            Step::Waits(opening) => self.entries[key] = Entry::Opening(Some(opening)),
+            Step::Opened(new) => self.open(key, new),
+            Step::Left => drop(self.entries.remove(key)),
+        }
+    }
+
+    fn time_out(&mut self, key: usize) {
+        let now = self.turn.now;
+        match self.entries.get_mut(key) {
+            // Nothing is ever taken out of the wheel: this may be what a former tenant of the slot has left there.
+            Some(Entry::Open(slot)) if slot.armed.is_some_and(|armed| armed > now) => {}
+            Some(Entry::Open(slot)) => {
+                slot.armed = None;
+                if slot.session.deadline().is_some_and(|deadline| deadline <= now) {
+                    slot.timeout(now);
+                    self.drive(key);
+                } else {
+                    self.after(key, Next::Waits);
+                }
+            }
+            Some(Entry::Opening(opening)) => {
+                let Some(opening) = opening.take() else { return };
+                let step = opening.timeout(now, |socket| self.poller.deregister(socket));
+                self.step(key, step);
+            }
+            None if key >= LISTENERS => self.accept(key),
+            None => {}
+        }
+    }
+
+    fn close_all(&mut self, frame: &CloseFrame) {
+        let keys: Vec<usize> = self.entries.iter().map(|(key, _)| key).collect();
+        for key in keys {
+            if let Some(Entry::Open(slot)) = self.entries.get_mut(key) {
+                slot.session.start_close(frame, self.turn.now);
+                self.drive(key);
+            }
+        }
+    }
+
+    fn listen(&mut self, mut reception: Reception) {
+        let key = LISTENERS + self.receptions.vacant_key();
+        match self.poller.register(reception.listener.source(), key) {
+            Ok(()) => drop(self.receptions.insert(reception)),
+            Err(error) => tracing::error!(%error, "a listener cannot be watched, and was closed"),
+        }
+    }
+
+    fn hush(&mut self, id: u64) {
+        let found = self.receptions.iter().find(|(_, reception)| reception.id == id).map(|(key, _)| key);
+        if let Some(key) = found {
+            let mut reception = self.receptions.remove(key);
+            self.poller.deregister(reception.listener.source());
+        }
+    }
+
+    fn accept(&mut self, key: usize) {
+        let Some(reception) = self.receptions.get_mut(key - LISTENERS) else { return };
+        let mut clients = Vec::new();
+        match reception.accept(|client| clients.push(client)) {
+            Accepted::All => {}
+            Accepted::Some => self.ready.push(key),
+            Accepted::Failed(error) => {
+                tracing::warn!(%error, "cannot accept connections; trying again");
+                self.wheel.insert(index(key), self.turn.now + PAUSE);
+            }
+        }
+        for client in clients {
+            self.welcome(client);
+        }
+    }
+
+    /// Arms the timer for the wheel's next deadline.
+    fn poll_sleep(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        let Some(next) = self.wheel.next() else { return Poll::Pending };
+        let (sleep, at) = self.sleep.get_or_insert_with(|| (Box::pin(tokio::time::sleep_until(next.into())), next));
+        if *at != next {
+            sleep.as_mut().reset(next.into());
+            *at = next;
+        }
+        sleep.as_mut().poll(cx)
+    }
+}
+
+impl Drop for Driver {
+    /// The runtime shuts down: sessions are told as they are dropped, and so are those that never got here.
+    fn drop(&mut self) {
+        drop(self.mailbox.close());
+    }
+}
+
+/// A key in the wheel. There are fewer descriptors than this could count.
+fn index(key: usize) -> u32 {
+    u32::try_from(key).expect("no process has four thousand million sockets")
+}

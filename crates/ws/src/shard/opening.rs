@@ -1,0 +1,149 @@
+//! A client in its opening handshake on a shard. It either becomes a connection in the same slot, or leaves the shard as
+//! a visitor of the gate's.
+
+use std::io;
+use std::sync::Arc;
+use std::time::Instant;
+
+use http::Request;
+use mio::event::Source;
+use switchboard_ws_proto::Connection;
+use switchboard_ws_proto::handshake::{Parsed, ServerHandshake, encode_response};
+
+use crate::config::Config;
+use crate::gate::{Gate, Pass, Reason, Verdict, Visitor, judge};
+use crate::info::PeerAddr;
+use crate::session::Session;
+
+use super::slot::NewSlot;
+use super::transport::Socket;
+
+pub(super) struct Opening {
+    socket: Socket,
+    peer: PeerAddr,
+    pass: Pass,
+    machine: ServerHandshake,
+    /// What came of a head that did not come at once.
+    read: Vec<u8>,
+    door: Arc<Door>,
+}
+
+/// What all clients of a listener have in common.
+pub(crate) struct Door {
+    pub(crate) config: Config,
+    pub(crate) gate: Arc<dyn Gate>,
+}
+
+/// What comes after a read.
+pub(super) enum Step {
+    /// More must come.
+    Waits(Box<Opening>),
+    /// The handshake is done.
+    Opened(Box<NewSlot>),
+    /// The client was taken elsewhere, or is gone.
+    Left,
+}
+
+impl Opening {
+    pub(super) fn new(socket: Socket, peer: PeerAddr, pass: Pass, door: &Arc<Door>, now: Instant) -> Self {
+        let machine = ServerHandshake::new(&door.config.get_handshake().limits, now);
+        Self { socket, peer, pass, machine, read: Vec::new(), door: Arc::clone(door) }
+    }
+
+    pub(super) fn socket(&mut self) -> &mut Socket {
+        &mut self.socket
+    }
+
+    pub(super) fn deadline(&self) -> Option<Instant> {
+        self.machine.poll_timeout()
+    }
+
+    /// The kernel says that there is something to read. `forget` has the poller let go of a socket that leaves.
+    pub(super) fn drive(
+        mut self: Box<Self>,
+        buffer: &mut [u8],
+        now: Instant,
+        forget: impl FnOnce(&mut dyn Source),
+    ) -> Step {
+        loop {
+            match self.socket.read(buffer) {
+                Ok(0) => return self.lost(),
+                Ok(count) => match self.machine.receive(&buffer[..count]) {
+                    Ok(None) => self.read.extend_from_slice(&buffer[..count]),
+                    Ok(Some(Parsed { head, consumed })) => {
+                        return self.judge(head, &buffer[..count], consumed, now, forget);
+                    }
+                    Err(rejection) => {
+                        self.read.extend_from_slice(&buffer[..count]);
+                        return self.leave(Reason::NotForUs(rejection), forget);
+                    }
+                },
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Step::Waits(self),
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(_) => return self.lost(),
+            }
+        }
+    }
+
+    /// The deadline may have passed.
+    pub(super) fn timeout(self: Box<Self>, now: Instant, forget: impl FnOnce(&mut dyn Source)) -> Step {
+        match self.machine.handle_timeout(now) {
+            Ok(()) => Step::Waits(self),
+            // Browsers connect ahead of time: one that has said nothing is owed no answer.
+            Err(_) if self.read.is_empty() => self.lost(),
+            Err(rejection) => self.leave(Reason::Refused(rejection), forget),
+        }
+    }
+
+    fn judge(
+        self,
+        head: Request<()>,
+        read: &[u8],
+        consumed: usize,
+        now: Instant,
+        forget: impl FnOnce(&mut dyn Source),
+    ) -> Step {
+        let Self { mut socket, peer, pass, read: mut earlier, door, .. } = self;
+        let (response, info, handler) = match judge(&*door.gate, &door.config, head, peer, pass) {
+            Verdict::Open { response, info, handler } => (response, info, handler),
+            Verdict::Visit(reason, pass) => {
+                earlier.extend_from_slice(read);
+                forget(socket.source());
+                return visit(&door, socket, earlier, peer, Some(pass), reason);
+            }
+        };
+        let mut answer = Vec::with_capacity(256);
+        encode_response(&response, &mut answer);
+        let limits = Arc::clone(door.config.get_limits());
+        let connection = Connection::server(limits, info.deflate().copied(), now);
+        let session = Session::new(connection, handler, Arc::new(info), door.config.clone());
+        Step::Opened(Box::new(NewSlot { socket, session, answer, leftover: read[consumed..].to_vec() }))
+    }
+
+    fn leave(self, reason: Reason, forget: impl FnOnce(&mut dyn Source)) -> Step {
+        let Self { mut socket, peer, pass, read, door, .. } = self;
+        forget(socket.source());
+        visit(&door, socket, read, peer, Some(pass), reason)
+    }
+
+    fn lost(self) -> Step {
+        self.door.config.get_metrics().refuse("disconnected");
+        Step::Left
+    }
+}
+
+/// Takes a client off the shard.
+pub(super) fn visit(
+    door: &Door,
+    socket: Socket,
+    read: Vec<u8>,
+    peer: PeerAddr,
+    pass: Option<Pass>,
+    reason: Reason,
+) -> Step {
+    match socket.into_io() {
+        Ok(io) => door.gate.visit(Visitor { io, read, peer, pass, reason }),
+        Err(error) => tracing::debug!(%peer, %error, "a socket could not be given to the runtime"),
+    }
+    Step::Left
+}
