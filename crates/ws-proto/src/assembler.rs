@@ -1,24 +1,31 @@
 //! Frames to messages, under limits: fragments, inflating, UTF-8. A message that lies whole in one read is handed out
 //! where it lies; everything else is appended to one buffer that grows with the bytes that arrive, never by the length
-//! that a header declares.
+//! that a header declares. The driver may read the bytes of a large message straight into that buffer.
 
 use std::time::Instant;
 
-use bytes::BytesMut;
-
+use crate::buffer::{Buffer, Growth, LARGE};
 use crate::config::Config;
 use crate::deflate::{InflateError, Inflater};
 use crate::error::ProtocolError;
 use crate::event::{Data, Event, Piece, Received};
-use crate::frame::Opcode;
+use crate::frame::{FrameHeader, Opcode};
 use crate::message::{Kind, Message, MessageRef};
-use crate::reader::Chunk;
+use crate::reader::{Chunk, Reader};
 use crate::utf8::{Utf8Bytes, Utf8Stream};
+
+/// A message is read into its buffer when it is at least so long: drivers read about so much at once otherwise.
+const ROOM_FROM: usize = 128 << 10;
+/// … and only while at least so much of the frame is missing: less is cheaper to copy than to read by itself.
+const ROOM_TO: usize = 4 << 10;
+/// What was read into the room is worked on in blocks, so that a byte is in the processor's cache when it has been
+/// unmasked and is validated.
+const BLOCK: usize = 16 << 10;
 
 #[derive(Debug, Default)]
 pub(crate) struct Assembler {
     inflater: Option<Box<Inflater>>,
-    /// Hand out pieces instead of whole messages.
+    /// Hand out pieces instead of whole messages, from the next one on.
     pieces: bool,
     open: Option<Box<Open>>,
 }
@@ -26,16 +33,24 @@ pub(crate) struct Assembler {
 /// The message that is being read.
 #[derive(Debug)]
 struct Open {
-    kind: Kind,
     compressed: bool,
+    /// It is handed out in pieces.
+    pieces: bool,
     started: Instant,
     fragments: u32,
-    /// Bytes of the message so far, inflated; in pieces mode more than `buffer` holds.
-    len: usize,
     /// Bytes of the message so far, as they came.
     wire_len: u64,
+    meter: Meter,
+    buffer: Buffer,
+}
+
+/// The rules for what a message consists of, inflated.
+#[derive(Debug)]
+struct Meter {
+    kind: Kind,
+    /// Bytes of the message so far; in pieces mode more than `buffer` holds.
+    len: usize,
     utf8: Utf8Stream,
-    buffer: BytesMut,
 }
 
 impl Assembler {
@@ -78,76 +93,109 @@ impl Assembler {
         config: &Config,
         now: Instant,
     ) -> Result<Option<Event<'b>>, ProtocolError> {
-        if chunk.first {
-            self.check_frame(&chunk, config)?;
-            if chunk.opcode != Opcode::Continuation {
-                let kind = kind_of(chunk.opcode, config)?;
-                let whole = chunk.fin && chunk.last && !chunk.rsv1;
-                if whole && !self.pieces {
+        if let Some(header) = chunk.header {
+            self.check_frame(&header, config)?;
+            if header.opcode != Opcode::Continuation {
+                let kind = kind_of(header.opcode, config)?;
+                if chunk.ends_message() && !header.rsv1 && !self.pieces {
                     return borrowed(kind, chunk.data).map(Some);
                 }
-                self.open = Some(Box::new(Open::new(kind, chunk.rsv1, now)));
+                self.open = Some(Box::new(Open::new(kind, header.rsv1, self.pieces, now)));
             }
         }
         self.append(chunk, config)
     }
 
+    /// Where the next bytes of the open frame may be read to, if that is worth while: never further than the frame goes.
+    pub(crate) fn room(&mut self, reader: &Reader, config: &Config) -> Option<&mut [u8]> {
+        let frame = reader.frame().filter(|frame| !frame.opcode.is_control())?;
+        let open = self.open.as_deref_mut().filter(|open| !open.compressed && !open.pieces)?;
+        // A frame that is longer than the address space is refused by its header.
+        let left = usize::try_from(frame.left).ok()?;
+        if open.buffer.len() < LARGE || left < ROOM_TO || open.buffer.len().saturating_add(left) < ROOM_FROM {
+            return None;
+        }
+        Some(open.buffer.room(left, open.growth(left, config)))
+    }
+
+    /// `count` bytes were read into the [room](Self::room).
+    pub(crate) fn accept_in_room(
+        &mut self,
+        reader: &mut Reader,
+        mut count: usize,
+    ) -> Result<Option<Event<'static>>, ProtocolError> {
+        while count > 0 {
+            let Some(open) = self.open.as_deref_mut() else { break };
+            let Some(chunk) = reader.resume(open.buffer.fill(count.min(BLOCK))) else { break };
+            count -= chunk.data.len();
+            let ends = chunk.ends_message();
+            open.meter.count(chunk.data)?;
+            if ends {
+                return self.end(true, &[]);
+            }
+        }
+        Ok(None)
+    }
+
     /// The rules for the header of a data frame, before any of its payload is kept.
-    fn check_frame(&mut self, chunk: &Chunk<'_>, config: &Config) -> Result<(), ProtocolError> {
-        if chunk.frame_len > config.max_frame as u64 {
+    fn check_frame(&mut self, header: &FrameHeader, config: &Config) -> Result<(), ProtocolError> {
+        if header.len > config.max_frame as u64 {
             return Err(ProtocolError::FrameTooBig { limit: config.max_frame });
         }
         let mut so_far = 0;
-        match (&mut self.open, chunk.opcode) {
+        match (&mut self.open, header.opcode) {
             (None, Opcode::Continuation) => return Err(ProtocolError::UnexpectedContinuation),
             (None, _) => {
-                if chunk.rsv1 && self.inflater.is_none() {
+                if header.rsv1 && self.inflater.is_none() {
                     return Err(ProtocolError::UnexpectedRsv1);
                 }
             }
             (Some(open), Opcode::Continuation) => {
                 // "an endpoint MUST NOT set the 'Per-Message Compressed' bit of ... non-first fragments" (RFC 7692 §6.1).
-                if chunk.rsv1 {
+                if header.rsv1 {
                     return Err(ProtocolError::UnexpectedRsv1);
                 }
                 open.fragments += 1;
                 if open.fragments > config.max_fragments {
                     return Err(ProtocolError::TooManyFragments { limit: config.max_fragments });
                 }
-                so_far = open.len;
+                so_far = open.meter.len;
             }
             // "The fragments of one message MUST NOT be interleaved between the fragments of another" (§5.4).
             (Some(_), _) => return Err(ProtocolError::ExpectedContinuation),
         }
-        let compressed = chunk.rsv1 || self.open.as_ref().is_some_and(|open| open.compressed);
-        if !compressed && chunk.frame_len > config.max_message.saturating_sub(so_far) as u64 {
+        let compressed = header.rsv1 || self.open.as_ref().is_some_and(|open| open.compressed);
+        if !compressed && header.len > config.max_message.saturating_sub(so_far) as u64 {
             return Err(ProtocolError::MessageTooBig { limit: config.max_message });
         }
         Ok(())
     }
 
     fn append<'b>(&mut self, chunk: Chunk<'b>, config: &Config) -> Result<Option<Event<'b>>, ProtocolError> {
-        let Chunk { fin, last, data, .. } = chunk;
-        let ends = fin && last;
+        let ends = chunk.ends_message();
+        let Chunk { left, data, .. } = chunk;
         // A chunk belongs to a message that `check_frame` let begin.
         let Some(open) = self.open.as_deref_mut() else { return Ok(None) };
-        let data: &'b [u8] = if open.compressed {
-            open.inflate(self.inflater.as_deref_mut(), data, ends, config.max_message)?;
-            &[]
-        } else {
-            open.len += data.len();
-            if open.kind == Kind::Text {
-                open.utf8.push(data)?;
-            }
-            if !self.pieces {
-                open.buffer.extend_from_slice(data);
-            }
-            data
-        };
-        if ends && open.kind == Kind::Text {
-            open.utf8.finish()?;
+        if open.compressed {
+            open.inflate(self.inflater.as_deref_mut(), data, ends, config)?;
+            return self.end(ends, &[]);
         }
-        let event = if self.pieces { open.piece(data, ends) } else { ends.then(|| open.message()) };
+        open.meter.count(data)?;
+        if !open.pieces {
+            let left = usize::try_from(left).unwrap_or(usize::MAX);
+            let growth = open.growth(data.len().saturating_add(left), config);
+            open.buffer.extend(data, growth);
+        }
+        self.end(ends, data)
+    }
+
+    /// What there is to tell after `data`, which belongs to the open message.
+    fn end<'b>(&mut self, ends: bool, data: &'b [u8]) -> Result<Option<Event<'b>>, ProtocolError> {
+        let Some(open) = self.open.as_deref_mut() else { return Ok(None) };
+        if ends {
+            open.meter.finish()?;
+        }
+        let event = if open.pieces { open.piece(data, ends) } else { ends.then(|| open.message()) };
         if ends {
             self.open = None;
         }
@@ -156,9 +204,15 @@ impl Assembler {
 }
 
 impl Open {
-    fn new(kind: Kind, compressed: bool, started: Instant) -> Self {
-        let (utf8, buffer) = (Utf8Stream::default(), BytesMut::new());
-        Self { kind, compressed, started, fragments: 1, len: 0, wire_len: 0, utf8, buffer }
+    fn new(kind: Kind, compressed: bool, pieces: bool, started: Instant) -> Self {
+        let meter = Meter { kind, len: 0, utf8: Utf8Stream::default() };
+        Self { compressed, pieces, started, fragments: 1, wire_len: 0, meter, buffer: Buffer::default() }
+    }
+
+    /// How the buffer may grow when the frame brings at least `more` bytes.
+    fn growth(&self, more: usize, config: &Config) -> Growth {
+        let limit = config.max_message;
+        Growth { announced: self.buffer.len().saturating_add(more).min(limit), limit }
     }
 
     /// Inflates into `buffer`; the limit holds while inflating, not after.
@@ -167,9 +221,10 @@ impl Open {
         inflater: Option<&mut Inflater>,
         data: &[u8],
         ends: bool,
-        limit: usize,
+        config: &Config,
     ) -> Result<(), ProtocolError> {
         let inflater = inflater.ok_or(ProtocolError::UnexpectedRsv1)?;
+        let limit = config.max_message;
         // DEFLATE can spend bytes on nothing: empty blocks without end would never reach the limit on what comes out.
         // No compressor makes a message an eighth longer.
         self.wire_len += data.len() as u64;
@@ -177,8 +232,8 @@ impl Open {
             return Err(ProtocolError::MessageTooBig { limit });
         }
         let before = self.buffer.len();
-        let room = limit.saturating_sub(self.len);
-        let mut result = inflater.push(data, &mut self.buffer, room);
+        let room = limit.saturating_sub(self.meter.len);
+        let mut result = self.buffer.append_with(|out| inflater.push(data, out, room));
         if ends && result.is_ok() {
             result = inflater.finish();
         }
@@ -186,27 +241,41 @@ impl Open {
             InflateError::Invalid => ProtocolError::InvalidDeflate,
             InflateError::TooBig => ProtocolError::MessageTooBig { limit },
         })?;
-        self.len += self.buffer.len() - before;
-        if self.kind == Kind::Text {
-            self.utf8.push(&self.buffer[before..])?;
-        }
-        Ok(())
+        self.meter.count(self.buffer.since(before))
     }
 
     fn piece<'b>(&mut self, data: &'b [u8], last: bool) -> Option<Event<'b>> {
-        let data = match self.buffer.is_empty() {
-            true => Data::Borrowed(data),
-            false => Data::Owned(self.buffer.split().freeze()),
+        let data = match self.buffer.len() {
+            0 => Data::Borrowed(data),
+            _ => Data::Owned(self.buffer.split()),
         };
-        (last || !data.is_empty()).then_some(Event::Piece(Piece { kind: self.kind, data, last }))
+        (last || !data.is_empty()).then_some(Event::Piece(Piece { kind: self.meter.kind, data, last }))
     }
 
     fn message<'b>(&mut self) -> Event<'b> {
-        let bytes = self.buffer.split().freeze();
-        Event::Message(Received::Owned(match self.kind {
+        let bytes = self.buffer.split();
+        Event::Message(Received::Owned(match self.meter.kind {
             Kind::Text => Message::Text(Utf8Bytes::from_validated(bytes)),
             Kind::Binary => Message::Binary(bytes),
         }))
+    }
+}
+
+impl Meter {
+    /// `data` belongs to the message.
+    fn count(&mut self, data: &[u8]) -> Result<(), ProtocolError> {
+        self.len += data.len();
+        match self.kind {
+            Kind::Text => self.utf8.push(data),
+            Kind::Binary => Ok(()),
+        }
+    }
+
+    fn finish(&mut self) -> Result<(), ProtocolError> {
+        match self.kind {
+            Kind::Text => self.utf8.finish(),
+            Kind::Binary => Ok(()),
+        }
     }
 }
 

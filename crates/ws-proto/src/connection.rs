@@ -177,6 +177,39 @@ impl Connection {
         }
     }
 
+    /// Where the driver may read the next bytes to, in place of its own buffer: `Some` while a long message arrives, of
+    /// which enough is there already. What is read there is told by [`receive_in_room`](Self::receive_in_room) and not
+    /// copied again. The room ends with the frame at the latest. To ignore it is fine: [`receive`](Self::receive) takes all
+    /// bytes at all times.
+    ///
+    /// The buffer grows with what has arrived and never by the length that a header declares, unless one of that size lies
+    /// unused in the thread's pool (8 MiB at most), where it goes back to when the message is dropped. The room may hold
+    /// bytes of earlier messages.
+    pub fn room(&mut self) -> Option<&mut [u8]> {
+        if !self.closing.is_listening() {
+            return None;
+        }
+        self.assembler.room(&self.reader, &self.config)
+    }
+
+    /// The first `count` bytes of the [room](Self::room) were just read. What they bring about is what
+    /// [`receive`](Self::receive) would tell of them; there is no second event.
+    ///
+    /// # Panics
+    /// When there was less room.
+    pub fn receive_in_room(&mut self, count: usize, now: Instant) -> Option<Event<'static>> {
+        self.heartbeat.heard();
+        match self.assembler.accept_in_room(&mut self.reader, count) {
+            Ok(event) => {
+                if event.is_some() {
+                    self.active = now;
+                }
+                event
+            }
+            Err(error) => Some(self.fail_protocol(error, now)),
+        }
+    }
+
     /// The transport's end of stream, or an error that ended it. Without a Close frame from the peer, the connection
     /// ended abnormally (1006).
     pub fn receive_eof(&mut self) {
@@ -452,12 +485,12 @@ impl Connection {
     }
 
     fn control_chunk<'b>(&mut self, chunk: Chunk<'b>, now: Instant) -> Result<Option<Event<'b>>, ProtocolError> {
-        let Chunk { opcode, first, last, data, .. } = chunk;
-        if first && last {
+        let Chunk { opcode, header, left, data, .. } = chunk;
+        if header.is_some() && left == 0 {
             return self.control_frame(opcode, data, now).map(Some);
         }
         self.control.extend_from_slice(data);
-        if !last {
+        if left > 0 {
             return Ok(None);
         }
         let payload = std::mem::take(&mut self.control);

@@ -8,6 +8,7 @@
 //! encoded once for many of them.
 
 mod assembler;
+mod buffer;
 pub mod close;
 mod closing;
 pub mod config;
@@ -22,6 +23,7 @@ mod input;
 pub mod mask;
 mod message;
 mod output;
+mod pool;
 mod prepared;
 mod reader;
 pub mod utf8;

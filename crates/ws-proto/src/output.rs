@@ -14,12 +14,20 @@ const SLICE_FROM: usize = 4096;
 /// may use one `Output` for many connections as long as it is empty in between.
 #[derive(Debug, Default)]
 pub struct Output {
-    /// Older than everything in `tail`.
-    chunks: VecDeque<Bytes>,
-    chunks_len: usize,
-    tail: Vec<u8>,
-    /// So much of `tail` has been taken already.
+    /// All that was copied, in order.
+    copied: Vec<u8>,
+    /// So much of `copied` has been taken already.
     taken: usize,
+    /// What lies between the copied bytes, in order.
+    shared: VecDeque<Shared>,
+    shared_len: usize,
+}
+
+#[derive(Debug)]
+struct Shared {
+    /// So much of `copied` comes before.
+    at: usize,
+    bytes: Bytes,
 }
 
 impl Output {
@@ -32,7 +40,7 @@ impl Output {
     /// The number of bytes that wait.
     #[must_use]
     pub fn len(&self) -> usize {
-        self.chunks_len + self.tail.len() - self.taken
+        self.copied.len() - self.taken + self.shared_len
     }
 
     /// Whether nothing waits.
@@ -43,10 +51,8 @@ impl Output {
 
     /// Fills `slices` from the front of the queue and returns how many were filled: the argument of a vectored write.
     pub fn slices<'o>(&'o self, slices: &mut [IoSlice<'o>]) -> usize {
-        let tail = &self.tail[self.taken..];
-        let all = self.chunks.iter().map(AsRef::as_ref).chain((!tail.is_empty()).then_some(tail));
         let mut filled = 0;
-        for (slice, bytes) in slices.iter_mut().zip(all) {
+        for (slice, bytes) in slices.iter_mut().zip(self.parts()) {
             *slice = IoSlice::new(bytes);
             filled += 1;
         }
@@ -57,59 +63,55 @@ impl Output {
     ///
     /// # Panics
     /// When fewer bytes wait.
+    #[inline]
     pub fn advance(&mut self, mut count: usize) {
         assert!(count <= self.len(), "advanced past the end of the output");
-        while let Some(front) = self.chunks.front_mut() {
-            if count < front.len() {
-                self.chunks_len -= count;
-                bytes::Buf::advance(front, count);
-                return;
-            }
-            count -= front.len();
-            self.chunks_len -= front.len();
-            self.chunks.pop_front();
+        if !self.shared.is_empty() {
+            count = self.advance_shared(count);
         }
         self.taken += count;
-        if self.taken == self.tail.len() {
-            self.tail.clear();
+        if self.taken == self.copied.len() && self.shared.is_empty() {
+            self.copied.clear();
             self.taken = 0;
-        } else if self.taken >= SLICE_FROM && self.taken >= self.tail.len() / 2 {
+        } else if self.taken >= SLICE_FROM && self.taken >= self.copied.len() / 2 {
             // A peer that always lags a little never empties the buffer. Less is moved than was taken: each byte costs
             // one move at most.
-            self.tail.drain(..self.taken);
+            self.copied.drain(..self.taken);
+            for shared in &mut self.shared {
+                shared.at -= self.taken;
+            }
             self.taken = 0;
         }
     }
 
     /// Drops everything that waits.
     pub fn clear(&mut self) {
-        self.chunks.clear();
-        self.chunks_len = 0;
-        self.tail.clear();
+        self.shared.clear();
+        self.shared_len = 0;
+        self.copied.clear();
         self.taken = 0;
     }
 
     /// The capacity of the buffer, for a driver that wants to give a swollen one back.
     #[must_use]
     pub fn capacity(&self) -> usize {
-        self.tail.capacity()
+        self.copied.capacity()
     }
 
     /// All that waits, as one copy. For tests and for drivers without vectored writes.
     #[must_use]
     pub fn to_vec(&self) -> Vec<u8> {
         let mut all = Vec::with_capacity(self.len());
-        for chunk in &self.chunks {
-            all.extend_from_slice(chunk);
+        for part in self.parts() {
+            all.extend_from_slice(part);
         }
-        all.extend_from_slice(&self.tail[self.taken..]);
         all
     }
 
     /// Appends a copy.
     #[inline]
     pub fn extend(&mut self, bytes: &[u8]) {
-        self.tail.extend_from_slice(bytes);
+        self.copied.extend_from_slice(bytes);
     }
 
     /// Appends shared bytes: long ones without a copy.
@@ -118,22 +120,46 @@ impl Output {
             self.extend(&bytes);
             return;
         }
-        if !self.tail.is_empty() {
-            let mut tail = Bytes::from(std::mem::take(&mut self.tail));
-            bytes::Buf::advance(&mut tail, std::mem::take(&mut self.taken));
-            self.chunks_len += tail.len();
-            self.chunks.push_back(tail);
-        }
-        self.chunks_len += bytes.len();
-        self.chunks.push_back(bytes);
+        self.shared_len += bytes.len();
+        self.shared.push_back(Shared { at: self.copied.len(), bytes });
     }
 
     /// Appends a copy and hands it out for masking.
     #[inline]
     pub(crate) fn extend_mut(&mut self, bytes: &[u8]) -> &mut [u8] {
-        let from = self.tail.len();
-        self.tail.extend_from_slice(bytes);
-        &mut self.tail[from..]
+        let from = self.copied.len();
+        self.copied.extend_from_slice(bytes);
+        &mut self.copied[from..]
+    }
+
+    /// What waits, in order.
+    fn parts(&self) -> impl Iterator<Item = &[u8]> {
+        let mut from = self.taken;
+        let before = self.shared.iter().flat_map(move |shared| {
+            let copied = &self.copied[from..shared.at];
+            from = shared.at;
+            [copied, shared.bytes.as_ref()]
+        });
+        let behind = self.shared.back().map_or(self.taken, |shared| shared.at);
+        before.chain([&self.copied[behind..]]).filter(|part| !part.is_empty())
+    }
+
+    /// Drops from the front until all shared bytes are gone or `count` is used up; returns what is left of it.
+    fn advance_shared(&mut self, mut count: usize) -> usize {
+        while let Some(Shared { at, bytes }) = self.shared.front_mut() {
+            let copied = count.min(*at - self.taken);
+            self.taken += copied;
+            count -= copied;
+            let shared = count.min(bytes.len());
+            bytes::Buf::advance(bytes, shared);
+            self.shared_len -= shared;
+            count -= shared;
+            if !bytes.is_empty() {
+                return 0;
+            }
+            self.shared.pop_front();
+        }
+        count
     }
 }
 

@@ -22,70 +22,102 @@ pub(crate) enum Masking {
 pub(crate) struct Chunk<'b> {
     pub(crate) opcode: Opcode,
     pub(crate) fin: bool,
-    pub(crate) rsv1: bool,
-    /// The length of the whole frame's payload.
-    pub(crate) frame_len: u64,
-    /// The frame begins with this chunk, which may be empty while the payload has not arrived: the header is news.
-    pub(crate) first: bool,
-    /// The frame ends with this chunk.
-    pub(crate) last: bool,
+    /// The header, with the first chunk of a frame; that may be empty, while the payload has not arrived: the header is
+    /// news.
+    pub(crate) header: Option<FrameHeader>,
+    /// What of the frame's payload is still to come after this chunk.
+    pub(crate) left: u64,
     pub(crate) data: &'b mut [u8],
+}
+
+impl Chunk<'_> {
+    /// The message ends with this chunk.
+    pub(crate) fn ends_message(&self) -> bool {
+        self.fin && self.left == 0
+    }
 }
 
 #[derive(Debug)]
 pub(crate) struct Reader {
     masking: Masking,
-    /// A header that the last read cut.
-    head: [u8; MAX_HEADER],
-    head_len: u8,
-    frame: Option<Frame>,
+    state: State,
+}
+
+#[derive(Debug, Clone, Copy)]
+enum State {
+    /// A header that the last read cut; nothing of it, between two frames.
+    Header {
+        len: u8,
+        bytes: [u8; MAX_HEADER - 1],
+    },
+    Payload(Frame),
 }
 
 /// The frame whose payload is being read.
 #[derive(Debug, Clone, Copy)]
-struct Frame {
-    header: FrameHeader,
-    read: u64,
+pub(crate) struct Frame {
+    pub(crate) opcode: Opcode,
+    fin: bool,
+    /// The key, turned to the byte that comes next.
+    key: Option<MaskKey>,
+    /// What of the payload has not been read.
+    pub(crate) left: u64,
 }
+
+const BETWEEN_FRAMES: State = State::Header { len: 0, bytes: [0; MAX_HEADER - 1] };
 
 impl Reader {
     pub(crate) fn new(masking: Masking) -> Self {
-        Self { masking, head: [0; MAX_HEADER], head_len: 0, frame: None }
+        Self { masking, state: BETWEEN_FRAMES }
     }
 
     /// The next chunk, or `None` when the input is used up.
     #[inline]
     pub(crate) fn next<'b>(&mut self, input: &mut Input<'b>) -> Result<Option<Chunk<'b>>, ProtocolError> {
-        let (frame, first) = match self.frame.take() {
-            Some(frame) if input.is_empty() => {
-                self.frame = Some(frame);
-                return Ok(None);
-            }
-            Some(frame) => (frame, false),
-            None => match self.header(input)? {
-                Some(header) => (Frame { header, read: 0 }, true),
+        let (frame, header) = match self.state {
+            State::Payload(_) if input.is_empty() => return Ok(None),
+            State::Payload(frame) => (frame, None),
+            State::Header { .. } => match self.header(input)? {
+                Some(header) => (Frame::new(&header), Some(header)),
                 None => return Ok(None),
             },
         };
-        Ok(Some(self.payload(frame, first, input)))
+        let data = input.take(usize::try_from(frame.left).unwrap_or(usize::MAX));
+        Ok(Some(self.payload(frame, header, data)))
+    }
+
+    /// The frame whose payload is being read.
+    pub(crate) fn frame(&self) -> Option<&Frame> {
+        match &self.state {
+            State::Header { .. } => None,
+            State::Payload(frame) => Some(frame),
+        }
+    }
+
+    /// The next bytes of the frame whose payload is being read, which were read to where they are to stay.
+    pub(crate) fn resume<'b>(&mut self, data: &'b mut [u8]) -> Option<Chunk<'b>> {
+        let frame = *self.frame()?;
+        Some(self.payload(frame, None, data))
     }
 
     fn header(&mut self, input: &mut Input<'_>) -> Result<Option<FrameHeader>, ProtocolError> {
-        let decoded = if self.head_len == 0 {
-            FrameHeader::decode(input.rest())?
-        } else {
-            let (kept, room) = self.head.split_at_mut(self.head_len.into());
-            let more = room.len().min(input.rest().len());
-            room[..more].copy_from_slice(&input.rest()[..more]);
-            let kept = kept.len();
-            FrameHeader::decode(&self.head[..kept + more])?.map(|(header, len)| (header, len - kept))
+        let decoded = match self.state {
+            State::Header { len: len @ 1.., bytes } => {
+                let kept = usize::from(len);
+                let mut whole = [0; MAX_HEADER];
+                whole[..kept].copy_from_slice(&bytes[..kept]);
+                let more = input.rest().len().min(MAX_HEADER - kept);
+                whole[kept..kept + more].copy_from_slice(&input.rest()[..more]);
+                FrameHeader::decode(&whole[..kept + more])?.map(|(header, len)| (header, len - kept))
+            }
+            _ => FrameHeader::decode(input.rest())?,
         };
         let Some((header, len)) = decoded else {
             self.keep(input);
             return Ok(None);
         };
         input.take(len);
-        self.head_len = 0;
+        self.state = BETWEEN_FRAMES;
         match (self.masking, header.mask) {
             (Masking::Required, None) => Err(ProtocolError::UnmaskedFrame),
             (Masking::Forbidden, Some(_)) => Err(ProtocolError::MaskedFrame),
@@ -95,31 +127,30 @@ impl Reader {
 
     /// Keeps the bytes of a cut header. There is room: fourteen bytes always make a header.
     fn keep(&mut self, input: &mut Input<'_>) {
-        let from = usize::from(self.head_len);
-        let cut = input.take(MAX_HEADER - from);
-        self.head[from..from + cut.len()].copy_from_slice(cut);
-        self.head_len += u8::try_from(cut.len()).unwrap_or(0);
+        if let State::Header { len, bytes } = &mut self.state {
+            let from = usize::from(*len);
+            let cut = input.take(bytes.len() - from);
+            bytes[from..from + cut.len()].copy_from_slice(cut);
+            *len += u8::try_from(cut.len()).unwrap_or(0);
+        }
     }
 
-    fn payload<'b>(&mut self, frame: Frame, first: bool, input: &mut Input<'b>) -> Chunk<'b> {
-        let Frame { header, read } = frame;
-        let left = header.len - read;
-        let data = input.take(usize::try_from(left).unwrap_or(usize::MAX));
-        if let Some(key) = header.mask {
-            mask::apply(data, key, offset(read));
+    /// `data`: the next bytes of the frame's payload, and nothing else.
+    fn payload<'b>(&mut self, mut frame: Frame, header: Option<FrameHeader>, data: &'b mut [u8]) -> Chunk<'b> {
+        if let Some(key) = &mut frame.key {
+            mask::apply(data, *key, 0);
+            key.rotate_left(data.len() % 4);
         }
-        let last = data.len() as u64 == left;
-        if !last {
-            self.frame = Some(Frame { header, read: read + data.len() as u64 });
-        }
-        let FrameHeader { fin, rsv1, opcode, len: frame_len, .. } = header;
-        Chunk { opcode, fin, rsv1, frame_len, first, last, data }
+        frame.left -= data.len() as u64;
+        self.state = if frame.left > 0 { State::Payload(frame) } else { BETWEEN_FRAMES };
+        Chunk { opcode: frame.opcode, fin: frame.fin, header, left: frame.left, data }
     }
 }
 
-/// How much of the key the first `read` bytes used up.
-fn offset(read: u64) -> usize {
-    usize::from((read % size_of::<MaskKey>() as u64).to_le_bytes()[0])
+impl Frame {
+    fn new(header: &FrameHeader) -> Self {
+        Self { opcode: header.opcode, fin: header.fin, key: header.mask, left: header.len }
+    }
 }
 
 #[cfg(test)]
@@ -140,7 +171,7 @@ mod tests {
             (rest, from) = (after, cut);
             let mut input = Input::new(piece);
             while let Some(chunk) = reader.next(&mut input).unwrap() {
-                if chunk.first {
+                if chunk.header.is_some() {
                     frames.push((chunk.opcode, chunk.fin, Vec::new()));
                 }
                 frames.last_mut().unwrap().2.extend_from_slice(chunk.data);

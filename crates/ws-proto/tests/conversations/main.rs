@@ -6,6 +6,7 @@ mod closing;
 mod compression;
 mod control;
 mod messages;
+mod room;
 mod rules;
 mod sending;
 mod time;

@@ -1,0 +1,176 @@
+//! What the machine allocates, counted per thread: nothing large for a second large message.
+#![expect(unsafe_code, reason = "an allocator that counts")]
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+use std::alloc::{GlobalAlloc, Layout, System};
+use std::cell::Cell;
+use std::sync::Arc;
+use std::time::Instant;
+
+use switchboard_testkit::frame;
+use switchboard_ws_proto::{Config, Connection, Event, Input, Message, Output, SendOptions};
+
+/// From here on an allocation counts as large.
+const LARGE: usize = 64 << 10;
+
+thread_local! {
+    static COUNTED: Cell<Counted> = const { Cell::new(Counted { all: 0, large: 0 }) };
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Counted {
+    all: usize,
+    large: usize,
+}
+
+struct Counting;
+
+#[global_allocator]
+static ALLOCATOR: Counting = Counting;
+
+fn count(size: usize) {
+    // A thread that ends has no counter any more.
+    let _ = COUNTED.try_with(|counted| {
+        let Counted { all, large } = counted.get();
+        counted.set(Counted { all: all + 1, large: large + usize::from(size >= LARGE) });
+    });
+}
+
+// SAFETY: everything is passed on to the system's allocator, whose promises are kept.
+unsafe impl GlobalAlloc for Counting {
+    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
+        count(layout.size());
+        // SAFETY: the caller's promises are those that `System` asks for.
+        unsafe { System.alloc(layout) }
+    }
+
+    unsafe fn alloc_zeroed(&self, layout: Layout) -> *mut u8 {
+        count(layout.size());
+        // SAFETY: as above.
+        unsafe { System.alloc_zeroed(layout) }
+    }
+
+    unsafe fn realloc(&self, pointer: *mut u8, layout: Layout, size: usize) -> *mut u8 {
+        count(size);
+        // SAFETY: as above.
+        unsafe { System.realloc(pointer, layout, size) }
+    }
+
+    unsafe fn dealloc(&self, pointer: *mut u8, layout: Layout) {
+        // SAFETY: as above.
+        unsafe { System.dealloc(pointer, layout) }
+    }
+}
+
+/// What `run` allocates.
+fn counted(run: impl FnOnce()) -> Counted {
+    let before = COUNTED.get();
+    run();
+    let after = COUNTED.get();
+    Counted { all: after.all - before.all, large: after.large - before.large }
+}
+
+struct Server {
+    connection: Connection,
+    output: Output,
+    now: Instant,
+    /// What the driver reads into when there is no room.
+    buffer: Vec<u8>,
+}
+
+impl Server {
+    fn new() -> Self {
+        let now = Instant::now();
+        let connection = Connection::server(Arc::new(Config::default()), None, now);
+        Self { connection, output: Output::new(), now, buffer: vec![0; LARGE] }
+    }
+
+    /// Reads all of `stream`, which ends with the only message that is not small.
+    fn receive_large(&mut self, mut stream: &[u8]) -> Message {
+        loop {
+            let event = if let Some(room) = self.connection.room() {
+                let count = room.len().min(stream.len());
+                room[..count].copy_from_slice(&stream[..count]);
+                stream = &stream[count..];
+                self.connection.receive_in_room(count, self.now)
+            } else {
+                let count = self.buffer.len().min(stream.len());
+                self.buffer[..count].copy_from_slice(&stream[..count]);
+                stream = &stream[count..];
+                self.connection.receive(&mut Input::new(&mut self.buffer[..count]), self.now)
+            };
+            if let Some(Event::Message(message)) = event {
+                return message.into_owned();
+            }
+        }
+    }
+
+    /// Sends `message` back and writes all of it.
+    fn echo_large(&mut self, message: Message) {
+        self.connection.send_shared(&message, SendOptions::default(), self.now, &mut self.output).unwrap();
+        drop(message);
+        self.output.advance(self.output.len());
+    }
+}
+
+fn large() -> Vec<u8> {
+    frame::binary(vec![7; 1 << 20]).masked().bytes()
+}
+
+#[test]
+fn a_second_large_message_has_the_buffer_of_the_first() {
+    let (stream, mut server) = (large(), Server::new());
+    let message = server.receive_large(&stream);
+    server.echo_large(message);
+    for _ in 0..3 {
+        let more = counted(|| {
+            let message = server.receive_large(&stream);
+            assert_eq!(message.len(), 1 << 20);
+            server.echo_large(message);
+        });
+        assert_eq!(more.large, 0);
+        assert!(more.all <= 8, "{more:?}");
+    }
+}
+
+#[test]
+fn a_message_that_is_kept_keeps_its_buffer() {
+    // A thread of its own has nothing in its pool.
+    std::thread::scope(|scope| {
+        scope.spawn(|| {
+            let (stream, mut server) = (large(), Server::new());
+            let kept = server.receive_large(&stream);
+            let other = counted(|| drop(server.receive_large(&stream)));
+            assert!(other.large > 0);
+            assert!(kept.as_bytes().iter().all(|byte| *byte == 7));
+        });
+    });
+}
+
+#[test]
+fn the_buffer_stays_with_the_thread_that_dropped_the_message() {
+    let (stream, mut server) = (large(), Server::new());
+    let message = server.receive_large(&stream);
+    std::thread::scope(|scope| {
+        scope.spawn(|| {
+            drop(message);
+            let here = counted(|| drop(server.receive_large(&stream)));
+            assert_eq!(here.large, 0);
+        });
+    });
+}
+
+#[test]
+fn an_unfinished_message_gives_its_buffer_back_too() {
+    let (stream, mut server) = (large(), Server::new());
+    server.echo_large(Server::new().receive_large(&stream));
+    // Half a message, then the connection breaks.
+    let half = counted(|| {
+        let bytes = &mut stream[..LARGE].to_vec();
+        assert!(server.connection.receive(&mut Input::new(bytes), server.now).is_none());
+        assert!(server.connection.room().is_some());
+        server.connection.receive_eof();
+    });
+    assert!(half.large <= 1, "the copy that this test makes: {half:?}");
+    assert_eq!(counted(|| drop(Server::new().receive_large(&stream))).large, 1, "a new server's read buffer");
+}
