@@ -2,7 +2,7 @@
 //! `cargo run --release --example bench_server -- --port 9001 --mode echo`. Any path will do.
 
 use clap::{Parser, ValueEnum};
-use switchboard::ws::{Config, Context, DeflateConfig, Handler, Hub, Limits, MessageRef, Server};
+use switchboard::ws::{Config, Context, DeflateConfig, Handler, Hub, Limits, Message, MessageRef, Server};
 
 #[derive(Parser)]
 struct Arguments {
@@ -36,6 +36,10 @@ struct Echo;
 impl Handler for Echo {
     fn on_message(&mut self, cx: &mut Context<'_>, message: MessageRef<'_>) {
         cx.send(message);
+    }
+
+    fn on_owned_message(&mut self, cx: &mut Context<'_>, message: Message) {
+        cx.send_owned(message);
     }
 }
 

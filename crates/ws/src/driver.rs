@@ -1,5 +1,6 @@
 //! The task driver: one task per connection, over any `AsyncRead + AsyncWrite`. It owns no buffer while idle: bytes are
-//! read into the thread's buffer, and output is the thread's too until the transport refuses some of it.
+//! read into the thread's buffer, or with a long message into the message's own, and output is the thread's too until the
+//! transport refuses some of it.
 
 use std::any::Any;
 use std::future::{Future, poll_fn};
@@ -139,6 +140,15 @@ impl<S: Io, H: Handler> Driver<S, H> {
 
     fn read(&mut self, turn: &mut Turn, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         let Self { io, session, .. } = self;
+        if let Some(room) = session.room() {
+            let mut read = ReadBuf::new(room);
+            ready!(Pin::new(io).poll_read(cx, &mut read))?;
+            match read.filled().len() {
+                0 => session.eof(),
+                count => session.received_in_room(count, now(), out),
+            }
+            return Poll::Ready(Ok(()));
+        }
         scratch::with_read_buffer(|buffer| {
             let mut read = ReadBuf::new(buffer);
             ready!(Pin::new(io).poll_read(cx, &mut read))?;

@@ -189,6 +189,17 @@ impl Context<'_> {
         self.sent(sent)
     }
 
+    /// Sends a message that owns its payload: by a server, and uncompressed, a long one leaves without being copied. Made
+    /// for what [`Handler::on_owned_message`] brings.
+    pub fn send_owned(&mut self, message: impl Into<Message>) -> Pushed {
+        let (message, options) = (message.into(), SendOptions::default());
+        if self.must_queue() {
+            return self.queue(Parcel(Content::Message(message, options)));
+        }
+        let sent = self.connection.send_shared(&message, options, self.now, self.out);
+        self.sent(sent)
+    }
+
     /// Sends a message that was encoded before.
     pub fn send_prepared(&mut self, prepared: &Prepared) -> Pushed {
         if self.must_queue() {

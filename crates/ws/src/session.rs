@@ -109,6 +109,19 @@ impl<H: Handler> Session<H> {
         });
     }
 
+    /// Where to read the next bytes to, in place of a buffer of the driver's: see [`Connection::room`].
+    pub(crate) fn room(&mut self) -> Option<&mut [u8]> {
+        self.connection.room()
+    }
+
+    /// `count` bytes were read into the [room](Self::room).
+    pub(crate) fn received_in_room(&mut self, count: usize, now: Instant, out: &mut Output) {
+        self.own.tally.bytes_in += count as u64;
+        let Some(event) = self.connection.receive_in_room(count, now) else { return };
+        // After a panic nobody is left to hear it.
+        self.guarded_session(now, |session| session.event(event, now, out));
+    }
+
     /// The transport's end of stream.
     pub(crate) fn eof(&mut self) {
         self.connection.receive_eof();

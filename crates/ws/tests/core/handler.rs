@@ -6,8 +6,8 @@ use std::time::Duration;
 
 use switchboard_testkit::frame;
 use switchboard_ws::{
-    CloseCode, CloseFrame, Config, Context, Error, Handler, Kind, MessageRef, OnMessage, OutboxLimits, Outcome,
-    Prepared, Pushed, Sender,
+    CloseCode, CloseFrame, Config, Context, Error, Handler, Kind, Message, MessageRef, OnMessage, OutboxLimits,
+    Outcome, Prepared, Pushed, Sender,
 };
 
 use crate::peer::{Driver, on_both_drivers, serve};
@@ -39,6 +39,29 @@ async fn replies_to_one_read_leave_together(driver: Driver) {
     let count = tokio::io::AsyncReadExt::read(&mut peer.io, &mut buffer).await.unwrap();
     let heard = switchboard_testkit::Frame::parse_all(&buffer[..count]);
     assert_eq!(heard, [frame::text("a"), frame::binary("b"), frame::text("c")], "in one read, as from one write");
+}
+
+/// Echoes, and refuses what is borrowed.
+struct OwnedEcho;
+
+impl Handler for OwnedEcho {
+    fn on_message(&mut self, _: &mut Context<'_>, message: MessageRef<'_>) {
+        panic!("{} bytes were borrowed", message.len());
+    }
+
+    fn on_owned_message(&mut self, cx: &mut Context<'_>, message: Message) {
+        assert_eq!(cx.send_owned(message), Pushed::Sent);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_large_message_is_owned_and_goes_back_without_a_copy() {
+    let (_task, mut peer) = serve(&Config::default(), OwnedEcho).await;
+    let payload: Vec<u8> = (0..3 << 20).map(|i| (i % 251) as u8).collect();
+    for message in [frame::binary(&payload), frame::text("é".repeat(1 << 20))] {
+        peer.says(std::slice::from_ref(&message)).await;
+        peer.expects(message).await;
+    }
 }
 
 /// Notes every call.
