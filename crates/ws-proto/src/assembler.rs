@@ -2,9 +2,8 @@
 //! where it lies; everything else is appended to one buffer that grows with the bytes that arrive, never by the length
 //! that a header declares. The driver may read the bytes of a large message straight into that buffer.
 
-use std::time::Instant;
-
 use crate::buffer::{Buffer, Growth, LARGE};
+use crate::clock::Span;
 use crate::config::Config;
 use crate::deflate::{InflateError, Inflater};
 use crate::error::ProtocolError;
@@ -22,12 +21,18 @@ const ROOM_TO: usize = 4 << 10;
 /// unmasked and is validated.
 const BLOCK: usize = 16 << 10;
 
+/// Nothing but a pointer between two messages.
 #[derive(Debug, Default)]
-pub(crate) struct Assembler {
-    inflater: Option<Box<Inflater>>,
-    /// Hand out pieces instead of whole messages, from the next one on.
-    pieces: bool,
-    open: Option<Box<Open>>,
+pub(crate) struct Assembler(Option<Box<Open>>);
+
+/// What a message is read by.
+pub(crate) struct Terms<'a> {
+    pub(crate) config: &'a Config,
+    /// When permessage-deflate was negotiated.
+    pub(crate) inflater: Option<&'a mut Inflater>,
+    /// A message that begins now is handed out in pieces.
+    pub(crate) pieces: bool,
+    pub(crate) now: Span,
 }
 
 /// The message that is being read.
@@ -36,7 +41,7 @@ struct Open {
     compressed: bool,
     /// It is handed out in pieces.
     pieces: bool,
-    started: Instant,
+    started: Span,
     fragments: u32,
     /// Bytes of the message so far, as they came.
     wire_len: u64,
@@ -54,35 +59,26 @@ struct Meter {
 }
 
 impl Assembler {
-    /// `inflater`: permessage-deflate was negotiated.
-    pub(crate) fn new(inflater: Option<Box<Inflater>>) -> Self {
-        Self { inflater, pieces: false, open: None }
-    }
-
-    pub(crate) fn set_pieces(&mut self, pieces: bool) {
-        self.pieces = pieces;
-    }
-
     /// When the unfinished message began, if there is one.
-    pub(crate) fn started(&self) -> Option<Instant> {
-        self.open.as_ref().map(|open| open.started)
+    pub(crate) fn started(&self) -> Option<Span> {
+        self.0.as_ref().map(|open| open.started)
     }
 
     /// Gives the unfinished message its whole time again.
-    pub(crate) fn postpone(&mut self, now: Instant) {
-        if let Some(open) = &mut self.open {
+    pub(crate) fn postpone(&mut self, now: Span) {
+        if let Some(open) = &mut self.0 {
             open.started = now;
         }
     }
 
     /// Bytes held for the unfinished message.
     pub(crate) fn buffered(&self) -> usize {
-        self.open.as_ref().map_or(0, |open| open.buffer.capacity())
+        self.0.as_ref().map_or(0, |open| open.buffer.capacity())
     }
 
     /// Forgets the unfinished message: the connection failed or closes.
     pub(crate) fn abandon(&mut self) {
-        self.open = None;
+        self.0 = None;
     }
 
     /// Takes a chunk of a data frame.
@@ -90,26 +86,25 @@ impl Assembler {
     pub(crate) fn accept<'b>(
         &mut self,
         chunk: Chunk<'b>,
-        config: &Config,
-        now: Instant,
+        terms: Terms<'_>,
     ) -> Result<Option<Event<'b>>, ProtocolError> {
         if let Some(header) = chunk.header {
-            self.check_frame(&header, config)?;
+            self.check_frame(&header, &terms)?;
             if header.opcode != Opcode::Continuation {
-                let kind = kind_of(header.opcode, config)?;
-                if chunk.ends_message() && !header.rsv1 && !self.pieces {
+                let kind = kind_of(header.opcode, terms.config)?;
+                if chunk.ends_message() && !header.rsv1 && !terms.pieces {
                     return borrowed(kind, chunk.data).map(Some);
                 }
-                self.open = Some(Box::new(Open::new(kind, header.rsv1, self.pieces, now)));
+                self.0 = Some(Box::new(Open::new(kind, header.rsv1, terms.pieces, terms.now)));
             }
         }
-        self.append(chunk, config)
+        self.append(chunk, terms)
     }
 
     /// Where the next bytes of the open frame may be read to, if that is worth while: never further than the frame goes.
     pub(crate) fn room(&mut self, reader: &Reader, config: &Config) -> Option<&mut [u8]> {
         let frame = reader.frame().filter(|frame| !frame.opcode.is_control())?;
-        let open = self.open.as_deref_mut().filter(|open| !open.compressed && !open.pieces)?;
+        let open = self.0.as_deref_mut().filter(|open| !open.compressed && !open.pieces)?;
         // A frame that is longer than the address space is refused by its header.
         let left = usize::try_from(frame.left).ok()?;
         if open.buffer.len() < LARGE || left < ROOM_TO || open.buffer.len().saturating_add(left) < ROOM_FROM {
@@ -125,7 +120,7 @@ impl Assembler {
         mut count: usize,
     ) -> Result<Option<Event<'static>>, ProtocolError> {
         while count > 0 {
-            let Some(open) = self.open.as_deref_mut() else { break };
+            let Some(open) = self.0.as_deref_mut() else { break };
             let Some(chunk) = reader.resume(open.buffer.fill(count.min(BLOCK))) else { break };
             count -= chunk.data.len();
             let ends = chunk.ends_message();
@@ -138,15 +133,16 @@ impl Assembler {
     }
 
     /// The rules for the header of a data frame, before any of its payload is kept.
-    fn check_frame(&mut self, header: &FrameHeader, config: &Config) -> Result<(), ProtocolError> {
+    fn check_frame(&mut self, header: &FrameHeader, terms: &Terms<'_>) -> Result<(), ProtocolError> {
+        let config = terms.config;
         if header.len > config.max_frame as u64 {
             return Err(ProtocolError::FrameTooBig { limit: config.max_frame });
         }
         let mut so_far = 0;
-        match (&mut self.open, header.opcode) {
+        match (&mut self.0, header.opcode) {
             (None, Opcode::Continuation) => return Err(ProtocolError::UnexpectedContinuation),
             (None, _) => {
-                if header.rsv1 && self.inflater.is_none() {
+                if header.rsv1 && terms.inflater.is_none() {
                     return Err(ProtocolError::UnexpectedRsv1);
                 }
             }
@@ -164,26 +160,26 @@ impl Assembler {
             // "The fragments of one message MUST NOT be interleaved between the fragments of another" (§5.4).
             (Some(_), _) => return Err(ProtocolError::ExpectedContinuation),
         }
-        let compressed = header.rsv1 || self.open.as_ref().is_some_and(|open| open.compressed);
+        let compressed = header.rsv1 || self.0.as_ref().is_some_and(|open| open.compressed);
         if !compressed && header.len > config.max_message.saturating_sub(so_far) as u64 {
             return Err(ProtocolError::MessageTooBig { limit: config.max_message });
         }
         Ok(())
     }
 
-    fn append<'b>(&mut self, chunk: Chunk<'b>, config: &Config) -> Result<Option<Event<'b>>, ProtocolError> {
+    fn append<'b>(&mut self, chunk: Chunk<'b>, terms: Terms<'_>) -> Result<Option<Event<'b>>, ProtocolError> {
         let ends = chunk.ends_message();
         let Chunk { left, data, .. } = chunk;
         // A chunk belongs to a message that `check_frame` let begin.
-        let Some(open) = self.open.as_deref_mut() else { return Ok(None) };
+        let Some(open) = self.0.as_deref_mut() else { return Ok(None) };
         if open.compressed {
-            open.inflate(self.inflater.as_deref_mut(), data, ends, config)?;
+            open.inflate(data, ends, terms)?;
             return self.end(ends, &[]);
         }
         open.meter.count(data)?;
         if !open.pieces {
             let left = usize::try_from(left).unwrap_or(usize::MAX);
-            let growth = open.growth(data.len().saturating_add(left), config);
+            let growth = open.growth(data.len().saturating_add(left), terms.config);
             open.buffer.extend(data, growth);
         }
         self.end(ends, data)
@@ -191,20 +187,20 @@ impl Assembler {
 
     /// What there is to tell after `data`, which belongs to the open message.
     fn end<'b>(&mut self, ends: bool, data: &'b [u8]) -> Result<Option<Event<'b>>, ProtocolError> {
-        let Some(open) = self.open.as_deref_mut() else { return Ok(None) };
+        let Some(open) = self.0.as_deref_mut() else { return Ok(None) };
         if ends {
             open.meter.finish()?;
         }
         let event = if open.pieces { open.piece(data, ends) } else { ends.then(|| open.message()) };
         if ends {
-            self.open = None;
+            self.0 = None;
         }
         Ok(event)
     }
 }
 
 impl Open {
-    fn new(kind: Kind, compressed: bool, pieces: bool, started: Instant) -> Self {
+    fn new(kind: Kind, compressed: bool, pieces: bool, started: Span) -> Self {
         let meter = Meter { kind, len: 0, utf8: Utf8Stream::default() };
         Self { compressed, pieces, started, fragments: 1, wire_len: 0, meter, buffer: Buffer::default() }
     }
@@ -216,15 +212,9 @@ impl Open {
     }
 
     /// Inflates into `buffer`; the limit holds while inflating, not after.
-    fn inflate(
-        &mut self,
-        inflater: Option<&mut Inflater>,
-        data: &[u8],
-        ends: bool,
-        config: &Config,
-    ) -> Result<(), ProtocolError> {
-        let inflater = inflater.ok_or(ProtocolError::UnexpectedRsv1)?;
-        let limit = config.max_message;
+    fn inflate(&mut self, data: &[u8], ends: bool, terms: Terms<'_>) -> Result<(), ProtocolError> {
+        let inflater = terms.inflater.ok_or(ProtocolError::UnexpectedRsv1)?;
+        let limit = terms.config.max_message;
         // DEFLATE can spend bytes on nothing: empty blocks without end would never reach the limit on what comes out.
         // No compressor makes a message an eighth longer.
         self.wire_len += data.len() as u64;

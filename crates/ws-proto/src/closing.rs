@@ -8,8 +8,7 @@
 //!                           (out: sent) ── in: Some ──▶ both said it: drop the connection
 //! ```
 
-use std::time::Instant;
-
+use crate::clock::Span;
 use crate::close::{CloseCode, CloseFrame};
 use crate::error::{ProtocolError, Timeout};
 use crate::utf8::Utf8Bytes;
@@ -87,110 +86,124 @@ pub enum Disconnect {
     Now,
 }
 
+/// Nothing but a pointer while the connection is open.
 #[derive(Debug, Default)]
-pub(crate) struct Closing {
+pub(crate) struct Closing(Option<Box<State>>);
+
+#[derive(Debug)]
+struct State {
+    cause: Cause,
     out: Option<CloseFrame>,
     out_sent: bool,
     received: Option<CloseFrame>,
-    cause: Option<Cause>,
     eof: bool,
     /// The transport must be given up at this time.
-    pub(crate) deadline: Option<Instant>,
+    deadline: Option<Span>,
+}
+
+impl State {
+    fn has_failed(&self) -> bool {
+        self.cause.is_failure()
+    }
 }
 
 impl Closing {
     /// Neither side has begun.
+    #[inline]
     pub(crate) fn is_open(&self) -> bool {
-        self.cause.is_none()
+        self.0.is_none()
     }
 
     /// The peer may still say something that matters.
+    #[inline]
     pub(crate) fn is_listening(&self) -> bool {
-        self.received.is_none() && !self.has_failed() && !self.eof
+        self.0.as_ref().is_none_or(|state| state.received.is_none() && !state.has_failed() && !state.eof)
     }
 
     /// We may still send messages: we have not said Close, nor asked to. A failure is the peer's doing, and what it said
     /// before may be answered until the Close frame is out.
+    #[inline]
     pub(crate) fn may_send(&self) -> bool {
-        (self.out.is_none() || self.has_failed()) && !self.out_sent && !self.eof
+        self.0.as_ref().is_none_or(|state| (state.out.is_none() || state.has_failed()) && !state.out_sent && !state.eof)
     }
 
+    #[inline]
     pub(crate) fn is_sent(&self) -> bool {
-        self.out_sent
+        self.0.as_ref().is_some_and(|state| state.out_sent)
     }
 
-    fn has_failed(&self) -> bool {
-        self.cause.is_some_and(Cause::is_failure)
+    pub(crate) fn deadline(&self) -> Option<Span> {
+        self.0.as_ref()?.deadline
     }
 
     /// We want to close, or must. What is being closed already stays so.
-    pub(crate) fn begin(&mut self, frame: CloseFrame, cause: Cause, deadline: Option<Instant>) {
-        if self.out.is_some() {
-            // A failure during our own closing handshake changes the cause, not the frame that is out already.
-            if cause.is_failure() && !self.has_failed() {
-                self.cause = Some(cause);
-            }
-            return;
+    pub(crate) fn begin(&mut self, frame: CloseFrame, cause: Cause, deadline: Option<Span>) {
+        let state = self.state(cause);
+        // The cause that came first stands, but a failure outweighs a farewell; a failure during our own closing handshake
+        // changes the cause, not the frame that is out already.
+        if cause.is_failure() && !state.has_failed() {
+            state.cause = cause;
         }
-        self.out = Some(frame);
-        // The cause that came first stands, but a failure outweighs a farewell.
-        if self.cause.is_none() || cause.is_failure() {
-            self.cause = Some(cause);
+        if state.out.is_none() {
+            state.out = Some(frame);
+            state.deadline = state.deadline.or(deadline);
         }
-        self.deadline = self.deadline.or(deadline);
     }
 
     /// The peer's Close frame.
-    pub(crate) fn receive(&mut self, frame: CloseFrame, deadline: Option<Instant>) {
-        self.received = Some(frame);
-        self.cause.get_or_insert(Cause::Peer);
-        self.deadline = self.deadline.or(deadline);
+    pub(crate) fn receive(&mut self, frame: CloseFrame, deadline: Option<Span>) {
+        let state = self.state(Cause::Peer);
+        state.received = Some(frame);
+        state.deadline = state.deadline.or(deadline);
     }
 
     pub(crate) fn receive_eof(&mut self) {
-        self.eof = true;
-        self.cause.get_or_insert(Cause::Eof);
+        self.state(Cause::Eof).eof = true;
     }
 
     /// The Close frame to send now, if one is due: our own, or the answer to the peer's.
     pub(crate) fn take_due(&mut self) -> Option<&CloseFrame> {
-        if self.out.is_none()
-            && let Some(received) = &self.received
+        let state = self.0.as_deref_mut()?;
+        if state.out.is_none()
+            && let Some(received) = &state.received
         {
             // "When sending a Close frame in response, the endpoint typically echos the status code it received" (§5.5.1).
-            self.out = Some(CloseFrame { code: received.code, reason: Utf8Bytes::default() });
+            state.out = Some(CloseFrame { code: received.code, reason: Utf8Bytes::default() });
         }
-        if self.out_sent || self.eof {
+        if state.out_sent || state.eof {
             return None;
         }
-        self.out_sent = self.out.is_some();
-        self.out.as_ref()
+        state.out_sent = state.out.is_some();
+        state.out.as_ref()
     }
 
     /// The time for the closing handshake is over. `true`: the peer never said its part.
     pub(crate) fn give_up(&mut self) -> bool {
-        let owed = self.received.is_none() && !self.has_failed();
+        let Some(state) = &mut self.0 else { return false };
+        let owed = state.received.is_none() && !state.has_failed();
         if owed {
-            self.cause = Some(Cause::Timeout(Timeout::Close));
+            state.cause = Cause::Timeout(Timeout::Close);
         }
-        self.eof = true;
+        state.eof = true;
         owed
     }
 
     /// The transport is beyond use: the peer takes nothing.
     pub(crate) fn abort(&mut self, cause: Cause) {
-        if !self.has_failed() {
-            self.cause = Some(cause);
+        let state = self.state(cause);
+        if !state.has_failed() {
+            state.cause = cause;
         }
-        self.eof = true;
+        state.eof = true;
     }
 
     pub(crate) fn disconnect(&self, is_server: bool) -> Disconnect {
-        if self.eof {
+        let Some(state) = &self.0 else { return Disconnect::No };
+        if state.eof {
             return Disconnect::Now;
         }
-        match (self.out_sent, &self.received) {
-            (true, _) if self.has_failed() => Disconnect::Linger,
+        match (state.out_sent, &state.received) {
+            (true, _) if state.has_failed() => Disconnect::Linger,
             // "the server ... SHOULD close the underlying TCP connection first", the client waits for that (§7.1.1).
             (true, Some(_)) if is_server => Disconnect::AfterFlush,
             _ => Disconnect::No,
@@ -198,7 +211,15 @@ impl Closing {
     }
 
     pub(crate) fn ended(&self) -> Option<Ended> {
-        let sent = self.out.clone().filter(|_| self.out_sent);
-        Some(Ended { received: self.received.clone(), sent, cause: self.cause? })
+        let State { cause, out, out_sent, received, .. } = self.0.as_deref()?;
+        let sent = out.clone().filter(|_| *out_sent);
+        Some(Ended { received: received.clone(), sent, cause: *cause })
+    }
+
+    /// How it stands; it ends by `cause` if it was open.
+    fn state(&mut self, cause: Cause) -> &mut State {
+        self.0.get_or_insert_with(|| {
+            Box::new(State { cause, out: None, out_sent: false, received: None, eof: false, deadline: None })
+        })
     }
 }

@@ -5,11 +5,14 @@ use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 
-use crate::assembler::Assembler;
+use crate::assembler::{Assembler, Terms};
+use crate::clock::{Clock, Span};
 use crate::close::{CloseCode, CloseFrame};
 use crate::closing::{Cause, Closing, Disconnect, Ended};
+use crate::compression::Compression;
 use crate::config::Config;
-use crate::deflate::{DeflateParams, Deflater, Inflater};
+use crate::control::Control;
+use crate::deflate::DeflateParams;
 use crate::error::{ProtocolError, SendError, Timeout};
 use crate::event::Event;
 use crate::frame::{MAX_CONTROL, Opcode};
@@ -20,7 +23,7 @@ use crate::message::{Kind, Message, MessageRef};
 use crate::output::Output;
 use crate::prepared::Prepared;
 use crate::reader::{Chunk, Masking, Reader};
-use crate::writer::{Compression, Writer};
+use crate::writer::{self, Means, Writer};
 
 /// Which end of the connection the machine is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -72,31 +75,30 @@ impl Default for SendOptions {
 #[derive(Debug)]
 pub struct Connection {
     config: Arc<Config>,
-    role: Role,
-    deflate: Option<DeflateParams>,
+    clock: Clock,
+    /// Where masking keys come from: a client's, who masks what it sends. A server has none.
+    masks: Option<MaskSource>,
+    /// When permessage-deflate was negotiated.
+    compression: Option<Box<Compression>>,
     reader: Reader,
     assembler: Assembler,
+    /// Messages are handed out in pieces, from the next one on.
+    pieces: bool,
     writer: Writer,
     closing: Closing,
     heartbeat: Heartbeat,
-    /// The payload of a control frame that a read cut.
-    control: Vec<u8>,
-    /// The newest ping that is not answered yet. "If an endpoint receives a Ping frame and has not yet sent Pong
-    /// frame(s) in response to previous Ping frame(s), the endpoint MAY elect to send a Pong frame for only the most
-    /// recently processed Ping frame" (§5.5.3): a flood of pings costs one pong.
-    pong: Option<Bytes>,
+    control: Control,
     /// Since when bytes wait and none of them moved.
-    stalled: Option<Instant>,
-    /// When a message last went either way.
-    active: Instant,
+    stalled: Option<Span>,
+    /// When a message last went either way. Kept only where there is an `idle_timeout`.
+    active: Span,
 }
 
 impl Connection {
     /// A server's end. `deflate`: what the handshake agreed on.
     #[must_use]
     pub fn server(config: Arc<Config>, deflate: Option<DeflateParams>, now: Instant) -> Self {
-        let masking = if config.accept_unmasked { Masking::Optional } else { Masking::Required };
-        Self::new(Role::Server, masking, None, config, deflate, now)
+        Self::new(None, config, deflate, now)
     }
 
     /// A client's end, with masking keys from the system's secure random numbers.
@@ -114,37 +116,27 @@ impl Connection {
         now: Instant,
         masks: MaskSource,
     ) -> Self {
-        Self::new(Role::Client, Masking::Forbidden, Some(masks), config, deflate, now)
+        Self::new(Some(masks), config, deflate, now)
     }
 
-    fn new(
-        role: Role,
-        masking: Masking,
-        masks: Option<MaskSource>,
-        config: Arc<Config>,
-        deflate: Option<DeflateParams>,
-        now: Instant,
-    ) -> Self {
-        let is_server = role == Role::Server;
-        let inflater = deflate.map(|params| Box::new(Inflater::new(&params, is_server)));
+    fn new(masks: Option<MaskSource>, config: Arc<Config>, deflate: Option<DeflateParams>, now: Instant) -> Self {
         let compression = deflate.map(|params| {
             let settings = config.deflate.clone().unwrap_or_default();
-            let window = if is_server { params.server_max_window_bits } else { params.client_max_window_bits };
-            let deflater = Deflater::new(&params, &settings, is_server);
-            Box::new(Compression { deflater, window, threshold: settings.threshold })
+            Box::new(Compression::new(params, &settings, masks.is_none()))
         });
         Self {
-            role,
-            deflate,
-            reader: Reader::new(masking),
-            assembler: Assembler::new(inflater),
-            writer: Writer::new(masks, compression),
+            clock: Clock::new(now),
+            masks,
+            compression,
+            reader: Reader::new(),
+            assembler: Assembler::default(),
+            pieces: false,
+            writer: Writer::default(),
             closing: Closing::default(),
-            heartbeat: Heartbeat::new(config.ping_interval, now),
-            control: Vec::new(),
-            pong: None,
+            heartbeat: Heartbeat::new(config.ping_interval),
+            control: Control::default(),
             stalled: None,
-            active: now,
+            active: Span::ZERO,
             config,
         }
     }
@@ -163,7 +155,7 @@ impl Connection {
                 input.take(usize::MAX);
                 return None;
             }
-            let event = match self.reader.next(input) {
+            let event = match self.reader.next(input, self.masking()) {
                 Ok(None) => return None,
                 Ok(Some(chunk)) if chunk.opcode.is_control() => self.control_chunk(chunk, now),
                 Ok(Some(chunk)) => self.data_chunk(chunk, now),
@@ -202,7 +194,7 @@ impl Connection {
         match self.assembler.accept_in_room(&mut self.reader, count) {
             Ok(event) => {
                 if event.is_some() {
-                    self.active = now;
+                    self.acted(now);
                 }
                 event
             }
@@ -220,7 +212,7 @@ impl Connection {
     /// From now on hand out messages in pieces as they arrive ([`Event::Piece`]), or whole again. Takes effect with the
     /// next message that begins; all limits go on counting whole messages.
     pub fn set_pieces(&mut self, pieces: bool) {
-        self.assembler.set_pieces(pieces);
+        self.pieces = pieces;
     }
 
     // What goes out.
@@ -238,7 +230,8 @@ impl Connection {
         out: &mut Output,
     ) -> Result<(), SendError> {
         self.check_open(now)?;
-        self.writer.message(message.into(), options.compress, out)
+        let (writer, means) = self.writer();
+        writer.message(means, message.into(), options.compress, out)
     }
 
     /// Appends a message whose payload, when long and sent as it is by a server, is shared and not copied.
@@ -253,7 +246,8 @@ impl Connection {
         out: &mut Output,
     ) -> Result<(), SendError> {
         self.check_open(now)?;
-        self.writer.shared(message, options.compress, out)
+        let (writer, means) = self.writer();
+        writer.shared(means, message, options.compress, out)
     }
 
     /// Appends a message that was encoded before: compressed as the connection wants it, else plain.
@@ -262,7 +256,8 @@ impl Connection {
     /// As [`send`](Self::send).
     pub fn send_prepared(&mut self, prepared: &Prepared, now: Instant, out: &mut Output) -> Result<(), SendError> {
         self.check_open(now)?;
-        self.writer.prepared(prepared, out)
+        let (writer, means) = self.writer();
+        writer.prepared(means, prepared, out)
     }
 
     /// Appends a piece of a message. The first piece begins it, `last` ends it; in between no other message can be sent,
@@ -280,7 +275,8 @@ impl Connection {
         out: &mut Output,
     ) -> Result<(), SendError> {
         self.check_open(now)?;
-        self.writer.piece(kind, data, last, options.compress, out)
+        let (writer, means) = self.writer();
+        writer.piece(means, kind, data, last, options.compress, out)
     }
 
     /// Appends a ping and returns its number: the pong that answers it carries the number in eight bytes, big-endian,
@@ -290,8 +286,8 @@ impl Connection {
     /// [`SendError::Closed`] after Close.
     pub fn ping(&mut self, now: Instant, out: &mut Output) -> Result<u64, SendError> {
         self.check_sendable()?;
-        let number = self.heartbeat.next(now);
-        self.writer.control(Opcode::Ping, &number.to_be_bytes(), out);
+        let number = self.heartbeat.next(self.clock.read(now));
+        writer::control(self.masks, Opcode::Ping, &number.to_be_bytes(), out);
         Ok(number)
     }
 
@@ -319,7 +315,7 @@ impl Connection {
     /// [`SendError::InvalidCloseCode`] for a code that may not be sent.
     pub fn close(&mut self, code: CloseCode, reason: &str, now: Instant) -> Result<(), SendError> {
         let frame = CloseFrame::new(code, reason)?;
-        self.closing.begin(frame, Cause::Local, now.checked_add(self.config.close_timeout));
+        self.closing.begin(frame, Cause::Local, self.close_by(now));
         Ok(())
     }
 
@@ -329,16 +325,16 @@ impl Connection {
         if self.closing.is_sent() {
             return;
         }
-        if let Some(payload) = self.pong.take() {
-            self.writer.control(Opcode::Pong, &payload, out);
+        if let Some(payload) = self.control.take_pong() {
+            writer::control(self.masks, Opcode::Pong, payload.as_bytes(), out);
         }
-        if let Some(payload) = self.heartbeat.take_pending(now) {
-            self.writer.control(Opcode::Ping, &payload, out);
+        if let Some(payload) = self.heartbeat.take_pending(|| self.clock.read(now)) {
+            writer::control(self.masks, Opcode::Ping, &payload, out);
         }
         if let Some(frame) = self.closing.take_due() {
             let mut body = Vec::with_capacity(MAX_CONTROL);
             frame.write(&mut body);
-            self.writer.control(Opcode::Close, &body, out);
+            writer::control(self.masks, Opcode::Close, &body, out);
         }
     }
 
@@ -352,9 +348,9 @@ impl Connection {
     pub fn wrote(&mut self, count: usize, left: usize, now: Instant) {
         if left == 0 {
             self.stalled = None;
-            self.heartbeat.sent(now);
+            self.heartbeat.sent(|| self.clock.read(now));
         } else if count > 0 || self.stalled.is_none() {
-            self.stalled = Some(now);
+            self.stalled = Some(self.clock.read(now));
         }
     }
 
@@ -365,13 +361,15 @@ impl Connection {
     pub fn poll_timeout(&self) -> Option<Instant> {
         let config = &self.config;
         let write = after(self.stalled, config.write_timeout);
-        if !self.closing.is_open() {
-            return [self.closing.deadline, write].into_iter().flatten().min();
-        }
-        let message = after(self.assembler.started(), config.message_timeout);
-        let idle = after(Some(self.active), config.idle_timeout);
-        let heartbeat = self.heartbeat.deadline(config.pong_timeout);
-        [write, message, idle, heartbeat].into_iter().flatten().min()
+        let deadline = if self.closing.is_open() {
+            let message = after(self.assembler.started(), config.message_timeout);
+            let idle = after(Some(self.active), config.idle_timeout);
+            let heartbeat = self.heartbeat.deadline(config.pong_timeout);
+            [write, message, idle, heartbeat].into_iter().flatten().min()
+        } else {
+            [self.closing.deadline(), write].into_iter().flatten().min()
+        };
+        self.clock.instant(deadline?)
     }
 
     /// The driver does not read now, of its own will: what the peer may have sent meanwhile cannot be told from silence,
@@ -379,20 +377,21 @@ impl Connection {
     /// [`handle_timeout`](Self::handle_timeout).
     pub fn not_reading(&mut self, now: Instant) {
         self.heartbeat.heard();
-        self.assembler.postpone(now);
+        self.assembler.postpone(self.clock.read(now));
     }
 
     /// Acts on the deadlines that have passed. Returns the one that ends the connection, if one does; the cause stands
     /// in [`ended`](Self::ended). To call it early, or often, does no harm.
     pub fn handle_timeout(&mut self, now: Instant) -> Option<Timeout> {
         let config = Arc::clone(&self.config);
-        let passed = |deadline: Option<Instant>| deadline.is_some_and(|deadline| now >= deadline);
+        let at = self.clock.read(now);
+        let passed = |deadline: Option<Span>| deadline.is_some_and(|deadline| at >= deadline);
         if passed(after(self.stalled, config.write_timeout)) {
             self.closing.abort(Cause::Timeout(Timeout::Write));
             return Some(Timeout::Write);
         }
         if !self.closing.is_open() {
-            if !passed(self.closing.deadline) {
+            if !passed(self.closing.deadline()) {
                 return None;
             }
             return self.closing.give_up().then_some(Timeout::Close);
@@ -401,7 +400,7 @@ impl Connection {
             Timeout::Message
         } else if passed(after(Some(self.active), config.idle_timeout)) {
             Timeout::Idle
-        } else if !self.heartbeat.handle_timeout(config.ping_interval, config.pong_timeout, now) {
+        } else if !self.heartbeat.handle_timeout(config.ping_interval, config.pong_timeout, at) {
             Timeout::Pong
         } else {
             return None;
@@ -417,7 +416,7 @@ impl Connection {
     /// What to do with the transport.
     #[must_use]
     pub fn disconnect(&self) -> Disconnect {
-        self.closing.disconnect(self.role == Role::Server)
+        self.closing.disconnect(self.masks.is_none())
     }
 
     /// The state in the words of the WebSocket API.
@@ -452,13 +451,13 @@ impl Connection {
     /// Which end this is.
     #[must_use]
     pub fn role(&self) -> Role {
-        self.role
+        if self.masks.is_none() { Role::Server } else { Role::Client }
     }
 
     /// What the handshake agreed on for permessage-deflate.
     #[must_use]
     pub fn deflate(&self) -> Option<&DeflateParams> {
-        self.deflate.as_ref()
+        self.compression.as_ref().map(|compression| &compression.params)
     }
 
     /// The last round trip that a ping of ours measured.
@@ -477,11 +476,44 @@ impl Connection {
 
     #[inline]
     fn data_chunk<'b>(&mut self, chunk: Chunk<'b>, now: Instant) -> Result<Option<Event<'b>>, ProtocolError> {
-        let event = self.assembler.accept(chunk, &self.config, now)?;
+        let terms = Terms {
+            config: &self.config,
+            inflater: self.compression.as_deref_mut().map(|compression| &mut compression.inflater),
+            pieces: self.pieces,
+            now: self.clock.read(now),
+        };
+        let event = self.assembler.accept(chunk, terms)?;
         if event.is_some() {
-            self.active = now;
+            self.acted(now);
         }
         Ok(event)
+    }
+
+    /// Which frames the peer may send.
+    #[inline]
+    fn masking(&self) -> Masking {
+        match self.masks {
+            Some(_) => Masking::Forbidden,
+            None if self.config.accept_unmasked => Masking::Optional,
+            None => Masking::Required,
+        }
+    }
+
+    #[inline]
+    fn writer(&mut self) -> (&mut Writer, Means<'_>) {
+        (&mut self.writer, Means { masks: self.masks, compression: self.compression.as_deref_mut() })
+    }
+
+    /// A message went.
+    #[inline]
+    fn acted(&mut self, now: Instant) {
+        if self.config.idle_timeout.is_some() {
+            self.active = self.clock.read(now);
+        }
+    }
+
+    fn close_by(&self, now: Instant) -> Option<Span> {
+        self.clock.read(now).checked_add(self.config.close_timeout)
     }
 
     fn control_chunk<'b>(&mut self, chunk: Chunk<'b>, now: Instant) -> Result<Option<Event<'b>>, ProtocolError> {
@@ -489,29 +521,31 @@ impl Connection {
         if header.is_some() && left == 0 {
             return self.control_frame(opcode, data, now).map(Some);
         }
-        self.control.extend_from_slice(data);
         if left > 0 {
+            self.control.keep(data);
             return Ok(None);
         }
-        let payload = std::mem::take(&mut self.control);
-        self.control_frame(opcode, &payload, now).map(Some)
+        let payload = self.control.complete(data);
+        self.control_frame(opcode, payload.as_bytes(), now).map(Some)
     }
 
     fn control_frame(&mut self, opcode: Opcode, payload: &[u8], now: Instant) -> Result<Event<'static>, ProtocolError> {
         Ok(match opcode {
             Opcode::Close => {
                 let frame = CloseFrame::parse(payload)?;
-                self.closing.receive(frame.clone(), now.checked_add(self.config.close_timeout));
+                self.closing.receive(frame.clone(), self.close_by(now));
                 self.assembler.abandon();
                 Event::Close(frame)
             }
             Opcode::Ping => {
-                let payload = Bytes::copy_from_slice(payload);
-                self.pong = Some(payload.clone());
-                Event::Ping(payload)
+                self.control.owe_pong(payload);
+                Event::Ping(Bytes::copy_from_slice(payload))
             }
             // Pong: a data opcode does not get here.
-            _ => Event::Pong { payload: Bytes::copy_from_slice(payload), rtt: self.heartbeat.pong(payload, now) },
+            _ => Event::Pong {
+                payload: Bytes::copy_from_slice(payload),
+                rtt: self.heartbeat.pong(payload, self.clock.read(now)),
+            },
         })
     }
 
@@ -523,14 +557,14 @@ impl Connection {
     /// "_Fail the WebSocket Connection_" (§7.1.7): say why, then end it.
     fn fail(&mut self, code: CloseCode, reason: &str, cause: Cause, now: Instant) {
         self.assembler.abandon();
-        self.control = Vec::new();
+        self.control.abandon_cut();
         let frame = CloseFrame::new(code, reason).expect("the codes of failures are sendable");
-        self.closing.begin(frame, cause, now.checked_add(self.config.close_timeout));
+        self.closing.begin(frame, cause, self.close_by(now));
     }
 
     fn check_open(&mut self, now: Instant) -> Result<(), SendError> {
         self.check_sendable()?;
-        self.active = now;
+        self.acted(now);
         Ok(())
     }
 
@@ -544,11 +578,23 @@ impl Connection {
         if payload.len() > MAX_CONTROL {
             return Err(SendError::ControlTooLong);
         }
-        self.writer.control(opcode, payload, out);
+        writer::control(self.masks, opcode, payload, out);
         Ok(())
     }
 }
 
-fn after(since: Option<Instant>, timeout: Option<Duration>) -> Option<Instant> {
+fn after(since: Option<Span>, timeout: Option<Duration>) -> Option<Span> {
     since?.checked_add(timeout?)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A server holds one of these for each of its connections, and most of them do nothing at a time: with the driver's
+    /// and the handler's share they are to cost 300 bytes. What only some connections need, or for a while, is boxed.
+    #[test]
+    fn a_connection_is_small() {
+        assert!(size_of::<Connection>() <= 144, "{} bytes", size_of::<Connection>());
+    }
 }

@@ -9,10 +9,13 @@
 
 mod assembler;
 mod buffer;
+mod clock;
 pub mod close;
 mod closing;
+mod compression;
 pub mod config;
 pub mod connection;
+mod control;
 pub mod deflate;
 pub mod error;
 mod event;

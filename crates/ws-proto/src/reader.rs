@@ -39,7 +39,6 @@ impl Chunk<'_> {
 
 #[derive(Debug)]
 pub(crate) struct Reader {
-    masking: Masking,
     state: State,
 }
 
@@ -67,17 +66,21 @@ pub(crate) struct Frame {
 const BETWEEN_FRAMES: State = State::Header { len: 0, bytes: [0; MAX_HEADER - 1] };
 
 impl Reader {
-    pub(crate) fn new(masking: Masking) -> Self {
-        Self { masking, state: BETWEEN_FRAMES }
+    pub(crate) fn new() -> Self {
+        Self { state: BETWEEN_FRAMES }
     }
 
     /// The next chunk, or `None` when the input is used up.
     #[inline]
-    pub(crate) fn next<'b>(&mut self, input: &mut Input<'b>) -> Result<Option<Chunk<'b>>, ProtocolError> {
+    pub(crate) fn next<'b>(
+        &mut self,
+        input: &mut Input<'b>,
+        masking: Masking,
+    ) -> Result<Option<Chunk<'b>>, ProtocolError> {
         let (frame, header) = match self.state {
             State::Payload(_) if input.is_empty() => return Ok(None),
             State::Payload(frame) => (frame, None),
-            State::Header { .. } => match self.header(input)? {
+            State::Header { .. } => match self.header(input, masking)? {
                 Some(header) => (Frame::new(&header), Some(header)),
                 None => return Ok(None),
             },
@@ -100,7 +103,7 @@ impl Reader {
         Some(self.payload(frame, None, data))
     }
 
-    fn header(&mut self, input: &mut Input<'_>) -> Result<Option<FrameHeader>, ProtocolError> {
+    fn header(&mut self, input: &mut Input<'_>, masking: Masking) -> Result<Option<FrameHeader>, ProtocolError> {
         let decoded = match self.state {
             State::Header { len: len @ 1.., bytes } => {
                 let kept = usize::from(len);
@@ -118,7 +121,7 @@ impl Reader {
         };
         input.take(len);
         self.state = BETWEEN_FRAMES;
-        match (self.masking, header.mask) {
+        match (masking, header.mask) {
             (Masking::Required, None) => Err(ProtocolError::UnmaskedFrame),
             (Masking::Forbidden, Some(_)) => Err(ProtocolError::MaskedFrame),
             _ => Ok(Some(header)),
@@ -161,7 +164,7 @@ mod tests {
 
     /// The frames in `bytes`, read in pieces cut at `cuts`: opcode, fin, payload.
     fn frames(bytes: &[u8], cuts: &[usize]) -> Vec<(Opcode, bool, Vec<u8>)> {
-        let mut reader = Reader::new(Masking::Optional);
+        let mut reader = Reader::new();
         let mut frames: Vec<(Opcode, bool, Vec<u8>)> = Vec::new();
         let mut bytes = bytes.to_vec();
         let mut rest = &mut bytes[..];
@@ -170,7 +173,7 @@ mod tests {
             let (piece, after) = rest.split_at_mut(cut - from);
             (rest, from) = (after, cut);
             let mut input = Input::new(piece);
-            while let Some(chunk) = reader.next(&mut input).unwrap() {
+            while let Some(chunk) = reader.next(&mut input, Masking::Optional).unwrap() {
                 if chunk.header.is_some() {
                     frames.push((chunk.opcode, chunk.fin, Vec::new()));
                 }
@@ -198,7 +201,7 @@ mod tests {
     #[test]
     fn masking_goes_one_way() {
         let error =
-            |masking, bytes: &[u8]| Reader::new(masking).next(&mut Input::new(&mut bytes.to_vec())).unwrap_err();
+            |masking, bytes: &[u8]| Reader::new().next(&mut Input::new(&mut bytes.to_vec()), masking).unwrap_err();
         assert_eq!(error(Masking::Required, b"\x81\x00"), ProtocolError::UnmaskedFrame);
         assert_eq!(error(Masking::Forbidden, b"\x81\x80\0\0\0\0"), ProtocolError::MaskedFrame);
     }
@@ -206,9 +209,9 @@ mod tests {
     proptest! {
         #[test]
         fn arbitrary_bytes_never_panic(mut bytes: Vec<u8>) {
-            let mut reader = Reader::new(Masking::Optional);
+            let mut reader = Reader::new();
             let mut input = Input::new(&mut bytes);
-            while let Ok(Some(_)) = reader.next(&mut input) {}
+            while let Ok(Some(_)) = reader.next(&mut input, Masking::Optional) {}
         }
     }
 }

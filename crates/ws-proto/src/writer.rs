@@ -5,7 +5,7 @@ use std::cell::RefCell;
 
 use bytes::Bytes;
 
-use crate::deflate::{Deflater, WindowBits};
+use crate::compression::Compression;
 use crate::error::SendError;
 use crate::frame::{FrameHeader, MAX_HEADER, Opcode};
 use crate::mask::{self, MaskKey, MaskSource};
@@ -20,21 +20,18 @@ thread_local! {
     static SCRATCH: RefCell<Vec<u8>> = const { RefCell::new(Vec::new()) };
 }
 
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(crate) struct Writer {
-    /// A client masks what it sends, a server does not.
-    masks: Option<MaskSource>,
-    compression: Option<Box<Compression>>,
     /// A message sent in pieces, unfinished.
     open: Option<OpenMessage>,
 }
 
-/// Our side of permessage-deflate, as negotiated.
-#[derive(Debug)]
-pub(crate) struct Compression {
-    pub(crate) deflater: Deflater,
-    pub(crate) window: WindowBits,
-    pub(crate) threshold: usize,
+/// What messages are sent by.
+pub(crate) struct Means<'a> {
+    /// A client masks what it sends, a server does not.
+    pub(crate) masks: Option<MaskSource>,
+    /// When permessage-deflate was negotiated.
+    pub(crate) compression: Option<&'a mut Compression>,
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -44,10 +41,6 @@ struct OpenMessage {
 }
 
 impl Writer {
-    pub(crate) fn new(masks: Option<MaskSource>, compression: Option<Box<Compression>>) -> Self {
-        Self { masks, compression, open: None }
-    }
-
     /// A message sent in pieces is unfinished.
     pub(crate) fn is_open(&self) -> bool {
         self.open.is_some()
@@ -56,7 +49,8 @@ impl Writer {
     /// A whole message, its payload copied.
     #[inline]
     pub(crate) fn message(
-        &mut self,
+        &self,
+        means: Means<'_>,
         message: MessageRef<'_>,
         compress: bool,
         out: &mut Output,
@@ -65,46 +59,53 @@ impl Writer {
             return Err(SendError::MessageOpen);
         }
         let opcode = Opcode::from(message.kind());
-        if !self.compressed(opcode, message.as_bytes(), compress, out) {
-            frame(self.masks, true, false, opcode, message.as_bytes(), out);
+        let masks = means.masks;
+        if !means.compressed(opcode, message.as_bytes(), compress, out) {
+            frame(masks, true, false, opcode, message.as_bytes(), out);
         }
         Ok(())
     }
 
     /// A whole message whose payload may be queued as it is, without a copy.
-    pub(crate) fn shared(&mut self, message: &Message, compress: bool, out: &mut Output) -> Result<(), SendError> {
-        if self.masks.is_some() || self.wants_compression(message.len(), compress) {
-            return self.message(message.as_ref(), compress, out);
+    pub(crate) fn shared(
+        &self,
+        means: Means<'_>,
+        message: &Message,
+        compress: bool,
+        out: &mut Output,
+    ) -> Result<(), SendError> {
+        if means.masks.is_some() || means.wants_compression(message.len(), compress) {
+            return self.message(means, message.as_ref(), compress, out);
         }
         if self.open.is_some() {
             return Err(SendError::MessageOpen);
         }
-        header(self.masks, true, false, Opcode::from(message.kind()), message.len(), out);
+        header(means.masks, true, false, Opcode::from(message.kind()), message.len(), out);
         out.push(message.clone().into_bytes());
         Ok(())
     }
 
     /// A message encoded before. Under context takeover a compressed form made elsewhere is unknown to our compressor,
     /// whose context must then be given up, or later references would point at the wrong bytes.
-    pub(crate) fn prepared(&mut self, prepared: &Prepared, out: &mut Output) -> Result<(), SendError> {
+    pub(crate) fn prepared(&self, means: Means<'_>, prepared: &Prepared, out: &mut Output) -> Result<(), SendError> {
         if self.open.is_some() {
             return Err(SendError::MessageOpen);
         }
         let payload_len = prepared.plain().len();
-        let compression = self.compression.as_deref_mut().filter(|compression| payload_len >= compression.threshold);
+        let compression = means.compression.filter(|compression| payload_len >= compression.threshold);
         let deflated = compression.and_then(|compression| {
             let deflated = prepared.deflated(compression.window)?;
             compression.deflater.reset();
             Some(deflated)
         });
-        match (self.masks, deflated) {
+        match (means.masks, deflated) {
             (None, Some(unmasked)) => out.push(unmasked.clone()),
             (None, None) => out.push(prepared.plain().clone()),
             (Some(_), Some(unmasked)) => {
                 let payload = payload_of(unmasked);
-                frame(self.masks, true, true, Opcode::from(prepared.kind()), &payload, out);
+                frame(means.masks, true, true, Opcode::from(prepared.kind()), &payload, out);
             }
-            (Some(_), None) => frame(self.masks, true, false, Opcode::from(prepared.kind()), &prepared.payload(), out),
+            (Some(_), None) => frame(means.masks, true, false, Opcode::from(prepared.kind()), &prepared.payload(), out),
         }
         Ok(())
     }
@@ -112,6 +113,7 @@ impl Writer {
     /// A piece of a message: the first opens it, the last closes it.
     pub(crate) fn piece(
         &mut self,
+        means: Means<'_>,
         kind: Kind,
         data: &[u8],
         last: bool,
@@ -121,7 +123,7 @@ impl Writer {
         let (opcode, compressed) = match self.open {
             Some(open) if open.kind != kind => return Err(SendError::MessageOpen),
             Some(open) => (Opcode::Continuation, open.compressed),
-            None => (Opcode::from(kind), compress && self.compression.is_some()),
+            None => (Opcode::from(kind), compress && means.compression.is_some()),
         };
         self.open = (!last).then_some(OpenMessage { kind, compressed });
         // Only the first frame of a compressed message carries RSV1 (RFC 7692 §6.1).
@@ -129,33 +131,30 @@ impl Writer {
         if compressed {
             SCRATCH.with_borrow_mut(|scratch| {
                 scratch.clear();
-                if let Some(compression) = &mut self.compression {
+                if let Some(compression) = means.compression {
                     compression.deflater.compress_piece(data, last, scratch);
                 }
-                frame(self.masks, last, rsv1, opcode, scratch, out);
+                frame(means.masks, last, rsv1, opcode, scratch, out);
                 scratch.shrink_to(SCRATCH_KEPT);
             });
         } else {
-            frame(self.masks, last, rsv1, opcode, data, out);
+            frame(means.masks, last, rsv1, opcode, data, out);
         }
         Ok(())
     }
+}
 
-    /// A control frame; its payload is at most 125 bytes.
-    pub(crate) fn control(&mut self, opcode: Opcode, payload: &[u8], out: &mut Output) {
-        frame(self.masks, true, false, opcode, payload, out);
-    }
-
+impl Means<'_> {
     fn wants_compression(&self, len: usize, compress: bool) -> bool {
         compress && self.compression.as_ref().is_some_and(|compression| len >= compression.threshold)
     }
 
     /// Sends the message compressed, if that is wanted and worth it.
-    fn compressed(&mut self, opcode: Opcode, payload: &[u8], compress: bool, out: &mut Output) -> bool {
+    fn compressed(self, opcode: Opcode, payload: &[u8], compress: bool, out: &mut Output) -> bool {
         if !self.wants_compression(payload.len(), compress) {
             return false;
         }
-        let Some(compression) = &mut self.compression else { return false };
+        let Some(compression) = self.compression else { return false };
         SCRATCH.with_borrow_mut(|scratch| {
             scratch.clear();
             compression.deflater.compress(payload, scratch);
@@ -169,6 +168,11 @@ impl Writer {
             worth
         })
     }
+}
+
+/// Appends a control frame; its payload is at most 125 bytes.
+pub(crate) fn control(masks: Option<MaskSource>, opcode: Opcode, payload: &[u8], out: &mut Output) {
+    frame(masks, true, false, opcode, payload, out);
 }
 
 /// Appends a frame, masked when there are masks.

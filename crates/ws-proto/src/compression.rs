@@ -1,0 +1,27 @@
+//! permessage-deflate as one connection has it: what was agreed on, and the codecs of both directions.
+
+use crate::deflate::{DeflateConfig, DeflateParams, Deflater, Inflater, WindowBits};
+
+#[derive(Debug)]
+pub(crate) struct Compression {
+    pub(crate) params: DeflateParams,
+    pub(crate) inflater: Inflater,
+    pub(crate) deflater: Deflater,
+    /// Our window.
+    pub(crate) window: WindowBits,
+    /// Messages shorter than this many bytes are sent uncompressed.
+    pub(crate) threshold: usize,
+}
+
+impl Compression {
+    pub(crate) fn new(params: DeflateParams, settings: &DeflateConfig, is_server: bool) -> Self {
+        let window = if is_server { params.server_max_window_bits } else { params.client_max_window_bits };
+        Self {
+            params,
+            inflater: Inflater::new(&params, is_server),
+            deflater: Deflater::new(&params, settings, is_server),
+            window,
+            threshold: settings.threshold,
+        }
+    }
+}
