@@ -145,7 +145,7 @@ impl<S: Io, H: Handler> Driver<S, H> {
             ready!(Pin::new(io).poll_read(cx, &mut read))?;
             match read.filled().len() {
                 0 => session.eof(),
-                count => session.received_in_room(count, now(), out),
+                count => session.received_in_room(count, turn),
             }
             return Poll::Ready(Ok(()));
         }

@@ -196,7 +196,7 @@ impl Context<'_> {
         if self.must_queue() {
             return self.queue(Parcel(Content::Message(message, options)));
         }
-        let sent = self.connection.send_shared(&message, options, self.now, self.out);
+        let sent = self.connection.send_shared(&message, options, self.turn.now, &mut self.turn.out);
         self.sent(sent)
     }
 

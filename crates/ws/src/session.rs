@@ -115,11 +115,11 @@ impl<H: Handler> Session<H> {
     }
 
     /// `count` bytes were read into the [room](Self::room).
-    pub(crate) fn received_in_room(&mut self, count: usize, now: Instant, out: &mut Output) {
-        self.own.tally.bytes_in += count as u64;
-        let Some(event) = self.connection.receive_in_room(count, now) else { return };
+    pub(crate) fn received_in_room(&mut self, count: usize, turn: &mut Turn) {
+        turn.tally.bytes_in += count as u64;
+        let Some(event) = self.connection.receive_in_room(count, turn.now) else { return };
         // After a panic nobody is left to hear it.
-        self.guarded_session(now, |session| session.event(event, now, out));
+        self.guarded_session(turn.now, |session| session.event(event, turn));
     }
 
     /// The transport's end of stream.

@@ -137,7 +137,11 @@ impl Slot {
         if !self.readable || !self.session.wants_read(turn.out.len()) || self.session.disconnect() == Disconnect::Now {
             return Ok(());
         }
-        match self.socket.read(buffer) {
+        let (read, wanted, in_room) = match self.session.room() {
+            Some(room) => (self.socket.read(room), room.len(), true),
+            None => (self.socket.read(buffer), buffer.len(), false),
+        };
+        match read {
             Ok(0) => {
                 self.readable = false;
                 self.session.eof();
@@ -145,8 +149,11 @@ impl Slot {
             Ok(count) => {
                 // A short read means that the kernel has no more; it will tell of what comes later. Only the end of the
                 // stream may have been told already, together with these bytes.
-                self.readable = count == buffer.len() || self.hung_up;
-                self.session.received(&mut buffer[..count], turn);
+                self.readable = count == wanted || self.hung_up;
+                match in_room {
+                    true => self.session.received_in_room(count, turn),
+                    false => self.session.received(&mut buffer[..count], turn),
+                }
             }
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => self.readable = false,
             Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
@@ -222,5 +229,17 @@ impl Slot {
 
     fn backlog_len(&self) -> usize {
         self.backlog.as_ref().map_or(0, |backlog| backlog.len())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// What an idle connection costs, but for its handler and the [`Info`](crate::Info) of its handshake.
+    #[test]
+    fn an_idle_slot_is_small() {
+        println!("slot {} session {} connection {} info {}", size_of::<Slot>(), size_of::<Session<Box<dyn Handler>>>(), size_of::<switchboard_ws_proto::Connection>(), size_of::<crate::Info>());
+        assert!(size_of::<Slot>() <= 1000, "{}", size_of::<Slot>());
     }
 }

@@ -56,7 +56,7 @@ impl Handler for OwnedEcho {
 
 #[tokio::test(start_paused = true)]
 async fn a_large_message_is_owned_and_goes_back_without_a_copy() {
-    let (_task, mut peer) = serve(&Config::default(), OwnedEcho).await;
+    let (_task, mut peer) = serve(driver, &Config::default(), OwnedEcho).await;
     let payload: Vec<u8> = (0..3 << 20).map(|i| (i % 251) as u8).collect();
     for message in [frame::binary(&payload), frame::text("é".repeat(1 << 20))] {
         peer.says(std::slice::from_ref(&message)).await;
