@@ -4,26 +4,35 @@
 use std::collections::HashMap;
 use std::fmt;
 use std::hash::{BuildHasher, RandomState};
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
+use std::sync::atomic::Ordering;
+use std::sync::{Arc, PoisonError};
 
+use crate::door::{Door, MemberId};
 use crate::error::HubError;
 use crate::limits::HubLimits;
-use crate::outbox::Outbox;
 use crate::outcome::Delivery;
 use crate::parcel::Parcel;
-use crate::roster::{MemberId, Roster, Seat};
+use crate::roster::Roster;
+use crate::sync::{AtomicU64, RwLock, RwLockReadGuard, RwLockWriteGuard};
 use crate::topic::Topic;
 
-/// Enough that threads which join and leave different topics seldom meet.
-const SHARDS: usize = 16;
+/// Enough that threads which join and leave different topics seldom meet. A model has one: which topics share a lock is
+/// random, and a model must be able to do the same thing twice.
+const SHARDS: usize = if cfg!(loom) { 1 } else { 16 };
 
 /// Knows which members there are and what they subscribed to. A clone is another handle to the same hub.
 ///
-/// **Publishing** never waits: each outbox takes the parcel or applies its [policy](crate::Overflow). It may be done
-/// from any thread. What one thread publishes to a topic reaches each member in that order; publishes of different
-/// threads may reach different members in different orders. A publish goes to those who are subscribed at one moment
-/// during the call. Members whose outbox is closed are skipped.
+/// **Publishing** never waits: each outbox takes the parcel or applies its [policy](crate::Overflow), and each
+/// [`Port`](crate::Port) takes one entry for all of its members. It may be done from any thread. What one thread
+/// publishes to a topic reaches each member in that order; publishes of different threads may reach different members
+/// in different orders. A publish goes to those who are subscribed at one moment during the call. Members whose outbox
+/// or port is closed are skipped.
+///
+/// **What it costs.** A publish takes a snapshot of the topic's members, by a reference count, then one step per outbox
+/// and one per port. Joining and leaving take a binary search. While snapshots are out (during a publish, and for ports
+/// until the shard has delivered), a change of members copies the 256 of them that it concerns and a list of all such
+/// chunks; the rest stays shared. So a change after every publish to a topic of 100,000 costs a few microseconds more
+/// than a change alone.
 ///
 /// **Topics** exist while someone is subscribed: the first subscriber makes one, the last one to leave removes it.
 ///
@@ -55,10 +64,11 @@ struct Counts {
 /// How often a limit has bitten since the hub was made.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Counters {
-    /// Published parcels that a full outbox refused ([`Delivery::dropped`]). What an outbox dropped of its older
-    /// parcels is in [`Outbox::dropped`].
+    /// Published parcels that a full outbox refused, or a full port for each of its members ([`Delivery::dropped`]),
+    /// and what was [recorded](Hub::record) as such. What an outbox dropped of its older parcels is in
+    /// [`Outbox::dropped`](crate::Outbox::dropped).
     pub dropped: u64,
-    /// Members whose outbox a publish overflowed ([`Delivery::overflowed`]).
+    /// Members whose outbox a publish overflowed ([`Delivery::overflowed`]), and what was recorded as such.
     pub overflowed: u64,
     /// Subscriptions refused by [`HubLimits::topic_bytes`].
     pub topic_too_long: u64,
@@ -100,6 +110,13 @@ impl<P: Parcel> Hub<P> {
     /// Publishes to every member but one.
     pub fn publish_all_from(&self, from: MemberId, parcel: P) -> Delivery {
         self.deliver_all(Some(from), parcel)
+    }
+
+    /// Counts what became of published parcels after a [`Port`](crate::Port) took them: `dropped` and `overflowed` are
+    /// added to the [counters](Self::counters). A shard calls this when it has something to tell, say once per turn.
+    pub fn record(&self, later: Delivery) {
+        count(&self.inner.counts.dropped, later.dropped);
+        count(&self.inner.counts.overflowed, later.overflowed);
     }
 
     /// How many members are subscribed to a topic now.
@@ -160,33 +177,36 @@ impl<P: Parcel> Hub<P> {
     }
 
     /// Adds a member to a topic that it is not in, and returns the hub's own copy of the name.
-    pub(crate) fn enter(&self, topic: &str, seat: Seat<P>) -> Topic {
+    pub(crate) fn enter(&self, topic: &str, door: &Door<P>) -> Topic {
         let mut shard = write(self.shard(topic));
         let name = shard.get_key_value(topic).map_or_else(|| Topic::from(topic), |(name, _)| name.clone());
-        shard.entry(name.clone()).or_default().insert(seat);
+        shard.entry(name.clone()).or_default().insert(door);
         name
     }
 
     /// Removes a member from a topic, and the topic with its last member.
-    pub(crate) fn leave(&self, topic: &str, id: MemberId) {
+    pub(crate) fn leave(&self, topic: &str, door: &Door<P>) {
         let mut shard = write(self.shard(topic));
         let Some(roster) = shard.get_mut(topic) else { return };
-        roster.remove(id);
+        roster.remove(door);
         if roster.is_empty() {
             shard.remove(topic);
         }
     }
 
+    /// A number for a member that has none of its own.
+    pub(crate) fn next_id(&self) -> u64 {
+        self.inner.next_id.fetch_add(1, Ordering::Relaxed)
+    }
+
     /// Adds a member that is subscribed to nothing yet.
-    pub(crate) fn arrive(&self, outbox: &Arc<Outbox<P>>) -> MemberId {
-        let id = MemberId(self.inner.next_id.fetch_add(1, Ordering::Relaxed));
-        write(&self.inner.everyone).insert(Seat { id, outbox: Arc::clone(outbox) });
-        id
+    pub(crate) fn arrive(&self, door: &Door<P>) {
+        write(&self.inner.everyone).insert(door);
     }
 
     /// Removes a member that has left its topics.
-    pub(crate) fn part(&self, id: MemberId) {
-        write(&self.inner.everyone).remove(id);
+    pub(crate) fn part(&self, door: &Door<P>) {
+        write(&self.inner.everyone).remove(door);
     }
 
     fn shard(&self, topic: &str) -> &RwLock<Shard<P>> {
@@ -209,8 +229,7 @@ impl<P: Parcel> Hub<P> {
     }
 
     fn tally(&self, delivery: Delivery) -> Delivery {
-        count(&self.inner.counts.dropped, delivery.dropped);
-        count(&self.inner.counts.overflowed, delivery.overflowed);
+        self.record(delivery);
         delivery
     }
 }

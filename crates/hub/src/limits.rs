@@ -39,6 +39,26 @@ pub enum Overflow {
     Close,
 }
 
+/// The bounds of one [`Port`](crate::Port). Both hold at once, except that an empty queue always accepts.
+///
+/// They bound what a shard that falls behind can make the process hold. Besides the parcels, a publication holds its
+/// list of receivers; that is shared with the topic and with other publications until a member comes or goes, and then
+/// a copy of about 2 KiB and 8 bytes per 256 members of the topic stays with it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct PortLimits {
+    /// Publications queued at most. Default 65,536. Zero acts as one.
+    pub publications: usize,
+    /// Bytes queued at most: each publication's parcel by its [weight](crate::Parcel::weight), once, however many
+    /// receive it. Default 64 MiB.
+    pub bytes: usize,
+}
+
+impl Default for PortLimits {
+    fn default() -> Self {
+        Self { publications: 1 << 16, bytes: 64 << 20 }
+    }
+}
+
 /// The bounds of one [`Hub`](crate::Hub).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct HubLimits {

@@ -3,7 +3,7 @@
 
 use std::collections::{BTreeMap, VecDeque};
 use std::fmt;
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::PoisonError;
 use std::task::{Context, Poll, Waker};
 
 use crate::error::{Closed, Refused};
@@ -11,6 +11,7 @@ use crate::limits::{Limits, Overflow};
 use crate::line::{Line, Ticket};
 use crate::outcome::{Accepted, Pushed};
 use crate::parcel::Parcel;
+use crate::sync::{Mutex, MutexGuard};
 
 /// The queue's slots that an idle connection keeps; what a burst needed beyond them is given back.
 const IDLE_SLOTS: usize = 8;

@@ -24,29 +24,34 @@ pub enum Accepted {
     Buffered,
 }
 
-/// What one publish did, in members. Members whose outbox was already closed are in none of the figures.
+/// What one publish did, in members. Members whose outbox or port was already closed are in none of the figures.
+///
+/// Of a member that is reached through a [`Port`](crate::Port) the publisher learns only whether the port took the
+/// parcel. Whether the member lags, drops it or overflows is known when its shard gets to it, which tells the hub by
+/// [`Hub::record`](crate::Hub::record).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Delivery {
-    /// Members whose outbox took the parcel.
+    /// Members whose outbox or port took the parcel.
     pub reached: usize,
     /// Those of `reached` whose peer lags ([`Pushed::Buffered`]).
     pub lagging: usize,
-    /// Members whose outbox was full and threw the parcel away ([`Pushed::Dropped`]).
+    /// Members whose outbox was full and threw the parcel away ([`Pushed::Dropped`]), or whose port was full.
     pub dropped: usize,
     /// Members whose outbox was full and was closed by this publish ([`Pushed::Overflowed`]).
     pub overflowed: usize,
 }
 
 impl Delivery {
-    pub(crate) fn count(&mut self, pushed: Pushed) {
+    /// Adds what became of the parcel for this many members.
+    pub(crate) fn count(&mut self, pushed: Pushed, members: usize) {
         match pushed {
-            Pushed::Sent => self.reached += 1,
+            Pushed::Sent => self.reached += members,
             Pushed::Buffered => {
-                self.reached += 1;
-                self.lagging += 1;
+                self.reached += members;
+                self.lagging += members;
             }
-            Pushed::Dropped => self.dropped += 1,
-            Pushed::Overflowed => self.overflowed += 1,
+            Pushed::Dropped => self.dropped += members,
+            Pushed::Overflowed => self.overflowed += members,
             Pushed::Closed => {}
         }
     }

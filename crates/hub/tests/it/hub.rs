@@ -4,14 +4,14 @@ use std::sync::Arc;
 
 use switchboard_hub::{Counters, Delivery, Hub, HubError, HubLimits, Member, Outbox, Overflow, Parcel, Topic};
 
-use crate::support::{Word, drain, outbox, word};
+use crate::support::{Word, drain, outbox, own, word};
 
 fn join(hub: &Hub<Word>) -> Member<Word> {
     hub.join(outbox(10, 1000, Overflow::Close))
 }
 
 fn heard(member: &Member<Word>) -> Vec<String> {
-    drain(member.outbox())
+    drain(own(member))
 }
 
 fn reached(members: usize) -> Delivery {
@@ -71,7 +71,7 @@ fn a_dropped_member_has_left_everything() {
     }
     ben.subscribe("news").unwrap();
     assert_eq!((hub.members(), hub.topics(), hub.count("news"), hub.count("sport")), (2, 2, 2, 1));
-    let queue = Arc::clone(ann.outbox());
+    let queue = Arc::clone(own(&ann));
     drop(ann);
     assert_eq!((hub.members(), hub.topics(), hub.count("news"), hub.count("sport")), (1, 1, 1, 0));
     assert_eq!(hub.publish_all(word("who is here?")), reached(1));
@@ -131,7 +131,7 @@ fn a_slow_member_harms_itself_alone() {
         "the one that is closed is skipped"
     );
     assert_eq!(hub.counters(), Counters { dropped: 2, overflowed: 1, ..Counters::default() });
-    assert!(close.outbox().is_overflowed());
+    assert!(own(&close).is_overflowed());
     assert_eq!(heard(&quick), ["one", "two", "three"]);
     assert_eq!(heard(&oldest), ["three"]);
     assert_eq!(heard(&newest), ["one"]);
@@ -142,7 +142,7 @@ fn a_member_whose_outbox_is_closed_is_skipped() {
     let hub = Hub::default();
     let ann = join(&hub);
     ann.subscribe("news").unwrap();
-    ann.outbox().close();
+    own(&ann).close();
     assert_eq!(hub.publish("news", word("too late")), Delivery::default());
     assert_eq!(hub.count("news"), 1, "it is a member until it is dropped");
 }
@@ -197,6 +197,6 @@ fn parcels_may_use_the_hub_that_carries_them() {
     assert_eq!(hub.publish_all(Meddler(Arc::clone(&ben))), reached(2));
     // The queued parcels hold members, who hold the queues: let go of them.
     for member in [ann, ben] {
-        member.outbox().abandon();
+        own(&member).abandon();
     }
 }

@@ -1,22 +1,30 @@
-//! The hub beside the plainest thing that does the same: a list of members with lists of topics.
+//! The hub beside the plainest thing that does the same: a list of members with lists of topics. Some members have an
+//! outbox, others are reached through two ports.
 
 use std::collections::{BTreeSet, HashSet};
+use std::sync::Arc;
 
 use proptest::collection::vec;
 use proptest::prelude::*;
-use switchboard_hub::{Delivery, Hub, HubError, HubLimits, Member, Overflow, Topic};
+use switchboard_hub::{Delivery, Hub, HubError, HubLimits, Member, Overflow, Port, PortLimits, SlotId, Topic};
 
-use crate::support::{Word, drain, outbox, word};
+use crate::support::{Word, drain, outbox, own, take, word};
 
-const MEMBERS: usize = 6;
+/// The first have an outbox, the others take turns at the ports.
+const MEMBERS: usize = 10;
+const WITH_OUTBOX: usize = 5;
+const PORTS: usize = 2;
 const TOPICS: [&str; 5] = ["a", "b", "c", "d", "too long"];
 const LIMITS: HubLimits = HubLimits { topics_per_member: 3, topic_bytes: 4 };
+const PORT_LIMITS: PortLimits = PortLimits { publications: 4, bytes: usize::MAX };
 
 #[derive(Clone, Debug)]
 enum Step {
     Join(usize),
     Leave(usize),
+    /// Closes the outbox, or the port and with it all who are reached through it.
     Close(usize),
+    /// Empties the outbox or the port.
     Read(usize),
     Subscribe(usize, usize),
     Unsubscribe(usize, usize),
@@ -30,11 +38,11 @@ fn step() -> impl Strategy<Value = Step> {
     let member = 0..MEMBERS;
     let topic = 0..TOPICS.len();
     prop_oneof![
-        3 => member.clone().prop_map(Step::Join),
+        4 => member.clone().prop_map(Step::Join),
         1 => member.clone().prop_map(Step::Leave),
         1 => member.clone().prop_map(Step::Close),
-        1 => member.clone().prop_map(Step::Read),
-        6 => (member.clone(), topic.clone()).prop_map(|(member, topic)| Step::Subscribe(member, topic)),
+        2 => member.clone().prop_map(Step::Read),
+        8 => (member.clone(), topic.clone()).prop_map(|(member, topic)| Step::Subscribe(member, topic)),
         2 => (member.clone(), topic.clone()).prop_map(|(member, topic)| Step::Unsubscribe(member, topic)),
         3 => topic.clone().prop_map(Step::Publish),
         3 => (member.clone(), topic).prop_map(|(member, topic)| Step::PublishFrom(member, topic)),
@@ -43,44 +51,49 @@ fn step() -> impl Strategy<Value = Step> {
     ]
 }
 
-/// What a member is in the model. Odd ones have an outbox of two places that drops what is new.
+/// What a member is in the model. Odd ones with an outbox have two places, and what is new is dropped.
 struct Plain {
     topics: BTreeSet<&'static str>,
     queue: Vec<String>,
     room: usize,
     closed: bool,
+    slot: SlotId,
 }
 
 /// Members by place, in the hub and in the model.
 struct World {
     hub: Hub<Word>,
     members: [Option<(Member<Word>, Plain)>; MEMBERS],
+    /// With how many publications are queued.
+    ports: [(Arc<Port<Word>>, usize); PORTS],
     published: usize,
+    joined: u32,
+}
+
+/// The port of a member that has no outbox.
+fn port_of(place: usize) -> Option<usize> {
+    place.checked_sub(WITH_OUTBOX).map(|place| place % PORTS)
 }
 
 impl World {
+    fn new() -> Self {
+        let ports = [(); PORTS].map(|()| (Arc::new(Port::new(PORT_LIMITS)), 0));
+        Self { hub: Hub::new(LIMITS), members: Default::default(), ports, published: 0, joined: 0 }
+    }
+
     fn run(&mut self, step: &Step) {
         match *step {
-            Step::Join(place) => {
-                let room = if place % 2 == 1 { 2 } else { 1000 };
-                let plain = Plain { topics: BTreeSet::new(), queue: Vec::new(), room, closed: false };
-                // In two steps, so that a member that is replaced leaves first.
-                self.members[place] = None;
-                let member = self.hub.join(outbox(room, usize::MAX, Overflow::DropNewest));
-                self.members[place] = Some((member, plain));
-            }
+            Step::Join(place) => self.join(place),
             Step::Leave(place) => self.members[place] = None,
-            Step::Close(place) => {
-                if let Some((member, plain)) = &mut self.members[place] {
-                    member.outbox().close();
-                    plain.closed = true;
+            Step::Close(place) => self.close(place),
+            Step::Read(place) => match port_of(place) {
+                Some(port) => self.read_port(port),
+                None => {
+                    if let Some((member, plain)) = &mut self.members[place] {
+                        assert_eq!(drain(own(member)), std::mem::take(&mut plain.queue));
+                    }
                 }
-            }
-            Step::Read(place) => {
-                if let Some((member, plain)) = &mut self.members[place] {
-                    assert_eq!(drain(member.outbox()), std::mem::take(&mut plain.queue));
-                }
-            }
+            },
             Step::Subscribe(place, topic) => self.subscribe(place, TOPICS[topic]),
             Step::Unsubscribe(place, topic) => {
                 if let Some((member, plain)) = &mut self.members[place] {
@@ -93,6 +106,56 @@ impl World {
             Step::PublishAllFrom(place) => self.publish(Some(place), None),
         }
         self.compare();
+    }
+
+    fn join(&mut self, place: usize) {
+        // In two steps, so that a member that is replaced leaves first.
+        self.members[place] = None;
+        self.joined += 1;
+        // Places are used again, and the order of keys is not that of members.
+        let slot = SlotId { key: u32::try_from(MEMBERS - place).unwrap_or_default(), generation: self.joined };
+        let room = if place < WITH_OUTBOX && place % 2 == 1 { 2 } else { 1000 };
+        let plain = Plain { topics: BTreeSet::new(), queue: Vec::new(), room, closed: false, slot };
+        let member = match port_of(place) {
+            Some(port) => self.hub.join_slot(&self.ports[port].0, slot),
+            None => self.hub.join(outbox(room, usize::MAX, Overflow::DropNewest)),
+        };
+        self.members[place] = Some((member, plain));
+    }
+
+    fn close(&mut self, place: usize) {
+        let Some(port) = port_of(place) else {
+            if let Some((member, plain)) = &mut self.members[place] {
+                own(member).close();
+                plain.closed = true;
+            }
+            return;
+        };
+        self.ports[port].0.close();
+        assert!(self.ports[port].0.is_empty());
+        self.ports[port] = (Arc::new(Port::new(PORT_LIMITS)), 0);
+        for (place, member) in self.members.iter_mut().enumerate() {
+            if let Some((_, plain)) = member.as_mut().filter(|_| port_of(place) == Some(port)) {
+                plain.closed = true;
+                plain.queue.clear();
+            }
+        }
+    }
+
+    fn read_port(&mut self, port: usize) {
+        let taken = take(&self.ports[port].0);
+        assert_eq!(taken.len(), std::mem::take(&mut self.ports[port].1));
+        for (place, member) in self.members.iter_mut().enumerate() {
+            let Some((_, plain)) = member.as_mut().filter(|_| port_of(place) == Some(port)) else { continue };
+            let mine = taken.iter().filter(|publication| publication.receivers().any(|slot| slot == plain.slot));
+            let heard: Vec<_> = mine.map(|publication| publication.parcel().0.clone()).collect();
+            assert_eq!(heard, std::mem::take(&mut plain.queue));
+        }
+        for publication in taken {
+            let receivers: Vec<_> = publication.receivers().collect();
+            assert!(receivers.is_sorted());
+            assert_eq!(receivers.len(), publication.reach());
+        }
     }
 
     fn subscribe(&mut self, place: usize, topic: &'static str) {
@@ -127,13 +190,21 @@ impl World {
             (Some(id), None) => self.hub.publish_all_from(id, parcel),
         };
         let mut expected = Delivery::default();
+        let mut used = [false; PORTS];
         for (place, member) in self.members.iter_mut().enumerate() {
             let Some((_, plain)) = member else { continue };
             let meant = topic.is_none_or(|topic| plain.topics.contains(topic));
             if !meant || from == Some(place) || plain.closed {
                 continue;
             }
-            if plain.queue.len() < plain.room {
+            let (queued, room) = match port_of(place) {
+                Some(port) => {
+                    used[port] = true;
+                    (self.ports[port].1, PORT_LIMITS.publications)
+                }
+                None => (plain.queue.len(), plain.room),
+            };
+            if queued < room {
                 plain.queue.push(text.clone());
                 expected.reached += 1;
             } else {
@@ -141,6 +212,9 @@ impl World {
             }
         }
         assert_eq!(delivery, expected);
+        for ((_, queued), _) in self.ports.iter_mut().zip(used).filter(|(_, used)| *used) {
+            *queued = PORT_LIMITS.publications.min(*queued + 1);
+        }
     }
 
     fn compare(&self) {
@@ -149,21 +223,29 @@ impl World {
         for topic in TOPICS {
             let count = present().filter(|(_, plain)| plain.topics.contains(topic)).count();
             assert_eq!(self.hub.count(topic), count);
+            for (member, plain) in present() {
+                assert_eq!(member.is_subscribed(topic), plain.topics.contains(topic));
+            }
         }
         let topics: HashSet<_> = present().flat_map(|(_, plain)| &plain.topics).collect();
         assert_eq!(self.hub.topics(), topics.len());
         for (member, plain) in present() {
             let topics = member.topics();
             assert_eq!(topics.iter().map(Topic::as_str).collect::<BTreeSet<_>>(), plain.topics);
-            assert_eq!(member.outbox().len(), plain.queue.len());
+            if let Some(outbox) = member.outbox() {
+                assert_eq!(outbox.len(), plain.queue.len());
+            }
+        }
+        for (port, queued) in &self.ports {
+            assert_eq!(port.len(), *queued);
         }
     }
 }
 
 proptest! {
     #[test]
-    fn the_hub_does_what_the_plain_list_does(steps in vec(step(), 0..120)) {
-        let mut world = World { hub: Hub::new(LIMITS), members: Default::default(), published: 0 };
+    fn the_hub_does_what_the_plain_list_does(steps in vec(step(), 0..150)) {
+        let mut world = World::new();
         for step in &steps {
             world.run(step);
         }

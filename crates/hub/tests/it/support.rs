@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::task::{Context, Poll, Wake, Waker};
 use std::thread::{self, Thread};
 
-use switchboard_hub::{Limits, Outbox, Overflow, Parcel};
+use switchboard_hub::{Closed, Limits, Member, Outbox, Overflow, Parcel, Port, Publication};
 
 /// A parcel as heavy as it is long.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -26,6 +26,11 @@ pub(crate) fn outbox<P: Parcel>(messages: usize, bytes: usize, overflow: Overflo
     Arc::new(Outbox::new(Limits { messages, bytes, overflow }))
 }
 
+/// The outbox of a member that has one.
+pub(crate) fn own<P: Parcel>(member: &Member<P>) -> &Arc<Outbox<P>> {
+    member.outbox().expect("it joined with an outbox")
+}
+
 /// Everything that can be popped now.
 pub(crate) fn drain(outbox: &Outbox<Word>) -> Vec<String> {
     let mut cx = Context::from_waker(Waker::noop());
@@ -43,6 +48,17 @@ pub(crate) fn pop<P: Parcel>(outbox: &Outbox<P>) -> P {
         Poll::Ready(None) => panic!("the outbox has ended"),
         Poll::Pending => panic!("the outbox is empty"),
     }
+}
+
+/// Everything that can be taken from a port now.
+pub(crate) fn take<P: Parcel>(port: &Port<P>) -> Vec<Publication<P>> {
+    let mut taken = Vec::new();
+    assert_ne!(
+        port.poll_take(&mut Context::from_waker(Waker::noop()), &mut taken),
+        Poll::Ready(Err(Closed(()))),
+        "the port has ended"
+    );
+    taken
 }
 
 /// Counts how often it was woken.

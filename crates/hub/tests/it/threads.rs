@@ -8,7 +8,7 @@ use std::thread;
 
 use switchboard_hub::{Hub, Limits, Outbox, Overflow, Parcel};
 
-use crate::support::{block_on, outbox, poll};
+use crate::support::{block_on, outbox, own, poll};
 
 /// The n-th parcel of one source.
 #[derive(Clone, Copy, Debug)]
@@ -141,8 +141,8 @@ fn publishing_is_right_while_members_come_and_go() {
                     assert_eq!(passer_by.subscribe(topic), Ok(true));
                     assert!(passer_by.unsubscribe(topic));
                     assert_eq!(passer_by.subscribe(topic), Ok(true));
-                    passer_by.outbox().close();
-                    assert_in_order(passer_by.outbox(), PUBLISHERS);
+                    own(&passer_by).close();
+                    assert_in_order(own(&passer_by), PUBLISHERS);
                 }
             });
         }
@@ -152,8 +152,8 @@ fn publishing_is_right_while_members_come_and_go() {
         over.store(true, Ordering::Relaxed);
     });
     for member in &stayers {
-        member.outbox().close();
-        assert_eq!(assert_in_order(member.outbox(), PUBLISHERS), [EACH; PUBLISHERS], "something was missed");
+        own(member).close();
+        assert_eq!(assert_in_order(own(member), PUBLISHERS), [EACH; PUBLISHERS], "something was missed");
     }
     assert_eq!((hub.members(), hub.count("lobby"), hub.count("news"), hub.topics()), (4, 4, 4, 2));
 }

@@ -1,0 +1,52 @@
+//! How a member is reached: by an outbox of its own, or through the port of the shard that serves it.
+
+use std::sync::Arc;
+
+use crate::outbox::Outbox;
+use crate::parcel::Parcel;
+use crate::port::Port;
+use crate::slot::SlotId;
+
+/// Names a member within its hub. Never used twice by the same hub, as long as a shard does not use a
+/// [`SlotId`] twice.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct MemberId(Name);
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+enum Name {
+    Outbox(u64),
+    /// The port's number, and the slot.
+    Slot(u64, SlotId),
+}
+
+pub(crate) enum Door<P: Parcel> {
+    Outbox { id: u64, outbox: Arc<Outbox<P>> },
+    Slot { slot: SlotId, port: Arc<Port<P>> },
+}
+
+impl<P: Parcel> Door<P> {
+    pub(crate) fn id(&self) -> MemberId {
+        MemberId(match self {
+            Self::Outbox { id, .. } => Name::Outbox(*id),
+            Self::Slot { slot, port } => Name::Slot(port.number(), *slot),
+        })
+    }
+}
+
+impl MemberId {
+    /// The number of a member that has an outbox of its own.
+    pub(crate) fn outbox(self) -> Option<u64> {
+        match self.0 {
+            Name::Outbox(id) => Some(id),
+            Name::Slot(..) => None,
+        }
+    }
+
+    /// The slot of a member that is reached through this port.
+    pub(crate) fn slot_of<P: Parcel>(self, port: &Port<P>) -> Option<SlotId> {
+        match self.0 {
+            Name::Slot(number, slot) if number == port.number() => Some(slot),
+            _ => None,
+        }
+    }
+}

@@ -1,0 +1,193 @@
+//! The hub's door into one shard: whatever is published to members of that shard goes through one queue, as one entry,
+//! however many of them there are. As with outboxes, wakers are woken and parcels dropped after the lock is released.
+
+use std::fmt;
+use std::sync::PoisonError;
+use std::sync::atomic::{self, Ordering};
+use std::task::{Context, Poll, Waker};
+
+use crate::error::Closed;
+use crate::limits::PortLimits;
+use crate::outcome::Pushed;
+use crate::parcel::Parcel;
+use crate::publication::Publication;
+use crate::sync::{Mutex, MutexGuard};
+
+/// Room in the queue that an idle port keeps; what a burst needed beyond it is given back.
+const IDLE_PUBLICATIONS: usize = 1024;
+
+/// A queue of [`Publication`]s for one *shard*: a task that serves many connections, each in a slot with a number.
+/// Shared by [`Arc`](std::sync::Arc); members of any number of hubs may be reached through it, by
+/// [`Hub::join_slot`](crate::Hub::join_slot).
+///
+/// **Publishers** never wait. A publish puts one entry into the port of each shard that has receivers, which costs the
+/// same for one receiver and for a hundred thousand, and wakes the shard if it sleeps. When the queue is full (see
+/// [`PortLimits`]) the new publication is thrown away, for this port alone, and counts as
+/// [dropped](crate::Delivery::dropped) for each of its receivers here; [`refused`](Self::refused) counts it too.
+///
+/// **The shard** takes all that has come by [`poll_take`](Self::poll_take), and writes to its slots. Publications come
+/// in the order in which they were made: what one thread publishes, to one topic or to several, stays in order. When
+/// the shard ends, it [closes](Self::close) the port.
+pub struct Port<P: Parcel> {
+    /// Unlike that of any other port of the process.
+    number: u64,
+    limits: PortLimits,
+    state: Mutex<State<P>>,
+}
+
+struct State<P: Parcel> {
+    queue: Vec<Publication<P>>,
+    bytes: usize,
+    /// Set while the shard waits for the next publication; taken to wake it, so that it is woken once.
+    shard: Option<Waker>,
+    closed: bool,
+    refused: u64,
+}
+
+impl<P: Parcel> Port<P> {
+    /// An empty, open port.
+    #[must_use]
+    pub fn new(limits: PortLimits) -> Self {
+        // Not one of `sync`: the models need no choice of who gets which number.
+        static PORTS: atomic::AtomicU64 = atomic::AtomicU64::new(0);
+        let state = State { queue: Vec::new(), bytes: 0, shard: None, closed: false, refused: 0 };
+        Self { number: PORTS.fetch_add(1, Ordering::Relaxed), limits, state: Mutex::new(state) }
+    }
+
+    /// Takes all publications that are queued, and appends them to `into`. An empty `into` is exchanged for the queue:
+    /// no publication is moved, and the room of both is used again.
+    ///
+    /// After `Pending` the shard is woken once, by the next publication or by the end of the port, and then not again
+    /// until it has polled to `Pending` again. There is one waker: the last one given.
+    ///
+    /// # Errors
+    /// [`Closed`] once the port is closed; nothing comes any more.
+    pub fn poll_take(&self, cx: &mut Context<'_>, into: &mut Vec<Publication<P>>) -> Poll<Result<(), Closed>> {
+        // The waker that is not needed any more outlives the lock: the last waker of a task may drop the task, and with
+        // it members.
+        let (polled, _unused) = self.lock().take(cx.waker(), into);
+        polled
+    }
+
+    /// Ends the port: what is queued is thrown away, and publishers skip it from now on, as if its members had left.
+    /// They are still counted by the hub until they are dropped.
+    pub fn close(&self) {
+        let mut state = self.lock();
+        state.closed = true;
+        state.bytes = 0;
+        let debris = (std::mem::take(&mut state.queue), state.shard.take());
+        drop(state);
+        if let (_, Some(shard)) = debris {
+            shard.wake();
+        }
+    }
+
+    /// Publications queued now.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.lock().queue.len()
+    }
+
+    /// Whether nothing is queued now.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// Bytes queued now: each publication's parcel by its weight, once.
+    #[must_use]
+    pub fn bytes(&self) -> usize {
+        self.lock().bytes
+    }
+
+    /// Publications thrown away so far because the queue was full.
+    #[must_use]
+    pub fn refused(&self) -> u64 {
+        self.lock().refused
+    }
+
+    /// Whether [`close`](Self::close) was called.
+    #[must_use]
+    pub fn is_closed(&self) -> bool {
+        self.lock().closed
+    }
+
+    /// The bounds that were given to [`new`](Self::new).
+    #[must_use]
+    pub fn limits(&self) -> PortLimits {
+        self.limits
+    }
+
+    pub(crate) fn number(&self) -> u64 {
+        self.number
+    }
+
+    /// Queues a publication. `Sent`, `Dropped` or `Closed`.
+    pub(crate) fn push(&self, publication: Publication<P>) -> Pushed {
+        let weight = publication.parcel().weight();
+        let mut state = self.lock();
+        if state.closed {
+            drop(state); // Before the publication is.
+            return Pushed::Closed;
+        }
+        let bytes = state.bytes.saturating_add(weight);
+        if !state.queue.is_empty() && (state.queue.len() >= self.limits.publications || bytes > self.limits.bytes) {
+            state.refused += 1;
+            drop(state);
+            return Pushed::Dropped;
+        }
+        state.bytes = bytes;
+        state.queue.push(publication);
+        let shard = state.shard.take();
+        drop(state);
+        if let Some(shard) = shard {
+            shard.wake();
+        }
+        Pushed::Sent
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State<P>> {
+        // No code that may panic runs under the lock, so a poisoned one holds nothing half done.
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl<P: Parcel> State<P> {
+    /// Also returns a waker to drop.
+    fn take(&mut self, waker: &Waker, into: &mut Vec<Publication<P>>) -> (Poll<Result<(), Closed>>, Option<Waker>) {
+        if self.closed {
+            return (Poll::Ready(Err(Closed(()))), None);
+        }
+        if self.queue.is_empty() {
+            self.queue.shrink_to(IDLE_PUBLICATIONS);
+            return (Poll::Pending, self.shard.replace(waker.clone()));
+        }
+        self.bytes = 0;
+        if into.is_empty() {
+            std::mem::swap(&mut self.queue, into);
+        } else {
+            into.append(&mut self.queue);
+        }
+        // The shard is awake: what comes before it sleeps again need not wake it.
+        (Poll::Ready(Ok(())), self.shard.take())
+    }
+}
+
+impl<P: Parcel> Default for Port<P> {
+    fn default() -> Self {
+        Self::new(PortLimits::default())
+    }
+}
+
+impl<P: Parcel> fmt::Debug for Port<P> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let state = self.lock();
+        f.debug_struct("Port")
+            .field("len", &state.queue.len())
+            .field("bytes", &state.bytes)
+            .field("closed", &state.closed)
+            .field("refused", &state.refused)
+            .field("limits", &self.limits)
+            .finish_non_exhaustive()
+    }
+}
