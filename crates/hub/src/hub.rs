@@ -31,8 +31,11 @@ const SHARDS: usize = if cfg!(loom) { 1 } else { 16 };
 /// **What it costs.** A publish takes a snapshot of the topic's members, by a reference count, then one step per outbox
 /// and one per port. Joining and leaving take a binary search. While snapshots are out (during a publish, and for ports
 /// until the shard has delivered), a change of members copies the 256 of them that it concerns and a list of all such
-/// chunks; the rest stays shared. So a change after every publish to a topic of 100,000 costs a few microseconds more
-/// than a change alone.
+/// chunks; the rest stays shared. So after every publish to a topic of 100,000, the first change costs 10 to 20
+/// microseconds more, and further ones less than one.
+///
+/// **What it holds.** A member that joined by [`join_slot`](Self::join_slot) and subscribed to one topic costs about 85
+/// bytes in all, itself included, if others share the topic, and 360 if it is alone in it.
 ///
 /// **Topics** exist while someone is subscribed: the first subscriber makes one, the last one to leave removes it.
 ///

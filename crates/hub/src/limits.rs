@@ -62,9 +62,9 @@ impl Default for PortLimits {
 /// The bounds of one [`Hub`](crate::Hub).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct HubLimits {
-    /// Topics that one member may be subscribed to at the same time. Default 1024. Each costs about 130 bytes, or 330 and
-    /// the name when nobody else is in it; a client that chooses its own topics can make the hub hold this much per
-    /// connection.
+    /// Topics that one member may be subscribed to at the same time. Default 1024. Each costs about 50 bytes, or 350
+    /// when nobody else is in it, and a long name more; a client that chooses its own topics can make the hub hold this
+    /// much per connection.
     pub topics_per_member: usize,
     /// Length of a topic's name in bytes. Default 256.
     pub topic_bytes: usize,

@@ -5,6 +5,7 @@ mod hub;
 mod hub_model;
 mod outbox;
 mod outbox_model;
+mod port;
 mod push;
 mod support;
 mod threads;
