@@ -1,0 +1,10 @@
+//! Models of where threads meet. Loom runs each of them in every order in which its threads can take turns, and fails
+//! it when nobody can go on, because a wake was lost, say.
+//!
+//! `RUSTFLAGS="--cfg loom" cargo test -p switchboard-hub --release --test loom`
+#![cfg(loom)]
+
+mod hub;
+mod outbox;
+mod port;
+mod support;
