@@ -45,6 +45,16 @@ impl<T: Keyed> List<T> {
         self.chunks.as_slice().iter().flat_map(|chunk| chunk.iter())
     }
 
+    /// Whether both are snapshots of the same state, as far as can be told without looking at the items.
+    pub(crate) fn is_same(&self, other: &Self) -> bool {
+        match (&self.chunks, &other.chunks) {
+            (Chunks::None, Chunks::None) => true,
+            (Chunks::One(one), Chunks::One(other)) => Arc::ptr_eq(one, other),
+            (Chunks::Many(many), Chunks::Many(other)) => Arc::ptr_eq(many, other),
+            _ => false,
+        }
+    }
+
     pub(crate) fn contains(&self, key: u64) -> bool {
         self.find(key).is_some()
     }

@@ -37,6 +37,24 @@ impl<P: Parcel> Publication<P> {
         self.members.iter().copied().filter(|slot| Some(*slot) != self.except)
     }
 
+    /// The one member that does not get it, if it is among those who would.
+    #[must_use]
+    pub fn excepted(&self) -> Option<SlotId> {
+        self.except
+    }
+
+    /// Whether both go to the same members, but for those excepted, and this can be told at once: publications of one
+    /// topic that nobody joined or left in between. A shard can then write several to each receiver together.
+    #[must_use]
+    pub fn shares_receivers(&self, other: &Self) -> bool {
+        self.members.is_same(&other.members)
+    }
+
+    /// All members of whom [`receivers`](Self::receivers) leaves out the one that is [excepted](Self::excepted).
+    pub fn members(&self) -> impl Iterator<Item = SlotId> {
+        self.members.iter().copied()
+    }
+
     /// How many [receivers](Self::receivers) there are. Takes constant time.
     #[must_use]
     pub fn reach(&self) -> usize {

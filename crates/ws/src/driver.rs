@@ -204,7 +204,7 @@ impl<S: Io, H: Handler> Driver<S, H> {
     }
 
     fn turn<R>(&mut self, run: impl FnOnce(&mut Self, &mut Turn) -> R) -> R {
-        let mut turn = Turn { now: now(), out: self.take_output(), tally: Tally::default() };
+        let mut turn = Turn { now: now(), out: self.take_output(), place: None, tally: Tally::default() };
         let result = run(self, &mut turn);
         self.session.config().get_metrics().add(&turn.tally);
         self.put_output(turn.out);

@@ -16,7 +16,7 @@ use crate::link::Link;
 use crate::parcel::{Content, Hub, Parcel};
 use crate::scratch::READ_BUFFER;
 use crate::sender::Sender;
-use crate::turn::Turn;
+use crate::turn::{Place, Turn};
 
 /// What an application does with one connection. Methods run one at a time, in the order of what happened. They should
 /// not block: other connections wait meanwhile. A panic ends this connection alone, with 1011.
@@ -150,7 +150,7 @@ pub(crate) struct Own {
     pub(crate) config: Config,
     pub(crate) info: Arc<Info>,
     pub(crate) link: Option<Arc<Link>>,
-    pub(crate) member: Option<Member<Parcel>>,
+    pub(crate) member: Option<Box<Member<Parcel>>>,
     /// The outbox may hold parcels that must leave before what the handler sends.
     pub(crate) queued: bool,
     /// The handler's own replies are queued: until they are not, the peer that brings them about is not read from.
@@ -162,13 +162,15 @@ impl Own {
         self.link.get_or_insert_with(|| Arc::new(Link::new(self.config.get_outbox())))
     }
 
-    fn member(&mut self) -> Option<&Member<Parcel>> {
+    fn member(&mut self, place: Option<&Place>) -> Option<&Member<Parcel>> {
         if self.member.is_none() {
             let hub = self.config.get_hub()?.clone();
-            let outbox = Arc::clone(&self.link().outbox);
-            self.member = Some(hub.join(outbox));
+            self.member = Some(Box::new(match place {
+                Some(Place { port, slot }) => hub.join_slot(port, *slot),
+                None => hub.join(Arc::clone(&self.link().outbox)),
+            }));
         }
-        self.member.as_ref()
+        self.member.as_deref()
     }
 }
 
@@ -229,7 +231,7 @@ impl Context<'_> {
     /// # Panics
     /// When the endpoint's configuration has no hub.
     pub fn subscribe(&mut self, topic: &str) -> Result<bool, HubError> {
-        self.own.member().expect("subscribing needs Config::hub").subscribe(topic)
+        self.member("subscribing needs Config::hub").subscribe(topic)
     }
 
     /// Leaves a topic; `false` if it was not a subscriber.
@@ -242,7 +244,7 @@ impl Context<'_> {
     /// # Panics
     /// When the endpoint's configuration has no hub.
     pub fn publish(&mut self, topic: &str, parcel: impl Into<Prepared>) -> Delivery {
-        self.own.member().expect("publishing needs Config::hub").publish(topic, Parcel::from(parcel.into()))
+        self.member("publishing needs Config::hub").publish(topic, Parcel::from(parcel.into()))
     }
 
     /// Publishes to everyone in a topic, this connection included if it subscribed.
@@ -250,9 +252,30 @@ impl Context<'_> {
     /// # Panics
     /// When the endpoint's configuration has no hub.
     pub fn publish_to_all(&mut self, topic: &str, parcel: impl Into<Prepared>) -> Delivery {
-        // This connection may be among them, and what it sends next must come after.
-        self.own.queued = true;
-        self.hub().publish(topic, Parcel::from(parcel.into()))
+        let prepared = parcel.into();
+        if self.turn.place.is_none() {
+            // This connection may be among them, and what it sends next must come after.
+            self.own.queued = true;
+            return self.hub().publish(topic, Parcel::from(prepared));
+        }
+        // Its own copy would come by way of the shard, after what it sends next.
+        let is_among = self.own.member.as_ref().is_some_and(|member| member.is_subscribed(topic));
+        if !is_among {
+            return self.hub().publish(topic, Parcel::from(prepared));
+        }
+        let own = self.send_prepared(&prepared);
+        let mut delivery = self.publish(topic, prepared);
+        match own {
+            Pushed::Sent => delivery.reached += 1,
+            Pushed::Buffered => {
+                delivery.reached += 1;
+                delivery.lagging += 1;
+            }
+            Pushed::Dropped => delivery.dropped += 1,
+            Pushed::Overflowed => delivery.overflowed += 1,
+            Pushed::Closed => {}
+        }
+        delivery
     }
 
     /// The endpoint's hub.
@@ -341,6 +364,10 @@ impl Context<'_> {
     /// Neither Close nor failure came before.
     pub(crate) fn may_send(&self) -> bool {
         self.connection.may_send()
+    }
+
+    fn member(&mut self, wanted: &'static str) -> &Member<Parcel> {
+        self.own.member(self.turn.place.as_ref()).expect(wanted)
     }
 
     fn must_queue(&self) -> bool {

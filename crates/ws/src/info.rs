@@ -64,6 +64,7 @@ impl Info {
         Self { protocol: protocol.map(Into::into), deflate, ..self }
     }
 
+    #[cfg(feature = "hyper")]
     pub(crate) fn set_peer(&mut self, peer: PeerAddr) {
         self.peer = peer;
     }

@@ -6,6 +6,8 @@ use std::sync::Arc;
 use std::task::{self, Poll};
 use std::time::{Duration, Instant};
 
+#[cfg(unix)]
+use switchboard_hub::{Delivery, Pushed};
 use switchboard_ws_proto::{Cause, CloseCode, CloseFrame, Connection, Disconnect, Event, Input, ReadyState, Received};
 use tokio::sync::oneshot;
 
@@ -172,6 +174,24 @@ impl<H: Handler> Session<H> {
         }
         self.speak(drained, turn);
         self.more = turn.out.len() >= ENCODE_AHEAD;
+    }
+
+    /// A message that was published to this connection: encoded at once while the peer keeps up, else left to the outbox and
+    /// its policy.
+    #[cfg(unix)]
+    pub(crate) fn publish(&mut self, parcel: &Parcel, turn: &mut Turn) {
+        if !self.own.queued && turn.out.len() < ENCODE_AHEAD && !self.connection.is_message_open() {
+            return self.encode(parcel, turn);
+        }
+        self.own.queued = true;
+        let refused = match self.own.link().outbox.push(parcel.clone()) {
+            Pushed::Sent | Pushed::Buffered | Pushed::Closed => return,
+            Pushed::Dropped => Delivery { dropped: 1, ..Delivery::default() },
+            Pushed::Overflowed => Delivery { overflowed: 1, ..Delivery::default() },
+        };
+        if let Some(member) = &self.own.member {
+            member.hub().record(refused);
+        }
     }
 
     /// `count` bytes were written and `turn.out` is what is left of them. `true`: [`pump`](Self::pump) has more to encode,

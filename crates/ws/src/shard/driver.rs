@@ -9,6 +9,7 @@ use std::time::Instant;
 
 use mio::{Events, Token};
 use slab::Slab;
+use switchboard_hub::{Port, Publication, SlotId};
 use switchboard_ws_proto::{CloseFrame, Output};
 use tokio::time::Sleep;
 
@@ -17,15 +18,16 @@ use crate::connections::Watch;
 use crate::driver::now;
 use crate::gate::PAUSE;
 use crate::metrics::{Metrics, Tally};
+use crate::parcel::Parcel;
 use crate::scratch::READ_BUFFER;
-use crate::turn::Turn;
+use crate::turn::{Place, Turn};
 
 use super::Arrival;
 use super::listening::{Accepted, Client, Reception};
 use super::mailbox::Mailbox;
 use super::opening::{Opening, Step};
 use super::poller::Poller;
-use super::slot::{At, NewSlot, Next, Slot};
+use super::slot::{At, NewSlot, Next, Slot, index};
 use super::wheel::Wheel;
 
 /// So many events are taken from the kernel at once.
@@ -45,6 +47,10 @@ pub(super) struct Driver {
     wheel: Wheel,
     sleep: Option<(Pin<Box<Sleep>>, Instant)>,
     mailbox: Arc<Mailbox<Arrival>>,
+    port: Arc<Port<Parcel>>,
+    publications: Vec<Publication<Parcel>>,
+    /// Told apart by this are those who have a place one after another.
+    generation: u32,
     everyone: Watch,
     buffer: Box<[u8]>,
     /// Its output is empty between connections.
@@ -60,6 +66,8 @@ enum Entry {
 
 impl Driver {
     pub(super) fn new(mailbox: Arc<Mailbox<Arrival>>, config: &Config) -> io::Result<Self> {
+        let port = Arc::new(Port::default());
+        let place = Place { port: Arc::clone(&port), slot: SlotId { key: 0, generation: 0 } };
         Ok(Self {
             poller: Poller::new()?,
             events: Events::with_capacity(EVENTS),
@@ -69,9 +77,12 @@ impl Driver {
             wheel: Wheel::new(now()),
             sleep: None,
             mailbox,
+            port,
+            publications: Vec::new(),
+            generation: 0,
             everyone: config.connections().watch(),
             buffer: vec![0; READ_BUFFER].into_boxed_slice(),
-            turn: Turn { now: now(), out: Output::new(), tally: Tally::default() },
+            turn: Turn { now: now(), out: Output::new(), place: Some(place), tally: Tally::default() },
             metrics: Arc::clone(config.get_metrics()),
         })
     }
@@ -101,6 +112,7 @@ impl Driver {
         while let Some(key) = self.wheel.pop(self.turn.now) {
             self.time_out(key as usize);
         }
+        self.deliver(cx);
         if self.ready.is_empty() {
             // Its room is kept for the next turn.
             self.ready = ready;
@@ -168,11 +180,13 @@ impl Driver {
 
     /// A connection takes its slot, which is there and watched.
     fn open(&mut self, key: usize, new: Box<NewSlot>) {
-        let (mut slot, first) = Slot::new(*new);
+        self.generation = self.generation.wrapping_add(1);
+        let (mut slot, first) = Slot::new(*new, self.generation);
         if let Some(frame) = self.everyone.decided() {
             slot.session.start_close(&frame, self.turn.now);
         }
         let at = At { mailbox: &self.mailbox, key };
+        self.turn.set_slot(slot.id(key));
         let next = slot.open(first, at, &mut self.turn);
         self.entries[key] = Entry::Open(slot);
         self.after(key, next);
@@ -182,6 +196,7 @@ impl Driver {
         match self.entries.get_mut(key) {
             Some(Entry::Open(slot)) => {
                 let at = At { mailbox: &self.mailbox, key };
+                self.turn.set_slot(slot.id(key));
                 let next = slot.drive(&mut self.buffer, at, &mut self.turn);
                 self.after(key, next);
             }
@@ -192,6 +207,36 @@ impl Driver {
             }
             None if key >= LISTENERS => self.accept(key),
             None => {}
+        }
+    }
+
+    /// Writes what was published, here or elsewhere, since the last turn: to each receiver all of it at once where it is
+    /// the same for all of them.
+    fn deliver(&mut self, cx: &mut Context<'_>) {
+        let mut publications = std::mem::take(&mut self.publications);
+        while let Poll::Ready(Ok(())) = self.port.poll_take(cx, &mut publications) {
+            for group in publications.chunk_by(Publication::shares_receivers) {
+                self.deliver_group(group);
+            }
+            publications.clear();
+        }
+        self.publications = publications;
+    }
+
+    fn deliver_group(&mut self, group: &[Publication<Parcel>]) {
+        for id in group[0].members() {
+            let key = id.key as usize;
+            // Whoever was meant may have left, and another have its place.
+            let Some(Entry::Open(slot)) = self.entries.get_mut(key) else { continue };
+            if slot.id(key) != id {
+                continue;
+            }
+            let at = At { mailbox: &self.mailbox, key };
+            self.turn.set_slot(id);
+            let parcels =
+                group.iter().filter(|publication| publication.excepted() != Some(id)).map(Publication::parcel);
+            let next = slot.publish(parcels, at, &mut self.turn);
+            self.after(key, next);
         }
     }
 
@@ -304,11 +349,7 @@ impl Driver {
 impl Drop for Driver {
     /// The runtime shuts down: sessions are told as they are dropped, and so are those that never got here.
     fn drop(&mut self) {
+        self.port.close();
         drop(self.mailbox.close());
     }
-}
-
-/// A key in the wheel. There are fewer descriptors than this could count.
-fn index(key: usize) -> u32 {
-    u32::try_from(key).expect("no process has four thousand million sockets")
 }

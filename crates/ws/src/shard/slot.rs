@@ -5,10 +5,12 @@ use std::sync::Arc;
 use std::task::{Context, Waker};
 use std::time::Instant;
 
+use switchboard_hub::SlotId;
 use switchboard_ws_proto::{Disconnect, Output};
 
 use crate::connections::Seat;
 use crate::handler::Handler;
+use crate::parcel::Parcel;
 use crate::session::Session;
 use crate::turn::Turn;
 
@@ -43,6 +45,7 @@ pub(super) struct Slot {
     waker: Option<Arc<SlotWaker<Arrival>>>,
     /// When the wheel will name this connection next.
     pub(super) armed: Option<Instant>,
+    generation: u32,
     readable: bool,
     /// The peer, or the network, has ended the stream: what is unread may have no further news to announce it.
     hung_up: bool,
@@ -57,6 +60,11 @@ pub(super) struct At<'a> {
     pub(super) key: usize,
 }
 
+/// A key of the shard's, as the wheel and the hub name it. There are fewer descriptors than this could count.
+pub(super) fn index(key: usize) -> u32 {
+    u32::try_from(key).expect("no process has four thousand million sockets")
+}
+
 /// What a turn came to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Next {
@@ -69,7 +77,7 @@ pub(super) enum Next {
 }
 
 impl Slot {
-    pub(super) fn new(new: NewSlot) -> (Self, First) {
+    pub(super) fn new(new: NewSlot, generation: u32) -> (Self, First) {
         let NewSlot { socket, session, answer, leftover } = new;
         let seat = session.config().connections().enter();
         let slot = Self {
@@ -78,6 +86,7 @@ impl Slot {
             backlog: None,
             waker: None,
             armed: None,
+            generation,
             readable: false,
             hung_up: false,
             shut_down: false,
@@ -112,6 +121,28 @@ impl Slot {
         }
         let result = self.read(buffer, turn).and_then(|()| self.write_all(at, turn));
         self.conclude(result, turn)
+    }
+
+    /// Messages that were published to this connection, written together.
+    pub(super) fn publish<'p>(
+        &mut self,
+        parcels: impl Iterator<Item = &'p Parcel>,
+        at: At<'_>,
+        turn: &mut Turn,
+    ) -> Next {
+        if let Some(backlog) = &mut self.backlog {
+            std::mem::swap(&mut turn.out, backlog);
+        }
+        for parcel in parcels {
+            self.session.publish(parcel, turn);
+        }
+        let result = self.write_all(at, turn);
+        self.conclude(result, turn)
+    }
+
+    /// Who has this place now, unlike whoever had it before.
+    pub(super) fn id(&self, key: usize) -> SlotId {
+        SlotId { key: index(key), generation: self.generation }
     }
 
     /// Deadlines that have passed are acted on; the turn that follows says what comes of it.
@@ -239,7 +270,13 @@ mod tests {
     /// What an idle connection costs, but for its handler and the [`Info`](crate::Info) of its handshake.
     #[test]
     fn an_idle_slot_is_small() {
-        println!("slot {} session {} connection {} info {}", size_of::<Slot>(), size_of::<Session<Box<dyn Handler>>>(), size_of::<switchboard_ws_proto::Connection>(), size_of::<crate::Info>());
+        println!(
+            "slot {} session {} connection {} info {}",
+            size_of::<Slot>(),
+            size_of::<Session<Box<dyn Handler>>>(),
+            size_of::<switchboard_ws_proto::Connection>(),
+            size_of::<crate::Info>()
+        );
         assert!(size_of::<Slot>() <= 1000, "{}", size_of::<Slot>());
     }
 }

@@ -22,6 +22,7 @@ on_both_drivers!(
     what_a_handler_says_when_drained_leaves_at_once,
     a_handler_can_cut_the_connection_off,
     a_handler_can_pause_and_somebody_else_resume,
+    a_large_message_is_owned_and_goes_back_without_a_copy,
     a_handler_that_floods_meets_the_outbox_and_its_policy,
 );
 
@@ -54,8 +55,7 @@ impl Handler for OwnedEcho {
     }
 }
 
-#[tokio::test(start_paused = true)]
-async fn a_large_message_is_owned_and_goes_back_without_a_copy() {
+async fn a_large_message_is_owned_and_goes_back_without_a_copy(driver: Driver) {
     let (_task, mut peer) = serve(driver, &Config::default(), OwnedEcho).await;
     let payload: Vec<u8> = (0..3 << 20).map(|i| (i % 251) as u8).collect();
     for message in [frame::binary(&payload), frame::text("é".repeat(1 << 20))] {
