@@ -28,7 +28,7 @@ use super::mailbox::Mailbox;
 use super::opening::{Opening, Step};
 use super::poller::Poller;
 use super::slot::{At, NewSlot, Next, Slot, index};
-use super::wheel::Wheel;
+use super::wheel::{Tick, Wheel};
 
 /// So many events are taken from the kernel at once.
 const EVENTS: usize = 1024;
@@ -173,7 +173,7 @@ impl Driver {
             return;
         }
         if let Some(deadline) = opening.deadline() {
-            self.wheel.insert(index(key), deadline);
+            self.wheel.insert(index(key), self.wheel.tick_after(deadline));
         }
         self.entries.insert(Entry::Opening(Some(opening)));
     }
@@ -253,10 +253,11 @@ impl Driver {
             Next::Waits => {}
         }
         // The wheel is touched only when a deadline has come nearer than what it knows.
-        if let Some(deadline) = slot.session.deadline()
-            && slot.armed.is_none_or(|armed| deadline < armed)
-        {
-            slot.armed = Some(self.wheel.insert(index(key), deadline));
+        if let Some(deadline) = slot.session.deadline() {
+            let tick = self.wheel.tick_after(deadline);
+            if tick < slot.armed {
+                slot.armed = self.wheel.insert(index(key), tick);
+            }
         }
     }
 
@@ -272,9 +273,9 @@ impl Driver {
         let now = self.turn.now;
         match self.entries.get_mut(key) {
             // Nothing is ever taken out of the wheel: this may be what a former tenant of the slot has left there.
-            Some(Entry::Open(slot)) if slot.armed.is_some_and(|armed| armed > now) => {}
+            Some(Entry::Open(slot)) if !self.wheel.has_come(slot.armed) => {}
             Some(Entry::Open(slot)) => {
-                slot.armed = None;
+                slot.armed = Tick::NEVER;
                 if slot.session.deadline().is_some_and(|deadline| deadline <= now) {
                     slot.timeout(now);
                     self.drive(key);
@@ -326,7 +327,7 @@ impl Driver {
             Accepted::Some => self.ready.push(key),
             Accepted::Failed(error) => {
                 tracing::warn!(%error, "cannot accept connections; trying again");
-                self.wheel.insert(index(key), self.turn.now + PAUSE);
+                self.wheel.insert(index(key), self.wheel.tick_after(self.turn.now + PAUSE));
             }
         }
         for client in clients {

@@ -17,6 +17,7 @@ use crate::turn::Turn;
 use super::Arrival;
 use super::mailbox::{Mailbox, SlotWaker};
 use super::transport::Socket;
+use super::wheel::Tick;
 
 /// So many slices are written at once.
 const SLICES: usize = 16;
@@ -44,7 +45,7 @@ pub(super) struct Slot {
     backlog: Option<Box<Output>>,
     waker: Option<Arc<SlotWaker<Arrival>>>,
     /// When the wheel will name this connection next.
-    pub(super) armed: Option<Instant>,
+    pub(super) armed: Tick,
     generation: u32,
     readable: bool,
     /// The peer, or the network, has ended the stream: what is unread may have no further news to announce it.
@@ -85,7 +86,7 @@ impl Slot {
             session,
             backlog: None,
             waker: None,
-            armed: None,
+            armed: Tick::NEVER,
             generation,
             readable: false,
             hung_up: false,

@@ -9,29 +9,43 @@ use std::time::{Duration, Instant};
 /// Deadlines are told up to this much late, never early.
 pub(crate) const TICK: Duration = Duration::from_millis(64);
 /// A turn of the wheel: about a minute.
-const BUCKETS: usize = 1024;
+const BUCKETS: u32 = 1024;
+
+/// When a key comes up, in ticks since the wheel was made.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct Tick(u32);
+
+impl Tick {
+    /// Not at all, as far as anybody knows.
+    pub(crate) const NEVER: Self = Self(u32::MAX);
+}
 
 #[derive(Debug)]
 pub(crate) struct Wheel {
     buckets: Box<[Vec<u32>]>,
     start: Instant,
     /// Ticks before this one are done.
-    done: u64,
+    done: u32,
     len: usize,
 }
 
 impl Wheel {
     pub(crate) fn new(now: Instant) -> Self {
-        Self { buckets: vec![Vec::new(); BUCKETS].into_boxed_slice(), start: now, done: 0, len: 0 }
+        Self { buckets: vec![Vec::new(); BUCKETS as usize].into_boxed_slice(), start: now, done: 0, len: 0 }
     }
 
-    /// Puts a key in; it comes up in the tick after its deadline, or before when that is more than a turn away. Returns
-    /// when that will be.
-    pub(crate) fn insert(&mut self, key: u32, deadline: Instant) -> Instant {
-        let tick = self.tick_after(deadline).clamp(self.done, self.done + BUCKETS as u64 - 1);
+    /// The tick in which a deadline is seen to have passed.
+    pub(crate) fn tick_after(&self, deadline: Instant) -> Tick {
+        // The last one that there is, in eight years, is as good as never.
+        Tick(ticks(deadline.saturating_duration_since(self.start)).saturating_add(1).min(u32::MAX - 1))
+    }
+
+    /// Puts a key in. It comes up at this tick, or before when that is more than a turn away. Returns when that will be.
+    pub(crate) fn insert(&mut self, key: u32, tick: Tick) -> Tick {
+        let tick = tick.0.clamp(self.done, self.done.saturating_add(BUCKETS - 1));
         self.buckets[bucket(tick)].push(key);
         self.len += 1;
-        self.time_of(tick)
+        Tick(tick)
     }
 
     /// The next key that has come up by `now`.
@@ -39,7 +53,7 @@ impl Wheel {
         let elapsed = ticks(now.saturating_duration_since(self.start));
         while self.done <= elapsed {
             if self.len == 0 {
-                self.done = elapsed + 1;
+                self.done = elapsed.saturating_add(1);
                 return None;
             }
             if let Some(key) = self.buckets[bucket(self.done)].pop() {
@@ -51,31 +65,29 @@ impl Wheel {
         None
     }
 
+    /// Whether what was to come up at this tick has come up.
+    pub(crate) fn has_come(&self, tick: Tick) -> bool {
+        tick.0 <= self.done
+    }
+
     /// When a key comes up next.
     pub(crate) fn next(&self) -> Option<Instant> {
         if self.len == 0 {
             return None;
         }
-        (self.done..self.done + BUCKETS as u64)
+        (self.done..=self.done.saturating_add(BUCKETS - 1))
             .find(|&tick| !self.buckets[bucket(tick)].is_empty())
-            .map(|tick| self.time_of(tick))
-    }
-
-    fn tick_after(&self, deadline: Instant) -> u64 {
-        ticks(deadline.saturating_duration_since(self.start)) + 1
-    }
-
-    fn time_of(&self, tick: u64) -> Instant {
-        self.start + TICK * u32::try_from(tick).unwrap_or(u32::MAX)
+            .map(|tick| self.start + TICK * tick)
     }
 }
 
-fn ticks(duration: Duration) -> u64 {
-    u64::try_from(duration.as_millis() / TICK.as_millis()).unwrap_or(u64::MAX)
+/// Whole ticks; the remainder is cut off.
+fn ticks(duration: Duration) -> u32 {
+    u32::try_from(duration.as_millis() / TICK.as_millis()).unwrap_or(u32::MAX)
 }
 
-fn bucket(tick: u64) -> usize {
-    usize::try_from(tick % BUCKETS as u64).unwrap_or(0)
+fn bucket(tick: u32) -> usize {
+    (tick % BUCKETS) as usize
 }
 
 #[cfg(test)]
@@ -87,13 +99,18 @@ mod tests {
         std::iter::from_fn(|| wheel.pop(now)).collect()
     }
 
+    fn insert(wheel: &mut Wheel, key: u32, deadline: Instant) -> Instant {
+        let tick = wheel.insert(key, wheel.tick_after(deadline));
+        wheel.start + TICK * tick.0
+    }
+
     #[test]
     fn keys_come_up_after_their_deadline_and_never_before() {
         let start = Instant::now();
         let mut wheel = Wheel::new(start);
         for (key, after) in [(1u32, 1u64), (2, 63), (3, 64), (4, 1000), (5, 60_000)] {
             let deadline = start + Duration::from_millis(after);
-            let at = wheel.insert(key, deadline);
+            let at = insert(&mut wheel, key, deadline);
             assert!(at > deadline && at <= deadline + TICK, "{key}");
         }
         let mut seen = Vec::new();
@@ -111,11 +128,11 @@ mod tests {
         let mut wheel = Wheel::new(start);
         let deadline = start + Duration::from_secs(3600);
         let mut looks = 0;
-        let mut at = wheel.insert(7, deadline);
+        let mut at = insert(&mut wheel, 7, deadline);
         while at <= deadline {
             assert_eq!(wheel.next(), Some(at));
             assert_eq!(pop_all(&mut wheel, at), [7]);
-            at = wheel.insert(7, deadline);
+            at = insert(&mut wheel, 7, deadline);
             looks += 1;
         }
         assert!((50..60).contains(&looks), "once a turn: {looks}");
@@ -128,14 +145,14 @@ mod tests {
         let start = Instant::now();
         let mut wheel = Wheel::new(start);
         for key in 0..5000 {
-            wheel.insert(key, start + Duration::from_millis(u64::from(key) * 7));
+            insert(&mut wheel, key, start + Duration::from_millis(u64::from(key) * 7));
         }
         let mut keys = pop_all(&mut wheel, start + Duration::from_secs(1_000_000));
         keys.sort_unstable();
         assert_eq!(keys, (0..5000).collect::<Vec<_>>());
         // And what comes next is not taken for something long past.
         let now = start + Duration::from_secs(1_000_000);
-        assert!(wheel.insert(9, now) > now);
+        assert!(insert(&mut wheel, 9, now) > now);
         assert!(pop_all(&mut wheel, now).is_empty());
     }
 }
