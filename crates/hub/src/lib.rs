@@ -7,6 +7,8 @@
 //! * An [`Outbox`] is the bounded queue of one connection. Publishers [`push`](Outbox::push) and never wait; senders
 //!   [`try_push`](Outbox::try_push) or [`send`](Outbox::send) and may wait; one driver pops and writes to the peer.
 //! * A [`Hub`] knows which outbox subscribed to which topic. Publishing puts a clone of the parcel into each of them.
+//! * A [`Port`] stands for many connections that one task serves, a *shard*. Publishing puts one clone of the parcel into
+//!   it, with the list of those of its connections that it is for.
 //!
 //! ```
 //! use std::sync::Arc;
@@ -35,6 +37,44 @@
 //! assert_eq!(hub.count("lobby"), 1);
 //! # Ok::<(), switchboard_hub::HubError>(())
 //! ```
+//!
+//! The same for a shard, which keeps its connections in a table and names their places:
+//!
+//! ```
+//! # use std::sync::Arc;
+//! # use std::task::{Context, Waker};
+//! # use switchboard_hub::{Hub, Parcel, Port, SlotId};
+//! # #[derive(Clone)]
+//! # struct Text(Arc<str>);
+//! # impl Parcel for Text {
+//! #     fn weight(&self) -> usize {
+//! #         self.0.len()
+//! #     }
+//! # }
+//! let hub = Hub::default();
+//! let port = Arc::new(Port::default());
+//! let [ann, ben, cem] = [0, 1, 2].map(|key| hub.join_slot(&port, SlotId { key, generation: 0 }));
+//! for member in [&ann, &ben, &cem] {
+//!     member.subscribe("lobby")?;
+//! }
+//! assert_eq!(ann.publish("lobby", Text("hello".into())).reached, 2);
+//!
+//! // In the shard's task, with its own waker:
+//! let mut taken = Vec::new();
+//! assert!(port.poll_take(&mut Context::from_waker(Waker::noop()), &mut taken).is_ready());
+//! for publication in taken.drain(..) {
+//!     assert_eq!(&*publication.parcel().0, "hello");
+//!     // Those whose place has another generation by now have left.
+//!     assert!(publication.receivers().map(|slot| slot.key).eq([1, 2]));
+//! }
+//! # Ok::<(), switchboard_hub::HubError>(())
+//! ```
+//!
+//! # Checking it
+//!
+//! Where threads meet, loom tries the orders in which they can take turns:
+//! `RUSTFLAGS="--cfg loom" cargo test -p switchboard-hub --release --test loom`. `./test --only loom` does that, with a
+//! target directory of its own, because the flag would make everything else be built anew.
 #![forbid(unsafe_code)]
 
 mod door;

@@ -2,10 +2,10 @@
 
 use std::sync::Arc;
 
-use loom::{model, thread};
+use loom::thread;
 use switchboard_hub::{Hub, Limits, Member, Outbox};
 
-use crate::support::{Numbered, numbers, parcel, pop};
+use crate::support::{Numbered, model, numbers, parcel, pop};
 
 fn join(hub: &Hub<Numbered>) -> (Member<Numbered>, Arc<Outbox<Numbered>>) {
     let outbox = Arc::new(Outbox::new(Limits::default()));

@@ -2,10 +2,10 @@
 
 use std::sync::Arc;
 
-use loom::{model, thread};
+use loom::thread;
 use switchboard_hub::{Closed, Limits, Outbox, Overflow, Pushed};
 
-use crate::support::{Numbered, block_on, numbers, parcel, pop};
+use crate::support::{Numbered, block_on, model, numbers, parcel, pop};
 
 fn outbox(messages: usize) -> Arc<Outbox<Numbered>> {
     Arc::new(Outbox::new(Limits { messages, bytes: usize::MAX, overflow: Overflow::DropNewest }))

@@ -2,10 +2,10 @@
 
 use std::sync::Arc;
 
-use loom::{model, thread};
+use loom::thread;
 use switchboard_hub::{Closed, Delivery, Hub, Member, Port, Publication, SlotId};
 
-use crate::support::{Numbered, numbers, parcel, take, take_now};
+use crate::support::{Numbered, model, numbers, parcel, take, take_now};
 
 fn joined(key: u32) -> (Hub<Numbered>, Arc<Port<Numbered>>, Member<Numbered>) {
     let (hub, port) = (Hub::default(), Arc::new(Port::default()));

@@ -7,6 +7,15 @@ use std::task::{Context, Poll, Wake, Waker};
 use loom::sync::Notify;
 use switchboard_hub::{Closed, Outbox, Parcel, Port, Publication};
 
+/// Runs a model in all orders in which threads are interrupted four times at most, or as often as the environment's
+/// `LOOM_MAX_PREEMPTIONS` says. Without a bound they all end too, in half a minute; but one more lock on a path would
+/// make that hours.
+pub(crate) fn model(run: impl Fn() + Send + Sync + 'static) {
+    let mut builder = loom::model::Builder::new();
+    builder.preemption_bound.get_or_insert(4);
+    builder.check(run);
+}
+
 /// The n-th parcel of one source. What it holds shows whether it was dropped.
 #[derive(Clone, Debug)]
 pub(crate) struct Numbered {
