@@ -290,7 +290,7 @@ fn a_hundred_thousand_slots_come_and_go_while_publications_wait() {
     for key in (0..MANY).map(|number| number * 7919 % MANY) {
         let [member] = readers(&hub, &port, [key]);
         members.push(member);
-        if key % 10 == 0 {
+        if key % 50 == 0 {
             hub.publish("news", word("a"));
             publications += 1;
         }
@@ -304,7 +304,7 @@ fn a_hundred_thousand_slots_come_and_go_while_publications_wait() {
     drop(taken);
     for (number, member) in members.into_iter().enumerate() {
         drop(member);
-        if number % 10 == 0 {
+        if number % 50 == 0 {
             hub.publish("news", word("b"));
         }
     }
