@@ -62,6 +62,10 @@ pub struct Serve {
         value_parser = clap::value_parser!(u32).range(1..))]
     pub max_connections: u32,
 
+    /// How many threads serve connections. [default: one per processor]
+    #[arg(long, value_name = "COUNT", env = "SWITCHBOARD_WORKERS", value_parser = clap::value_parser!(u16).range(1..))]
+    pub workers: Option<u16>,
+
     /// How often to ping each connection, or `off`. One that stays silent for 20 s after a ping is closed.
     #[arg(long, value_name = "DURATION", env = "SWITCHBOARD_PING_INTERVAL", default_value = "30s")]
     pub ping_interval: MaybeDuration,

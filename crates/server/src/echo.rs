@@ -3,7 +3,7 @@
 use axum::extract::Query;
 use axum::response::Response;
 use serde::Deserialize;
-use switchboard_ws::{Context, Handler, MessageRef, WebSocketUpgrade};
+use switchboard_ws::{Context, Handler, Message, MessageRef, Pass, WebSocketUpgrade};
 
 /// What `/echo` says first.
 pub const GREETING: &str = "This is Switchboard. It echoes what you send.";
@@ -16,13 +16,20 @@ pub(crate) struct Options {
 
 /// Opens an echoing WebSocket.
 pub(crate) async fn echo(Query(options): Query<Options>, upgrade: WebSocketUpgrade) -> Response {
-    let greet = options.greet.as_deref() != Some("0");
-    upgrade.serve(|_| Echo { greet })
+    upgrade.serve(|_| Echo::new(&options, None))
 }
 
-#[derive(Debug)]
-struct Echo {
+/// Gives everything back.
+pub(crate) struct Echo {
     greet: bool,
+    /// What admitted the client, where its transport does not hold that.
+    _pass: Option<Pass>,
+}
+
+impl Echo {
+    pub(crate) fn new(options: &Options, pass: Option<Pass>) -> Self {
+        Self { greet: options.greet.as_deref() != Some("0"), _pass: pass }
+    }
 }
 
 impl Handler for Echo {
@@ -34,5 +41,9 @@ impl Handler for Echo {
 
     fn on_message(&mut self, cx: &mut Context<'_>, message: MessageRef<'_>) {
         cx.send(message);
+    }
+
+    fn on_owned_message(&mut self, cx: &mut Context<'_>, message: Message) {
+        cx.send_owned(message);
     }
 }

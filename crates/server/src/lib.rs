@@ -1,12 +1,14 @@
 //! The server behind the binary `switchboard`, as a library so that its tests can run it.
 //!
 //! From bottom to top: [`units`] and [`cli`] say what is wanted, [`settings`] what of it is possible; [`listen`] accepts,
-//! [`rooms`], [`echo`], [`pages`] and [`metrics`] answer, [`routes`] knows which of them, [`run`] does it all in order.
+//! [`rooms`], [`echo`], [`pages`] and [`metrics`] answer, [`routes`] knows which of them, [`gate`] opens WebSockets
+//! without asking them, [`workers`] are the threads that do all this, and [`run`] is the server's life in order.
 #![forbid(unsafe_code)]
 
 pub mod app;
 pub mod cli;
 pub mod echo;
+pub mod gate;
 pub mod listen;
 pub mod metrics;
 pub mod pages;
@@ -16,6 +18,7 @@ pub mod run;
 pub mod settings;
 pub mod shutdown;
 pub mod units;
+pub mod workers;
 
 use std::process::ExitCode;
 

@@ -2,16 +2,20 @@
 
 use std::fmt;
 use std::io;
+use std::net::{self, Ipv4Addr, SocketAddr};
 use std::os::unix::fs::FileTypeExt;
+use std::os::unix::net as unix;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
+use axum::body::Bytes;
 use hyper::body::Incoming;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
-use switchboard_ws::{Io, Metrics, PeerAddr, ServerTls};
+use socket2::{Domain, Protocol, Socket, Type};
+use switchboard_ws::{GatedListener, Io, Metrics, Pass, PeerAddr, ServerTls};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, UnixListener};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
@@ -34,38 +38,55 @@ const TURNING_AWAY: Duration = Duration::from_secs(2);
 const TURNED_AWAY_BYTES: u64 = 64 << 10;
 /// A pause after a listener failed, out of descriptors for instance.
 const PAUSE: Duration = Duration::from_millis(100);
+/// So many clients may wait in the kernel to be accepted.
+const BACKLOG: i32 = 4096;
 /// The most a request's head may have, in bytes. Bodies are not read at all.
 const MAX_HEAD: usize = 16 << 10;
 
-/// A bound listener.
+/// A bound listener, not yet watched by any runtime.
 #[derive(Debug)]
 pub enum Listener {
     /// TCP.
-    Tcp(TcpListener),
+    Tcp(net::TcpListener),
     /// A Unix socket; its file is removed at the end.
-    Unix(UnixListener, PathBuf),
+    Unix(unix::UnixListener, SocketFile),
 }
 
-/// Binds what the settings want. `Ok`'s second half: something that the operator should be told.
-///
-/// # Errors
-/// An address that cannot be had.
-pub async fn bind(listen: &Listen) -> Result<(Vec<Listener>, Option<String>), SettingsError> {
-    match listen {
-        Listen::At(addresses) => {
-            let mut listeners = Vec::new();
-            for address in addresses {
-                listeners.push(bind_one(address).await?);
-            }
-            Ok((listeners, None))
-        }
-        Listen::Anywhere => bind_next_free().await,
+/// The file of a Unix socket, removed when this is dropped.
+#[derive(Debug)]
+pub struct SocketFile(PathBuf);
+
+impl Drop for SocketFile {
+    fn drop(&mut self) {
+        // A file that is gone already is what we want.
+        let _ = std::fs::remove_file(&self.0);
     }
 }
 
-async fn bind_next_free() -> Result<(Vec<Listener>, Option<String>), SettingsError> {
+/// Binds what the settings want, once for each worker where several can have the same address. `Ok`'s second half:
+/// something that the operator should be told.
+///
+/// # Errors
+/// An address that cannot be had.
+pub fn bind(listen: &Listen, workers: usize) -> Result<(Vec<Vec<Listener>>, Option<String>), SettingsError> {
+    let (first, note) = match listen {
+        Listen::At(addresses) => {
+            let bound = addresses.iter().map(|address| bind_one(address, workers)).collect::<Result<_, _>>();
+            (bound?, None)
+        }
+        Listen::Anywhere => bind_next_free(workers)?,
+    };
+    let mut sets = vec![first];
+    for _ in 1..workers {
+        let set = sets[0].iter().filter_map(Listener::another).collect::<io::Result<_>>();
+        sets.push(set.map_err(|error| SettingsError(format!("cannot listen once more for another worker: {error}")))?);
+    }
+    Ok((sets, note))
+}
+
+fn bind_next_free(workers: usize) -> Result<(Vec<Listener>, Option<String>), SettingsError> {
     for port in PORT..PORT + PORTS {
-        match TcpListener::bind(("127.0.0.1", port)).await {
+        match bind_tcp((Ipv4Addr::LOCALHOST, port).into(), workers) {
             Ok(listener) => {
                 let note = (port != PORT).then(|| format!("Port {PORT} is taken; using {port}, the next one free."));
                 return Ok((vec![Listener::Tcp(listener)], note));
@@ -77,28 +98,54 @@ async fn bind_next_free() -> Result<(Vec<Listener>, Option<String>), SettingsErr
     Err(SettingsError(format!("the ports {PORT} to {} are all taken; name one with --listen", PORT + PORTS - 1)))
 }
 
-async fn bind_one(address: &Address) -> Result<Listener, SettingsError> {
+fn bind_one(address: &Address, workers: usize) -> Result<Listener, SettingsError> {
     let result = match address {
-        Address::Tcp(tcp) => TcpListener::bind(tcp).await.map(Listener::Tcp),
-        Address::Unix(path) => bind_unix(path).await,
+        Address::Tcp(tcp) => bind_tcp(*tcp, workers).map(Listener::Tcp),
+        Address::Unix(path) => bind_unix(path),
     };
     result.map_err(|error| SettingsError(format!("cannot listen on {address}: {error}")))
 }
 
+/// With several workers the port is shared, but only among them: another process that shares it too, an older server of
+/// ours for instance, must not go unnoticed. So it is first asked for as one's own.
+fn bind_tcp(address: SocketAddr, workers: usize) -> io::Result<net::TcpListener> {
+    let own = tcp_socket(address, false)?;
+    if workers == 1 {
+        own.listen(BACKLOG)?;
+        return Ok(own.into());
+    }
+    let found = own.local_addr()?.as_socket().unwrap_or(address);
+    drop(own);
+    let shared = tcp_socket(found, true)?;
+    shared.listen(BACKLOG)?;
+    Ok(shared.into())
+}
+
+fn tcp_socket(address: SocketAddr, shared: bool) -> io::Result<Socket> {
+    let socket = Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
+    // Connections of a server that has just ended do not keep the next one from starting.
+    socket.set_reuse_address(true)?;
+    socket.set_reuse_port(shared)?;
+    socket.set_nonblocking(true)?;
+    socket.bind(&address.into())?;
+    Ok(socket)
+}
+
 /// A socket file that nobody answers on is what a server that was killed has left behind: it is replaced.
-async fn bind_unix(path: &Path) -> io::Result<Listener> {
-    match UnixListener::bind(path) {
+fn bind_unix(path: &Path) -> io::Result<Listener> {
+    let listener = match unix::UnixListener::bind(path) {
         // A file of another kind refuses connections too, and is not ours to remove.
         Err(error) if error.kind() == io::ErrorKind::AddrInUse && is_socket(path) => {
-            match tokio::net::UnixStream::connect(path).await {
+            match unix::UnixStream::connect(path) {
                 Err(refused) if refused.kind() == io::ErrorKind::ConnectionRefused => std::fs::remove_file(path)?,
                 _ => return Err(error),
             }
-            UnixListener::bind(path)
+            unix::UnixListener::bind(path)
         }
         result => result,
-    }
-    .map(|listener| Listener::Unix(listener, path.to_owned()))
+    }?;
+    listener.set_nonblocking(true)?;
+    Ok(Listener::Unix(listener, SocketFile(path.to_owned())))
 }
 
 fn is_socket(path: &Path) -> bool {
@@ -122,31 +169,31 @@ impl Listener {
     pub fn address(&self) -> io::Result<Address> {
         Ok(match self {
             Self::Tcp(listener) => Address::Tcp(listener.local_addr()?),
-            Self::Unix(_, path) => Address::Unix(path.clone()),
+            Self::Unix(_, file) => Address::Unix(file.0.clone()),
         })
     }
 
-    async fn accept(&self) -> io::Result<(Box<dyn Io>, PeerAddr)> {
-        match self {
-            Self::Tcp(listener) => {
-                let (stream, peer) = listener.accept().await?;
-                stream.set_nodelay(true)?;
-                Ok((Box::new(stream), peer.into()))
-            }
-            Self::Unix(listener, _) => {
-                let (stream, _) = listener.accept().await?;
-                Ok((Box::new(stream), PeerAddr::Unix))
-            }
-        }
+    /// One more at the same address. The kernel shares clients out among those of a TCP port; of a Unix socket there is
+    /// only one.
+    fn another(&self) -> Option<io::Result<Self>> {
+        let Self::Tcp(listener) = self else { return None };
+        let another = listener.local_addr().and_then(|address| {
+            let socket = tcp_socket(address, true)?;
+            socket.listen(BACKLOG)?;
+            Ok(Self::Tcp(socket.into()))
+        });
+        Some(another)
     }
-}
 
-impl Drop for Listener {
-    fn drop(&mut self) {
-        if let Self::Unix(_, path) = self {
-            // A file that is gone already is what we want.
-            let _ = std::fs::remove_file(path);
-        }
+    /// Watched by the caller's runtime; and the file to remove at the end.
+    ///
+    /// # Errors
+    /// The runtime will not have it.
+    pub fn into_gated(self) -> io::Result<(GatedListener, Option<SocketFile>)> {
+        Ok(match self {
+            Self::Tcp(listener) => (GatedListener::Tcp(TcpListener::from_std(listener)?), None),
+            Self::Unix(listener, file) => (GatedListener::Unix(UnixListener::from_std(listener)?), Some(file)),
+        })
     }
 }
 
@@ -159,6 +206,8 @@ pub struct Service {
     pub tls: Option<ServerTls>,
     /// A permit for each connection that may be open.
     pub permits: Arc<Semaphore>,
+    /// One for each client that may be told at a time that there is no room for it.
+    pub turning_away: Arc<Semaphore>,
     /// Where refusals are counted.
     pub metrics: Arc<Metrics>,
     /// Becomes true when no further requests are to be taken. Each connection holds a clone until it has ended or
@@ -166,26 +215,59 @@ pub struct Service {
     pub stopping: watch::Receiver<bool>,
 }
 
-/// Accepts and serves until the future is dropped; connections that were accepted go on.
-pub async fn serve(listener: Listener, service: Service) {
-    let turned_away = Arc::new(Semaphore::new(TURNED_AWAY));
-    loop {
-        match listener.accept().await {
-            Ok((stream, peer)) => {
-                let Ok(permit) = Arc::clone(&service.permits).try_acquire_owned() else {
-                    service.metrics.refuse("max_connections");
-                    if let Ok(permit) = Arc::clone(&turned_away).try_acquire_owned() {
-                        tokio::spawn(turn_away(stream, service.tls.is_some(), permit));
-                    }
-                    continue;
-                };
-                let service = service.clone();
-                tokio::spawn(async move {
-                    if let Err(error) = connection(stream, peer, service, permit).await {
-                        tracing::debug!(%peer, %error, "a connection failed before or between requests");
-                    }
-                });
+/// A client that is to be served by HTTP.
+pub struct Visit {
+    /// Its transport.
+    pub io: Box<dyn Io>,
+    /// What was read of it already.
+    pub read: Vec<u8>,
+    /// Where it is.
+    pub peer: PeerAddr,
+    /// Its permit.
+    pub pass: Option<Pass>,
+}
+
+impl Service {
+    /// Serves a client in a task of its own.
+    pub fn visit(&self, visit: Visit) {
+        let service = self.clone();
+        tokio::spawn(async move {
+            let peer = visit.peer;
+            if let Err(error) = connection(visit, service).await {
+                tracing::debug!(%peer, %error, "a connection failed before or between requests");
             }
+        });
+    }
+
+    /// Tells a client that there is no room for it, in a task of its own, unless too many are being told already.
+    pub fn turn_away(&self, io: Box<dyn Io>) {
+        if let Ok(permit) = Arc::clone(&self.turning_away).try_acquire_owned() {
+            tokio::spawn(turn_away(io, self.tls.is_some(), permit));
+        }
+    }
+}
+
+/// How many may be told at a time that there is no room for them.
+#[must_use]
+pub fn turning_away() -> Arc<Semaphore> {
+    Arc::new(Semaphore::new(TURNED_AWAY))
+}
+
+/// Accepts and serves by HTTP until the future is dropped; connections that were accepted go on.
+pub async fn serve(listener: Listener, service: Service) {
+    let (listener, _file) = match listener.into_gated() {
+        Ok(watched) => watched,
+        Err(error) => return tracing::error!(%error, "a listener cannot be watched, and was closed"),
+    };
+    loop {
+        match accept(&listener).await {
+            Ok((io, peer)) => match Arc::clone(&service.permits).try_acquire_owned() {
+                Ok(permit) => service.visit(Visit { io, read: Vec::new(), peer, pass: Some(Box::new(permit)) }),
+                Err(_) => {
+                    service.metrics.refuse("max_connections");
+                    service.turn_away(io);
+                }
+            },
             Err(error) => {
                 tracing::warn!(%error, "cannot accept connections; trying again");
                 tokio::time::sleep(PAUSE).await;
@@ -194,25 +276,34 @@ pub async fn serve(listener: Listener, service: Service) {
     }
 }
 
-async fn connection(
-    stream: Box<dyn Io>,
-    peer: PeerAddr,
-    service: Service,
-    permit: OwnedSemaphorePermit,
-) -> io::Result<()> {
+async fn accept(listener: &GatedListener) -> io::Result<(Box<dyn Io>, PeerAddr)> {
+    match listener {
+        GatedListener::Tcp(listener) => {
+            let (stream, peer) = listener.accept().await?;
+            stream.set_nodelay(true)?;
+            Ok((Box::new(stream), peer.into()))
+        }
+        GatedListener::Unix(listener) => {
+            let (stream, _) = listener.accept().await?;
+            Ok((Box::new(stream), PeerAddr::Unix))
+        }
+    }
+}
+
+async fn connection(visit: Visit, service: Service) -> io::Result<()> {
     let Service { router, tls, mut stopping, metrics, .. } = service;
-    let stream: Box<dyn Io> = match tls {
-        Some(tls) => match tls.accept(stream, TLS_TIMEOUT).await {
-            Ok(stream) => Box::new(stream),
+    let Visit { io, read, peer, pass } = visit;
+    let io: Box<dyn Io> = match tls {
+        Some(tls) => match tls.accept(io, TLS_TIMEOUT).await {
+            Ok(io) => Box::new(io),
             Err(error) => {
                 metrics.refuse("tls");
                 return Err(error);
             }
         },
-        None => stream,
+        None => io,
     };
-    // The permit goes with the transport, through the upgrade and to its end.
-    let io = TokioIo::new(Permitted { io: stream, _permit: permit });
+    let io = TokioIo::new(Visiting { read: Bytes::from(read), io, _pass: pass });
     let answer = service_fn(move |mut request: http::Request<Incoming>| {
         request.extensions_mut().insert(peer);
         router.clone().call(request)
@@ -259,23 +350,29 @@ async fn turn_away(mut stream: Box<dyn Io>, tls: bool, _permit: OwnedSemaphorePe
     .await;
 }
 
-/// A transport that gives its permit back when it is dropped.
-struct Permitted {
+/// A transport of which something was read already. Its permit goes with it, through an upgrade and to its end.
+struct Visiting {
+    read: Bytes,
     io: Box<dyn Io>,
-    _permit: OwnedSemaphorePermit,
+    _pass: Option<Pass>,
 }
 
-impl tokio::io::AsyncRead for Permitted {
+impl tokio::io::AsyncRead for Visiting {
     fn poll_read(
         mut self: std::pin::Pin<&mut Self>,
         cx: &mut std::task::Context<'_>,
         buf: &mut tokio::io::ReadBuf<'_>,
     ) -> std::task::Poll<io::Result<()>> {
+        if !self.read.is_empty() {
+            let count = self.read.len().min(buf.remaining());
+            buf.put_slice(&self.read.split_to(count));
+            return std::task::Poll::Ready(Ok(()));
+        }
         std::pin::Pin::new(&mut self.io).poll_read(cx, buf)
     }
 }
 
-impl tokio::io::AsyncWrite for Permitted {
+impl tokio::io::AsyncWrite for Visiting {
     fn poll_write(
         mut self: std::pin::Pin<&mut Self>,
         cx: &mut std::task::Context<'_>,

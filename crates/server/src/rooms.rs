@@ -5,7 +5,7 @@ use axum::extract::{Path, Query, State};
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use serde::Deserialize;
-use switchboard_ws::{CloseCode, Context, Handler, Hub, MessageRef, WebSocketUpgrade};
+use switchboard_ws::{CloseCode, Context, Handler, Hub, MessageRef, Pass, WebSocketUpgrade};
 
 use crate::app::App;
 
@@ -29,18 +29,25 @@ pub(crate) async fn room(
         return (StatusCode::BAD_REQUEST, sentence).into_response();
     }
     let Some(upgrade) = upgrade else { return members(app.hub(), &name) };
-    let include_self = options.include_self.as_deref() == Some("1");
-    upgrade.serve(|_| Member { room: name, include_self })
+    upgrade.serve(|_| Member::new(name, &options, None))
 }
 
 fn members(hub: &Hub, name: &str) -> Response {
     Json(serde_json::json!({ "room": name, "members": hub.count(name) })).into_response()
 }
 
-#[derive(Debug)]
-struct Member {
+/// One in a room.
+pub(crate) struct Member {
     room: String,
     include_self: bool,
+    /// What admitted the client, where its transport does not hold that.
+    _pass: Option<Pass>,
+}
+
+impl Member {
+    pub(crate) fn new(room: String, options: &Options, pass: Option<Pass>) -> Self {
+        Self { room, include_self: options.include_self.as_deref() == Some("1"), _pass: pass }
+    }
 }
 
 impl Handler for Member {

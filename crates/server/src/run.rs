@@ -6,11 +6,11 @@ use std::time::Duration;
 
 use switchboard_ws::{CloseCode, Config};
 use tokio::sync::{Semaphore, watch};
-use tokio::task::JoinSet;
 
 use crate::app::App;
 use crate::listen::{self, Listener, Service};
 use crate::settings::{Address, Settings, SettingsError};
+use crate::workers::Workers;
 use crate::{metrics, routes, shutdown};
 
 /// Runs the server until it is told to stop.
@@ -18,7 +18,8 @@ use crate::{metrics, routes, shutdown};
 /// # Errors
 /// What kept it from starting.
 pub fn run(settings: Settings) -> Result<(), SettingsError> {
-    let runtime = tokio::runtime::Builder::new_multi_thread()
+    // For signals and the end; connections are the workers' affair.
+    let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()
         .map_err(|error| SettingsError(format!("cannot start the runtime: {error}")))?;
@@ -26,7 +27,7 @@ pub fn run(settings: Settings) -> Result<(), SettingsError> {
 }
 
 async fn serve(settings: Settings) -> Result<(), SettingsError> {
-    let Settings { listen, tls, websocket, max_connections, shutdown_timeout, log, demo } = settings;
+    let Settings { listen, tls, websocket, max_connections, workers, shutdown_timeout, log, demo } = settings;
     // A second server in one process, as in tests, keeps the first one's log.
     let _ = tracing_subscriber::fmt()
         .with_env_filter(log)
@@ -34,28 +35,28 @@ async fn serve(settings: Settings) -> Result<(), SettingsError> {
         .with_writer(std::io::stderr)
         .try_init();
     let stop = shutdown::requested().map_err(|error| SettingsError(format!("cannot ask for signals: {error}")))?;
-    let (listeners, note) = listen::bind(&listen).await?;
-    print!("{}", banner(&listeners, tls.is_some(), note.as_deref(), demo));
+    let (listeners, note) = listen::bind(&listen, workers)?;
+    print!("{}", banner(&listeners[0], tls.is_some(), note.as_deref(), demo));
 
     let app = App { metrics: metrics::registry(&websocket), websocket: websocket.clone() };
     let stopping = watch::channel(false);
     let service = Service {
-        router: routes::router(app, demo),
+        router: routes::router(app.clone(), demo),
         tls,
         permits: Arc::new(Semaphore::new(max_connections.min(Semaphore::MAX_PERMITS))),
+        turning_away: listen::turning_away(),
         metrics: Arc::clone(websocket.get_metrics()),
         stopping: stopping.1,
     };
-    let mut accepting = JoinSet::new();
-    for listener in listeners {
-        accepting.spawn(listen::serve(listener, service.clone()));
-    }
+    let mut workers = Workers::start(listeners, &app, &service)
+        .map_err(|error| SettingsError(format!("cannot start a worker: {error}")))?;
+    drop((app, service));
 
     let signal = stop.await;
     tracing::info!(signal, connections = websocket.connections().count(), "stopping");
-    accepting.shutdown().await;
-    drop(service);
+    workers.stop_accepting().await;
     say_goodbye(&websocket, stopping.0, shutdown_timeout).await;
+    workers.end();
     Ok(())
 }
 

@@ -21,6 +21,8 @@ pub struct Settings {
     pub websocket: Config,
     /// The most connections at once.
     pub max_connections: usize,
+    /// How many threads serve connections.
+    pub workers: usize,
     /// How long a shutdown may take.
     pub shutdown_timeout: Duration,
     /// What to log.
@@ -80,6 +82,10 @@ impl TryFrom<Serve> for Settings {
             tls,
             websocket: websocket(&options, origins),
             max_connections: usize::try_from(options.max_connections).unwrap_or(usize::MAX),
+            workers: match options.workers {
+                Some(workers) => workers.into(),
+                None => std::thread::available_parallelism().map_or(1, usize::from),
+            },
             shutdown_timeout: options.shutdown_timeout.into(),
             log: EnvFilter::try_new(&options.log).map_err(|error| wrong("--log", error))?,
             demo: !options.no_demo,
@@ -99,7 +105,7 @@ fn websocket(options: &Serve, origins: Origins) -> Config {
         ..Limits::default()
     };
     let handshake = ServerOptions { origins, ..ServerOptions::default() };
-    Config::default().limits(limits).handshake(handshake).hub(Hub::default())
+    Config::default().limits(limits).handshake(handshake).hub(Hub::default()).keep_request(false)
 }
 
 fn listen(given: &[String]) -> Result<Listen, SettingsError> {

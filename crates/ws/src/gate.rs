@@ -62,6 +62,8 @@ pub enum Reason {
     NotForUs(Rejection),
     /// It asks for a WebSocket and breaks a rule.
     Refused(Rejection),
+    /// It did not say what it wants in time.
+    TooSlow(Rejection),
 }
 
 impl Visitor {
@@ -71,7 +73,7 @@ impl Visitor {
             Reason::NoRoom => {
                 Rejection::new(StatusCode::SERVICE_UNAVAILABLE, "There is no room for more connections.\n")
             }
-            Reason::NotForUs(rejection) | Reason::Refused(rejection) => rejection,
+            Reason::NotForUs(rejection) | Reason::Refused(rejection) | Reason::TooSlow(rejection) => rejection,
         };
         refuse(self.io, AcceptError::Rejected(rejection), config).await
     }

@@ -316,6 +316,11 @@ impl Driver {
         if let Some(key) = found {
             let mut reception = self.receptions.remove(key);
             self.poller.deregister(reception.listener.source());
+            // Who has said nothing yet will not be missed; others may finish what they have begun.
+            self.entries.retain(|_, entry| match entry {
+                Entry::Opening(Some(opening)) => !opening.is_idle_at(&reception.door),
+                _ => true,
+            });
         }
     }
 

@@ -54,6 +54,11 @@ impl Opening {
         &mut self.socket
     }
 
+    /// Whether it came by this door and has said nothing yet.
+    pub(super) fn is_idle_at(&self, door: &Arc<Door>) -> bool {
+        Arc::ptr_eq(&self.door, door) && self.read.is_empty()
+    }
+
     pub(super) fn deadline(&self) -> Option<Instant> {
         self.machine.poll_timeout()
     }
@@ -91,7 +96,7 @@ impl Opening {
             Ok(()) => Step::Waits(self),
             // Browsers connect ahead of time: one that has said nothing is owed no answer.
             Err(_) if self.read.is_empty() => self.lost(),
-            Err(rejection) => self.leave(Reason::Refused(rejection), forget),
+            Err(rejection) => self.leave(Reason::TooSlow(rejection), forget),
         }
     }
 
