@@ -9,9 +9,10 @@ use crate::deflate::{InflateError, Inflater};
 use crate::error::ProtocolError;
 use crate::event::{Data, Event, Piece, Received};
 use crate::frame::{FrameHeader, Opcode};
+use crate::mask::Unmasked;
 use crate::message::{Kind, Message, MessageRef};
 use crate::reader::{Chunk, Reader};
-use crate::utf8::{Utf8Bytes, Utf8Stream};
+use crate::utf8::{self, Utf8Bytes, Utf8Stream};
 
 /// A message is read into its buffer when it is at least so long: drivers read about so much at once otherwise.
 const ROOM_FROM: usize = 128 << 10;
@@ -59,6 +60,12 @@ struct Meter {
 }
 
 impl Assembler {
+    /// No message is unfinished.
+    #[inline]
+    pub(crate) fn is_idle(&self) -> bool {
+        self.0.is_none()
+    }
+
     /// When the unfinished message began, if there is one.
     pub(crate) fn started(&self) -> Option<Span> {
         self.0.as_ref().map(|open| open.started)
@@ -93,7 +100,7 @@ impl Assembler {
             if header.opcode != Opcode::Continuation {
                 let kind = kind_of(header.opcode, terms.config)?;
                 if chunk.ends_message() && !header.rsv1 && !terms.pieces {
-                    return borrowed(kind, chunk.data).map(Some);
+                    return borrowed(kind, Unmasked::new(chunk.data, None)).map(Some);
                 }
                 self.0 = Some(Box::new(Open::new(kind, header.rsv1, terms.pieces, terms.now)));
             }
@@ -278,11 +285,12 @@ fn kind_of(opcode: Opcode, config: &Config) -> Result<Kind, ProtocolError> {
     }
 }
 
+/// A whole message where it lies.
 #[inline]
-fn borrowed<'b>(kind: Kind, data: &'b [u8]) -> Result<Event<'b>, ProtocolError> {
+pub(crate) fn borrowed<'b>(kind: Kind, payload: Unmasked<'b>) -> Result<Event<'b>, ProtocolError> {
     let message = match kind {
-        Kind::Binary => MessageRef::Binary(data),
-        Kind::Text => MessageRef::Text(simdutf8::basic::from_utf8(data).map_err(|_| ProtocolError::InvalidUtf8)?),
+        Kind::Binary => MessageRef::Binary(payload.as_bytes()),
+        Kind::Text => MessageRef::Text(utf8::text(payload)?),
     };
     Ok(Event::Message(Received::Borrowed(message)))
 }

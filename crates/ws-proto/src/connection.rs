@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 
-use crate::assembler::{Assembler, Terms};
+use crate::assembler::{self, Assembler, Terms};
 use crate::clock::{Clock, Span};
 use crate::close::{CloseCode, CloseFrame};
 use crate::closing::{Cause, Closing, Disconnect, Ended};
@@ -150,22 +150,10 @@ impl Connection {
     #[inline]
     pub fn receive<'b>(&mut self, input: &mut Input<'b>, now: Instant) -> Option<Event<'b>> {
         self.heartbeat.heard();
-        loop {
-            if !self.closing.is_listening() {
-                input.take(usize::MAX);
-                return None;
-            }
-            let event = match self.reader.next(input, self.masking()) {
-                Ok(None) => return None,
-                Ok(Some(chunk)) if chunk.opcode.is_control() => self.control_chunk(chunk, now),
-                Ok(Some(chunk)) => self.data_chunk(chunk, now),
-                Err(error) => Err(error),
-            };
-            match event {
-                Ok(None) => {}
-                Ok(event) => return event,
-                Err(error) => return Some(self.fail_protocol(error, now)),
-            }
+        match self.plain_message(input, now) {
+            Some(Ok(event)) => Some(event),
+            Some(Err(error)) => Some(self.fail_protocol(error, now)),
+            None => self.receive_any(input, now),
         }
     }
 
@@ -473,6 +461,40 @@ impl Connection {
     }
 
     // Below: how it is done.
+
+    /// The short way of what is by far the most common: a message of one uncompressed frame that lies in the input as a
+    /// whole. `None`: nothing was consumed, and [`receive_any`](Self::receive_any) finds what it is.
+    #[inline]
+    fn plain_message<'b>(&mut self, input: &mut Input<'b>, now: Instant) -> Option<Result<Event<'b>, ProtocolError>> {
+        let config = &*self.config;
+        if !self.closing.is_open() || !self.assembler.is_idle() || self.pieces || config.only.is_some() {
+            return None;
+        }
+        let limit = config.max_frame.min(config.max_message);
+        let (kind, payload) = self.reader.plain(input, self.masks.is_none(), limit)?;
+        self.acted(now);
+        Some(assembler::borrowed(kind, payload))
+    }
+
+    fn receive_any<'b>(&mut self, input: &mut Input<'b>, now: Instant) -> Option<Event<'b>> {
+        loop {
+            if !self.closing.is_listening() {
+                input.take(usize::MAX);
+                return None;
+            }
+            let event = match self.reader.next(input, self.masking()) {
+                Ok(None) => return None,
+                Ok(Some(chunk)) if chunk.opcode.is_control() => self.control_chunk(chunk, now),
+                Ok(Some(chunk)) => self.data_chunk(chunk, now),
+                Err(error) => Err(error),
+            };
+            match event {
+                Ok(None) => {}
+                Ok(event) => return event,
+                Err(error) => return Some(self.fail_protocol(error, now)),
+            }
+        }
+    }
 
     #[inline]
     fn data_chunk<'b>(&mut self, chunk: Chunk<'b>, now: Instant) -> Result<Option<Event<'b>>, ProtocolError> {

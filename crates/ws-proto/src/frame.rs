@@ -1,5 +1,7 @@
 //! The frame header (RFC 6455 §5.2): decoding with every rule that a header alone can break, and encoding.
 
+use std::ops::Range;
+
 use crate::error::ProtocolError;
 use crate::mask::MaskKey;
 use crate::message::Kind;
@@ -109,6 +111,34 @@ impl FrameHeader {
             (Some(*key), rest)
         };
         Ok(Some((Self { fin, rsv1, opcode, mask, len }, bytes.len() - rest.len())))
+    }
+
+    /// Decodes the header of a message in a single, uncompressed frame of less than 64 KiB: a short way for what is by far the
+    /// most common. `None` for all else, right or wrong, which [`decode`](Self::decode) is for.
+    #[inline]
+    pub(crate) fn decode_plain(bytes: &[u8], masked: bool) -> Option<(Kind, Option<MaskKey>, Range<usize>)> {
+        let (&[first, second], rest) = bytes.split_first_chunk()?;
+        let kind = match first {
+            0x81 => Kind::Text,
+            0x82 => Kind::Binary,
+            _ => return None,
+        };
+        if (second & 0x80 != 0) != masked {
+            return None;
+        }
+        let (len, from) = match second & 0x7f {
+            127 => return None,
+            126 => (usize::from(u16::from_be_bytes(*rest.first_chunk()?)), 4),
+            short => (usize::from(short), 2),
+        };
+        if from == 4 && len < 126 {
+            return None;
+        }
+        let (key, from) = match masked {
+            true => (Some(*bytes.get(from..)?.first_chunk()?), from + 4),
+            false => (None, from),
+        };
+        (from + len <= bytes.len()).then_some((kind, key, from..from + len))
     }
 
     /// Writes the header and returns its bytes.
@@ -225,6 +255,29 @@ mod tests {
             for cut in 0..bytes.len() {
                 prop_assert_eq!(decode(&bytes[..cut]), Ok(None));
             }
+        }
+
+        #[test]
+        fn the_short_way_says_what_the_long_way_says(
+            first in prop_oneof![Just(0x81), Just(0x82), any::<u8>()],
+            second in prop_oneof![Just(126), Just(254), any::<u8>()],
+            rest in proptest::collection::vec(prop_oneof![Just(0), any::<u8>()], 0..400),
+            masked: bool,
+        ) {
+            let bytes = [&[first, second], &rest[..]].concat();
+            let Ok(Some((header, len))) = decode(&bytes) else {
+                prop_assert_eq!(FrameHeader::decode_plain(&bytes, masked), None);
+                return Ok(());
+            };
+            let FrameHeader { fin, rsv1, opcode, mask, len: payload } = header;
+            let kind = match opcode {
+                Opcode::Text => Some(Kind::Text),
+                Opcode::Binary => Some(Kind::Binary),
+                _ => None,
+            };
+            let end = usize::try_from(payload).map_or(usize::MAX, |payload| len.saturating_add(payload));
+            let plain = kind.filter(|_| fin && !rsv1 && mask.is_some() == masked && end <= bytes.len());
+            prop_assert_eq!(FrameHeader::decode_plain(&bytes, masked), plain.map(|kind| (kind, mask, len..end)));
         }
     }
 }

@@ -12,20 +12,61 @@ pub type MaskSource = fn() -> MaskKey;
 
 /// XORs `data` with `key`, of which `offset` bytes were used up by earlier pieces of the same payload. Masking twice
 /// with the same arguments gives the data back.
-pub fn apply(data: &mut [u8], key: MaskKey, offset: usize) {
-    let mut key = key;
+pub fn apply(data: &mut [u8], mut key: MaskKey, offset: usize) {
     key.rotate_left(offset % 4);
+    xor(data, key);
+}
+
+/// A payload as the application is to see it.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Unmasked<'b> {
+    data: &'b [u8],
+    ascii: bool,
+}
+
+impl<'b> Unmasked<'b> {
+    /// Unmasks a whole payload. Whether all of it is ASCII shows on the way.
+    #[inline]
+    pub(crate) fn new(data: &'b mut [u8], key: Option<MaskKey>) -> Self {
+        let ascii = match key {
+            Some(key) => xor(data, key),
+            None => data.is_ascii(),
+        };
+        Self { data, ascii }
+    }
+
+    pub(crate) fn as_bytes(self) -> &'b [u8] {
+        self.data
+    }
+
+    pub(crate) fn is_ascii(self) -> bool {
+        self.ascii
+    }
+}
+
+/// XORs `data` with `key`, again and again; `true` when the outcome is ASCII.
+#[inline]
+fn xor(data: &mut [u8], key: MaskKey) -> bool {
     let word = u32::from_ne_bytes(key);
     let wide = u64::from(word) << 32 | u64::from(word);
-    let mut words = data.chunks_exact_mut(8);
-    for chunk in words.by_ref() {
-        let mut bytes = [0; 8];
-        bytes.copy_from_slice(chunk);
-        chunk.copy_from_slice(&(u64::from_ne_bytes(bytes) ^ wide).to_ne_bytes());
+    let mut seen = 0;
+    let (words, rest) = data.as_chunks_mut();
+    for bytes in words {
+        let clear = u64::from_ne_bytes(*bytes) ^ wide;
+        *bytes = clear.to_ne_bytes();
+        seen |= clear;
     }
-    for (byte, key) in words.into_remainder().iter_mut().zip(key.iter().cycle()) {
+    let (words, rest) = rest.as_chunks_mut();
+    if let [bytes] = words {
+        let clear = u32::from_ne_bytes(*bytes) ^ word;
+        *bytes = clear.to_ne_bytes();
+        seen |= u64::from(clear);
+    }
+    for (byte, key) in rest.iter_mut().zip(key) {
         *byte ^= key;
+        seen |= u64::from(*byte);
     }
+    seen & 0x8080_8080_8080_8080 == 0
 }
 
 /// A key from the system's secure random numbers, drawn in batches per thread. "The masking key needs to be
@@ -88,6 +129,20 @@ mod tests {
     }
 
     proptest! {
+        #[test]
+        fn a_payload_is_unmasked_and_known_to_be_ascii_or_not(
+            mut data in proptest::collection::vec(prop_oneof![50 => 0u8..128, 1 => any::<u8>()], 0..100),
+            key: Option<MaskKey>,
+        ) {
+            let clear = data.clone();
+            if let Some(key) = key {
+                apply(&mut data, key, 0);
+            }
+            let unmasked = Unmasked::new(&mut data, key);
+            prop_assert_eq!(unmasked.as_bytes(), &clear);
+            prop_assert_eq!(unmasked.is_ascii(), clear.is_ascii());
+        }
+
         #[test]
         fn pieces_are_masked_like_the_whole(data: Vec<u8>, key: MaskKey, cut: prop::sample::Index) {
             let expected: Vec<u8> = data.iter().enumerate().map(|(i, byte)| byte ^ key[i % 4]).collect();

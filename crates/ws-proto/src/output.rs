@@ -6,6 +6,8 @@ use std::io::IoSlice;
 
 use bytes::Bytes;
 
+use crate::frame::{FrameHeader, MAX_HEADER};
+
 /// Payloads from this length on are queued as they are; shorter ones are cheaper to copy beside their header than to
 /// pass as a slice.
 const SLICE_FROM: usize = 4096;
@@ -122,6 +124,17 @@ impl Output {
         }
         self.shared_len += bytes.len();
         self.shared.push_back(Shared { at: self.copied.len(), bytes });
+    }
+
+    /// Appends the header of a frame.
+    #[inline]
+    pub(crate) fn extend_header(&mut self, header: &FrameHeader) {
+        let mut bytes = [0; MAX_HEADER];
+        match *header.encode(&mut bytes) {
+            // Two bytes of a known number are one instruction; a slice of any length is a call.
+            [first, second] => self.copied.extend_from_slice(&[first, second]),
+            ref longer => self.copied.extend_from_slice(longer),
+        }
     }
 
     /// Appends a copy and hands it out for masking.

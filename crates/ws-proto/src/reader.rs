@@ -4,7 +4,8 @@
 use crate::error::ProtocolError;
 use crate::frame::{FrameHeader, MAX_HEADER, Opcode};
 use crate::input::Input;
-use crate::mask::{self, MaskKey};
+use crate::mask::{self, MaskKey, Unmasked};
+use crate::message::Kind;
 
 /// Which frames the peer may send (RFC 6455 §5.1).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -87,6 +88,19 @@ impl Reader {
         };
         let data = input.take(usize::try_from(frame.left).unwrap_or(usize::MAX));
         Ok(Some(self.payload(frame, header, data)))
+    }
+
+    /// A message in a single, uncompressed frame that lies in the input as a whole; to be asked for when no message is open.
+    /// `None` for all else, which [`next`](Self::next) is for.
+    #[inline]
+    pub(crate) fn plain<'b>(&self, input: &mut Input<'b>, masked: bool, limit: usize) -> Option<(Kind, Unmasked<'b>)> {
+        let State::Header { len: 0, .. } = self.state else { return None };
+        let (kind, key, payload) = FrameHeader::decode_plain(input.rest(), masked)?;
+        if payload.len() > limit {
+            return None;
+        }
+        let frame = input.take(payload.end);
+        Some((kind, Unmasked::new(&mut frame[payload], key)))
     }
 
     /// The frame whose payload is being read.

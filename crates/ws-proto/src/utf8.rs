@@ -10,6 +10,7 @@ use std::ops::Deref;
 use bytes::Bytes;
 
 use crate::error::ProtocolError;
+use crate::mask::Unmasked;
 
 /// Shared, immutable text: [`Bytes`] that are known to be UTF-8.
 #[derive(Clone, Default, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -105,6 +106,16 @@ impl fmt::Display for Utf8Bytes {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(self)
     }
+}
+
+/// The text that a whole payload is.
+#[inline]
+pub(crate) fn text(payload: Unmasked<'_>) -> Result<&str, ProtocolError> {
+    if payload.is_ascii() {
+        // SAFETY: ASCII is UTF-8, and `Unmasked` looked at every byte.
+        return Ok(unsafe { str::from_utf8_unchecked(payload.as_bytes()) });
+    }
+    simdutf8::basic::from_utf8(payload.as_bytes()).map_err(|_| ProtocolError::InvalidUtf8)
 }
 
 /// Validates text that arrives in pieces. It fails at the first byte that no continuation could make good, keeps at

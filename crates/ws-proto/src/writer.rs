@@ -7,7 +7,7 @@ use bytes::Bytes;
 
 use crate::compression::Compression;
 use crate::error::SendError;
-use crate::frame::{FrameHeader, MAX_HEADER, Opcode};
+use crate::frame::{FrameHeader, Opcode};
 use crate::mask::{self, MaskKey, MaskSource};
 use crate::message::{Kind, Message, MessageRef};
 use crate::output::Output;
@@ -58,10 +58,10 @@ impl Writer {
         if self.open.is_some() {
             return Err(SendError::MessageOpen);
         }
-        let opcode = Opcode::from(message.kind());
-        let masks = means.masks;
-        if !means.compressed(opcode, message.as_bytes(), compress, out) {
-            frame(masks, true, false, opcode, message.as_bytes(), out);
+        let (masks, opcode, payload) = (means.masks, Opcode::from(message.kind()), message.as_bytes());
+        let compression = means.compression_of(payload.len(), compress);
+        if compression.is_none_or(|compression| !compressed(masks, compression, opcode, payload, out)) {
+            frame(masks, true, false, opcode, payload, out);
         }
         Ok(())
     }
@@ -74,13 +74,15 @@ impl Writer {
         compress: bool,
         out: &mut Output,
     ) -> Result<(), SendError> {
-        if means.masks.is_some() || means.wants_compression(message.len(), compress) {
-            return self.message(means, message.as_ref(), compress, out);
+        let Means { masks, mut compression } = means;
+        let means = Means { masks, compression: compression.as_deref_mut() };
+        if masks.is_some() || means.compression_of(message.len(), compress).is_some() {
+            return self.message(Means { masks, compression }, message.as_ref(), compress, out);
         }
         if self.open.is_some() {
             return Err(SendError::MessageOpen);
         }
-        header(means.masks, true, false, Opcode::from(message.kind()), message.len(), out);
+        header(masks, true, false, Opcode::from(message.kind()), message.len(), out);
         out.push(message.clone().into_bytes());
         Ok(())
     }
@@ -144,30 +146,35 @@ impl Writer {
     }
 }
 
-impl Means<'_> {
-    fn wants_compression(&self, len: usize, compress: bool) -> bool {
-        compress && self.compression.as_ref().is_some_and(|compression| len >= compression.threshold)
+impl<'a> Means<'a> {
+    /// What compresses a message of this length, if it is to be compressed.
+    #[inline]
+    fn compression_of(self, len: usize, compress: bool) -> Option<&'a mut Compression> {
+        self.compression.filter(|compression| compress && len >= compression.threshold)
     }
+}
 
-    /// Sends the message compressed, if that is wanted and worth it.
-    fn compressed(self, opcode: Opcode, payload: &[u8], compress: bool, out: &mut Output) -> bool {
-        if !self.wants_compression(payload.len(), compress) {
-            return false;
+/// Sends the message compressed, if that is worth it.
+#[inline(never)]
+fn compressed(
+    masks: Option<MaskSource>,
+    compression: &mut Compression,
+    opcode: Opcode,
+    payload: &[u8],
+    out: &mut Output,
+) -> bool {
+    SCRATCH.with_borrow_mut(|scratch| {
+        scratch.clear();
+        compression.deflater.compress(payload, scratch);
+        // Under context takeover the compressor now counts on the peer to know this message: it is sent compressed
+        // even when that made it larger.
+        let worth = scratch.len() < payload.len() || compression.deflater.takes_context_over();
+        if worth {
+            frame(masks, true, true, opcode, scratch, out);
         }
-        let Some(compression) = self.compression else { return false };
-        SCRATCH.with_borrow_mut(|scratch| {
-            scratch.clear();
-            compression.deflater.compress(payload, scratch);
-            // Under context takeover the compressor now counts on the peer to know this message: it is sent compressed
-            // even when that made it larger.
-            let worth = scratch.len() < payload.len() || compression.deflater.takes_context_over();
-            if worth {
-                frame(self.masks, true, true, opcode, scratch, out);
-            }
-            scratch.shrink_to(SCRATCH_KEPT);
-            worth
-        })
-    }
+        scratch.shrink_to(SCRATCH_KEPT);
+        worth
+    })
 }
 
 /// Appends a control frame; its payload is at most 125 bytes.
@@ -195,7 +202,7 @@ fn header(
 ) -> Option<MaskKey> {
     let mask = masks.map(|next_key| next_key());
     let header = FrameHeader { fin, rsv1, opcode, mask, len: len as u64 };
-    out.extend(header.encode(&mut [0; MAX_HEADER]));
+    out.extend_header(&header);
     mask
 }
 

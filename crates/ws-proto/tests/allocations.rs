@@ -1,4 +1,4 @@
-//! What the machine allocates, counted per thread: nothing large for a second large message.
+//! What the machine allocates, counted per thread: nothing for small messages, and nothing large for a second large one.
 #![expect(unsafe_code, reason = "an allocator that counts")]
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
@@ -173,4 +173,51 @@ fn an_unfinished_message_gives_its_buffer_back_too() {
     });
     assert!(half.large <= 1, "the copy that this test makes: {half:?}");
     assert_eq!(counted(|| drop(Server::new().receive_large(&stream))).large, 1, "a new server's read buffer");
+}
+
+/// Answers each message of `stream` with the same.
+fn echo_small(connection: &mut Connection, output: &mut Output, stream: &[u8], buffer: &mut [u8], now: Instant) {
+    let buffer = &mut buffer[..stream.len()];
+    buffer.copy_from_slice(stream);
+    let mut input = Input::new(buffer);
+    while let Some(event) = connection.receive(&mut input, now) {
+        let Event::Message(message) = event else { panic!("{event:?}") };
+        connection.send(message.as_ref(), SendOptions::default(), now, output).unwrap();
+    }
+    connection.poll_transmit(now, output);
+    let count = output.len();
+    assert!(count > 0);
+    output.advance(count);
+    connection.wrote(count, 0, now);
+}
+
+#[test]
+fn small_messages_allocate_nothing() {
+    let frames = || {
+        let sizes = [0, 1, 125, 126, 5000];
+        sizes.into_iter().flat_map(|size| [frame::text("é".repeat(size / 2)), frame::binary(vec![7; size])])
+    };
+    let masked: Vec<u8> = frames().flat_map(|frame| frame.masked().bytes()).collect();
+    let plain: Vec<u8> = frames().flat_map(|frame| frame.bytes()).collect();
+    let (config, now) = (Arc::new(Config::default()), Instant::now());
+    let server = Connection::server(Arc::clone(&config), None, now);
+    let client = Connection::client(config, None, now);
+    for (mut connection, stream) in [(server, masked), (client, plain)] {
+        let (mut output, mut buffer) = (Output::new(), vec![0; LARGE]);
+        echo_small(&mut connection, &mut output, &stream, &mut buffer, now);
+        let warm = counted(|| {
+            for _ in 0..10 {
+                echo_small(&mut connection, &mut output, &stream, &mut buffer, now);
+            }
+        });
+        assert_eq!(warm.all, 0, "{:?}", connection.role());
+    }
+}
+
+#[test]
+fn a_server_at_rest_owns_nothing() {
+    let (config, now) = (Arc::new(Config::default()), Instant::now());
+    let mut connection = None;
+    let made = counted(|| connection = Some(Connection::server(config, None, now)));
+    assert_eq!(made.all, 0, "{connection:?}");
 }

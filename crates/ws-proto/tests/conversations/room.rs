@@ -54,7 +54,7 @@ fn bytes(frames: &[Frame]) -> Vec<u8> {
 
 /// Payloads that are told apart wherever they are cut.
 fn payload(len: usize) -> Vec<u8> {
-    (0..len).map(|i| (i % 251) as u8).collect()
+    (0..251).cycle().take(len).collect()
 }
 
 #[test]
