@@ -153,6 +153,7 @@ impl Connection {
         match self.plain_message(input, now) {
             Some(Ok(event)) => Some(event),
             Some(Err(error)) => Some(self.fail_protocol(error, now)),
+            None if input.is_empty() => None,
             None => self.receive_any(input, now),
         }
     }
@@ -165,8 +166,9 @@ impl Connection {
     /// The buffer grows with what has arrived and never by the length that a header declares, unless one of that size lies
     /// unused in the thread's pool (8 MiB at most), where it goes back to when the message is dropped. The room may hold
     /// bytes of earlier messages.
+    #[inline]
     pub fn room(&mut self) -> Option<&mut [u8]> {
-        if !self.closing.is_listening() {
+        if self.assembler.is_idle() || !self.closing.is_listening() {
             return None;
         }
         self.assembler.room(&self.reader, &self.config)
@@ -309,20 +311,10 @@ impl Connection {
 
     /// Appends what the machine itself has to say: a pong, a ping that fell due, a Close frame or the answer to one.
     /// Call it when the transport has room.
+    #[inline]
     pub fn poll_transmit(&mut self, now: Instant, out: &mut Output) {
-        if self.closing.is_sent() {
-            return;
-        }
-        if let Some(payload) = self.control.take_pong() {
-            writer::control(self.masks, Opcode::Pong, payload.as_bytes(), out);
-        }
-        if let Some(payload) = self.heartbeat.take_pending(|| self.clock.read(now)) {
-            writer::control(self.masks, Opcode::Ping, &payload, out);
-        }
-        if let Some(frame) = self.closing.take_due() {
-            let mut body = Vec::with_capacity(MAX_CONTROL);
-            frame.write(&mut body);
-            writer::control(self.masks, Opcode::Close, &body, out);
+        if self.control.owes_pong() || self.heartbeat.is_pending() || !self.closing.is_open() {
+            self.speak(now, out);
         }
     }
 
@@ -333,6 +325,7 @@ impl Connection {
     }
 
     /// The transport took `count` bytes and `left` bytes of output still wait for it: how the write timeout is measured.
+    #[inline]
     pub fn wrote(&mut self, count: usize, left: usize, now: Instant) {
         if left == 0 {
             self.stalled = None;
@@ -538,6 +531,23 @@ impl Connection {
         self.clock.read(now).checked_add(self.config.close_timeout)
     }
 
+    fn speak(&mut self, now: Instant, out: &mut Output) {
+        if self.closing.is_sent() {
+            return;
+        }
+        if let Some(payload) = self.control.take_pong() {
+            writer::control(self.masks, Opcode::Pong, payload.as_bytes(), out);
+        }
+        if let Some(payload) = self.heartbeat.take_pending(|| self.clock.read(now)) {
+            writer::control(self.masks, Opcode::Ping, &payload, out);
+        }
+        if let Some(frame) = self.closing.take_due() {
+            let mut body = Vec::with_capacity(MAX_CONTROL);
+            frame.write(&mut body);
+            writer::control(self.masks, Opcode::Close, &body, out);
+        }
+    }
+
     fn control_chunk<'b>(&mut self, chunk: Chunk<'b>, now: Instant) -> Result<Option<Event<'b>>, ProtocolError> {
         let Chunk { opcode, header, left, data, .. } = chunk;
         if header.is_some() && left == 0 {
@@ -584,12 +594,14 @@ impl Connection {
         self.closing.begin(frame, cause, self.close_by(now));
     }
 
+    #[inline]
     fn check_open(&mut self, now: Instant) -> Result<(), SendError> {
         self.check_sendable()?;
         self.acted(now);
         Ok(())
     }
 
+    #[inline]
     fn check_sendable(&self) -> Result<(), SendError> {
         // "The application MUST NOT send any more data frames after sending a Close frame" (§5.5.1).
         if self.closing.may_send() { Ok(()) } else { Err(SendError::Closed) }

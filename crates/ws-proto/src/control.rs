@@ -60,6 +60,11 @@ impl Control {
         pong.extend(payload);
     }
 
+    #[inline]
+    pub(crate) fn owes_pong(&self) -> bool {
+        self.0.as_ref().is_some_and(|kept| kept.pong.is_some())
+    }
+
     /// The pong to send now, if one is owed.
     pub(crate) fn take_pong(&mut self) -> Option<Payload> {
         let pong = self.0.as_mut()?.pong.take();

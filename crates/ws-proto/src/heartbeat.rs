@@ -61,6 +61,12 @@ impl Heartbeat {
         true
     }
 
+    /// A ping is due.
+    #[inline]
+    pub(crate) fn is_pending(&self) -> bool {
+        self.pending
+    }
+
     /// The payload of a ping that is due, to be sent now.
     pub(crate) fn take_pending(&mut self, now: impl FnOnce() -> Span) -> Option<[u8; 8]> {
         let due = std::mem::take(&mut self.pending);

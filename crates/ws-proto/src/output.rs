@@ -52,7 +52,15 @@ impl Output {
     }
 
     /// Fills `slices` from the front of the queue and returns how many were filled: the argument of a vectored write.
+    #[inline]
     pub fn slices<'o>(&'o self, slices: &mut [IoSlice<'o>]) -> usize {
+        if self.shared.is_empty()
+            && let [first, ..] = slices
+        {
+            // What nearly all writes are: one slice, or none.
+            *first = IoSlice::new(&self.copied[self.taken..]);
+            return usize::from(!first.is_empty());
+        }
         let mut filled = 0;
         for (slice, bytes) in slices.iter_mut().zip(self.parts()) {
             *slice = IoSlice::new(bytes);
