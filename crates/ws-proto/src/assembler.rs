@@ -100,7 +100,7 @@ impl Assembler {
             if header.opcode != Opcode::Continuation {
                 let kind = kind_of(header.opcode, terms.config)?;
                 if chunk.ends_message() && !header.rsv1 && !terms.pieces {
-                    return borrowed(kind, Unmasked::new(chunk.data, None)).map(Some);
+                    return borrowed(kind, chunk.data).map(Some);
                 }
                 self.0 = Some(Box::new(Open::new(kind, header.rsv1, terms.pieces, terms.now)));
             }
@@ -129,7 +129,7 @@ impl Assembler {
         while count > 0 {
             let Some(open) = self.0.as_deref_mut() else { break };
             let Some(chunk) = reader.resume(open.buffer.fill(count.min(BLOCK))) else { break };
-            count -= chunk.data.len();
+            count -= chunk.data.as_bytes().len();
             let ends = chunk.ends_message();
             open.meter.count(chunk.data)?;
             if ends {
@@ -176,14 +176,14 @@ impl Assembler {
 
     fn append<'b>(&mut self, chunk: Chunk<'b>, terms: Terms<'_>) -> Result<Option<Event<'b>>, ProtocolError> {
         let ends = chunk.ends_message();
-        let Chunk { left, data, .. } = chunk;
+        let (left, data) = (chunk.left, chunk.data.as_bytes());
         // A chunk belongs to a message that `check_frame` let begin.
         let Some(open) = self.0.as_deref_mut() else { return Ok(None) };
         if open.compressed {
             open.inflate(data, ends, terms)?;
             return self.end(ends, &[]);
         }
-        open.meter.count(data)?;
+        open.meter.count(chunk.data)?;
         if !open.pieces {
             let left = usize::try_from(left).unwrap_or(usize::MAX);
             let growth = open.growth(data.len().saturating_add(left), terms.config);
@@ -238,7 +238,7 @@ impl Open {
             InflateError::Invalid => ProtocolError::InvalidDeflate,
             InflateError::TooBig => ProtocolError::MessageTooBig { limit },
         })?;
-        self.meter.count(self.buffer.since(before))
+        self.meter.count_inflated(self.buffer.since(before))
     }
 
     fn piece<'b>(&mut self, data: &'b [u8], last: bool) -> Option<Event<'b>> {
@@ -259,8 +259,17 @@ impl Open {
 }
 
 impl Meter {
-    /// `data` belongs to the message.
-    fn count(&mut self, data: &[u8]) -> Result<(), ProtocolError> {
+    /// `data` belongs to the message, as it came.
+    fn count(&mut self, data: Unmasked<'_>) -> Result<(), ProtocolError> {
+        self.len += data.as_bytes().len();
+        match self.kind {
+            Kind::Text => self.utf8.push_unmasked(data),
+            Kind::Binary => Ok(()),
+        }
+    }
+
+    /// `data` belongs to the message, inflated.
+    fn count_inflated(&mut self, data: &[u8]) -> Result<(), ProtocolError> {
         self.len += data.len();
         match self.kind {
             Kind::Text => self.utf8.push(data),

@@ -550,6 +550,7 @@ impl Connection {
 
     fn control_chunk<'b>(&mut self, chunk: Chunk<'b>, now: Instant) -> Result<Option<Event<'b>>, ProtocolError> {
         let Chunk { opcode, header, left, data, .. } = chunk;
+        let data = data.as_bytes();
         if header.is_some() && left == 0 {
             return self.control_frame(opcode, data, now).map(Some);
         }

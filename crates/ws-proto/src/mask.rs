@@ -17,30 +17,28 @@ pub fn apply(data: &mut [u8], mut key: MaskKey, offset: usize) {
     xor(data, key);
 }
 
-/// A payload as the application is to see it.
-#[derive(Debug, Clone, Copy)]
+/// A payload, or a part of one, as the application is to see it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Unmasked<'b> {
     data: &'b [u8],
-    ascii: bool,
+    known_ascii: bool,
 }
 
 impl<'b> Unmasked<'b> {
-    /// Unmasks a whole payload. Whether all of it is ASCII shows on the way.
+    /// Unmasks `data`. Whether all of it is ASCII shows on the way.
     #[inline]
     pub(crate) fn new(data: &'b mut [u8], key: Option<MaskKey>) -> Self {
-        let ascii = match key {
-            Some(key) => xor(data, key),
-            None => data.is_ascii(),
-        };
-        Self { data, ascii }
+        let known_ascii = key.is_some_and(|key| xor(data, key));
+        Self { data, known_ascii }
     }
 
     pub(crate) fn as_bytes(self) -> &'b [u8] {
         self.data
     }
 
-    pub(crate) fn is_ascii(self) -> bool {
-        self.ascii
+    /// All of it is ASCII. `false`: some is not, or nobody has looked, as there was no mask.
+    pub(crate) fn is_known_ascii(self) -> bool {
+        self.known_ascii
     }
 }
 
@@ -140,7 +138,7 @@ mod tests {
             }
             let unmasked = Unmasked::new(&mut data, key);
             prop_assert_eq!(unmasked.as_bytes(), &clear);
-            prop_assert_eq!(unmasked.is_ascii(), clear.is_ascii());
+            prop_assert_eq!(unmasked.is_known_ascii(), key.is_some() && clear.is_ascii());
         }
 
         #[test]

@@ -4,7 +4,7 @@
 use crate::error::ProtocolError;
 use crate::frame::{FrameHeader, MAX_HEADER, Opcode};
 use crate::input::Input;
-use crate::mask::{self, MaskKey, Unmasked};
+use crate::mask::{MaskKey, Unmasked};
 use crate::message::Kind;
 
 /// Which frames the peer may send (RFC 6455 §5.1).
@@ -19,7 +19,7 @@ pub(crate) enum Masking {
 }
 
 /// A part of a frame's payload, unmasked: as much of it as one read brought.
-#[derive(Debug, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Chunk<'b> {
     pub(crate) opcode: Opcode,
     pub(crate) fin: bool,
@@ -28,7 +28,7 @@ pub(crate) struct Chunk<'b> {
     pub(crate) header: Option<FrameHeader>,
     /// What of the frame's payload is still to come after this chunk.
     pub(crate) left: u64,
-    pub(crate) data: &'b mut [u8],
+    pub(crate) data: Unmasked<'b>,
 }
 
 impl Chunk<'_> {
@@ -154,11 +154,12 @@ impl Reader {
 
     /// `data`: the next bytes of the frame's payload, and nothing else.
     fn payload<'b>(&mut self, mut frame: Frame, header: Option<FrameHeader>, data: &'b mut [u8]) -> Chunk<'b> {
+        let data = Unmasked::new(data, frame.key);
+        let len = data.as_bytes().len();
         if let Some(key) = &mut frame.key {
-            mask::apply(data, *key, 0);
-            key.rotate_left(data.len() % 4);
+            key.rotate_left(len % 4);
         }
-        frame.left -= data.len() as u64;
+        frame.left -= len as u64;
         self.state = if frame.left > 0 { State::Payload(frame) } else { BETWEEN_FRAMES };
         Chunk { opcode: frame.opcode, fin: frame.fin, header, left: frame.left, data }
     }
@@ -191,7 +192,7 @@ mod tests {
                 if chunk.header.is_some() {
                     frames.push((chunk.opcode, chunk.fin, Vec::new()));
                 }
-                frames.last_mut().unwrap().2.extend_from_slice(chunk.data);
+                frames.last_mut().unwrap().2.extend_from_slice(chunk.data.as_bytes());
             }
             assert!(input.is_empty());
         }

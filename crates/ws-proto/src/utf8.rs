@@ -111,7 +111,7 @@ impl fmt::Display for Utf8Bytes {
 /// The text that a whole payload is.
 #[inline]
 pub(crate) fn text(payload: Unmasked<'_>) -> Result<&str, ProtocolError> {
-    if payload.is_ascii() {
+    if payload.is_known_ascii() {
         // SAFETY: ASCII is UTF-8, and `Unmasked` looked at every byte.
         return Ok(unsafe { str::from_utf8_unchecked(payload.as_bytes()) });
     }
@@ -144,6 +144,12 @@ impl Utf8Stream {
             }
             Err(_) => Err(ProtocolError::InvalidUtf8),
         }
+    }
+
+    /// Takes the next piece of the text, which is not looked at again when it is ASCII.
+    pub(crate) fn push_unmasked(&mut self, piece: Unmasked<'_>) -> Result<(), ProtocolError> {
+        // After a cut character any ASCII is wrong: that is found by looking.
+        if piece.is_known_ascii() && self.cut_len == 0 { Ok(()) } else { self.push(piece.as_bytes()) }
     }
 
     /// Ends the text.
