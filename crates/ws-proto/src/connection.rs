@@ -353,6 +353,18 @@ impl Connection {
         self.clock.instant(deadline?)
     }
 
+    /// Nothing is under way: no message half read or half written, no ping unanswered, no closing handshake. What
+    /// [`poll_timeout`](Self::poll_timeout) said last still holds then, or says too early: a driver whose timer is set need
+    /// not ask again.
+    #[must_use]
+    #[inline]
+    pub fn is_settled(&self) -> bool {
+        self.stalled.is_none()
+            && self.assembler.is_idle()
+            && self.closing.is_open()
+            && !self.heartbeat.awaits_answer()
+    }
+
     /// The driver does not read now, of its own will: what the peer may have sent meanwhile cannot be told from silence,
     /// and its time to show life, or to finish a message, begins anew. To be called before
     /// [`handle_timeout`](Self::handle_timeout).

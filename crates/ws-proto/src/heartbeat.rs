@@ -61,6 +61,12 @@ impl Heartbeat {
         true
     }
 
+    /// A heartbeat ping was sent and nothing came since.
+    #[inline]
+    pub(crate) fn awaits_answer(&self) -> bool {
+        self.unanswered.is_some()
+    }
+
     /// A ping is due.
     #[inline]
     pub(crate) fn is_pending(&self) -> bool {

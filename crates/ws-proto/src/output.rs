@@ -51,6 +51,13 @@ impl Output {
         self.len() == 0
     }
 
+    /// All that waits, when it lies in one piece: most of the time. For it a plain write does.
+    #[must_use]
+    #[inline]
+    pub fn as_one_slice(&self) -> Option<&[u8]> {
+        self.shared.is_empty().then(|| &self.copied[self.taken..])
+    }
+
     /// Fills `slices` from the front of the queue and returns how many were filled: the argument of a vectored write.
     #[inline]
     pub fn slices<'o>(&'o self, slices: &mut [IoSlice<'o>]) -> usize {

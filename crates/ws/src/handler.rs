@@ -371,9 +371,12 @@ impl Context<'_> {
     }
 
     fn must_queue(&self) -> bool {
+        if self.own.queued || self.connection.is_message_open() {
+            return true;
+        }
         // Beyond the bound there is room for the replies to one read, which was begun when there was room.
-        let bound = self.own.config.get_outbox().bytes.saturating_add(READ_BUFFER);
-        self.own.queued || self.connection.is_message_open() || self.turn.out.len() >= bound
+        let waiting = self.turn.out.len();
+        waiting >= READ_BUFFER && waiting - READ_BUFFER >= self.own.config.get_outbox().bytes
     }
 
     fn queue(&mut self, parcel: Parcel) -> Pushed {

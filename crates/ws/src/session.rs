@@ -158,22 +158,35 @@ impl<H: Handler> Session<H> {
         [self.connection.poll_timeout(), hold_until].into_iter().flatten().min()
     }
 
+    /// What [`deadline`](Self::deadline) said last still holds, or says too early.
+    #[cfg(unix)]
+    #[inline]
+    pub(crate) fn is_settled(&self) -> bool {
+        self.rare.is_none() && self.connection.is_settled()
+    }
+
     /// Encodes what waits: requests, parcels, and what the protocol itself has to say. Registers the task for more.
+    #[inline]
     pub(crate) fn pump(&mut self, cx: &mut task::Context<'_>, turn: &mut Turn) {
-        let mut drained = true;
-        if let Some(link) = self.own.link.clone() {
-            link.register(cx);
-            let requests = link.take_requests();
-            drained = self.encode_parcels(&link, cx, turn);
-            self.own.queued = !drained;
-            self.own.lagging &= !drained;
-            if let Some(requests) = requests {
-                self.act_on(&link, requests, drained, turn);
-            }
-            link.set_ready_state(self.connection.ready_state());
+        match self.own.link.clone() {
+            Some(link) => self.pump_link(&link, cx, turn),
+            None if turn.out.len() < ENCODE_AHEAD => self.connection.poll_transmit(turn.now, &mut turn.out),
+            None => {}
         }
-        self.speak(drained, turn);
         self.more = turn.out.len() >= ENCODE_AHEAD;
+    }
+
+    fn pump_link(&mut self, link: &Link, cx: &mut task::Context<'_>, turn: &mut Turn) {
+        link.register(cx);
+        let requests = link.take_requests();
+        let drained = self.encode_parcels(link, cx, turn);
+        self.own.queued = !drained;
+        self.own.lagging &= !drained;
+        if let Some(requests) = requests {
+            self.act_on(link, requests, drained, turn);
+        }
+        link.set_ready_state(self.connection.ready_state());
+        self.speak(link, drained, turn);
     }
 
     /// A message that was published to this connection: encoded at once while the peer keeps up, else left to the outbox and
@@ -222,6 +235,9 @@ impl<H: Handler> Session<H> {
 
     /// Whether the application and the backlog allow reading: a peer that does not read is not read from either.
     pub(crate) fn wants_read(&self, backlog: usize) -> bool {
+        if backlog == 0 && self.own.link.is_none() && !self.own.lagging {
+            return true;
+        }
         let paused = self.own.link.as_ref().is_some_and(|link| link.is_paused());
         // Once we have said Close, the peer's answer must be read whatever comes before it.
         let willing = !(paused || self.own.lagging) || !self.connection.may_send();
@@ -366,19 +382,15 @@ impl<H: Handler> Session<H> {
 
     /// Pongs, due pings and Close frames. The answer to the peer's Close waits for what the application still has to
     /// read and to send; everything else goes at once.
-    fn speak(&mut self, drained: bool, turn: &mut Turn) {
+    fn speak(&mut self, link: &Link, drained: bool, turn: &mut Turn) {
         let closing_peer = self.connection.may_send() && self.connection.ready_state() != ReadyState::Open;
-        let holding = self.own.link.as_ref().is_some_and(|link| link.is_holding());
-        if closing_peer && (holding || !drained) {
+        if closing_peer && (link.is_holding() || !drained) {
             return;
         }
         if turn.out.len() < ENCODE_AHEAD {
             self.connection.poll_transmit(turn.now, &mut turn.out);
         }
-        if let Some(link) = &self.own.link
-            && !self.connection.may_send()
-            && !link.outbox.is_closed()
-        {
+        if !self.connection.may_send() && !link.outbox.is_closed() {
             link.outbox.close();
         }
     }

@@ -252,7 +252,10 @@ impl Driver {
             Next::MayRead => self.ready.push(key),
             Next::Waits => {}
         }
-        // The wheel is touched only when a deadline has come nearer than what it knows.
+        // The wheel is touched only when a deadline has come nearer than what it knows, and mostly none can have.
+        if slot.armed != Tick::NEVER && slot.session.is_settled() {
+            return;
+        }
         if let Some(deadline) = slot.session.deadline() {
             let tick = self.wheel.tick_after(deadline);
             if tick < slot.armed {

@@ -196,13 +196,18 @@ impl Slot {
 
     /// Encodes and writes until nothing is left or the kernel has enough.
     fn write_all(&mut self, at: At<'_>, turn: &mut Turn) -> io::Result<()> {
-        if self.waker.is_none() && self.session.is_linked() {
-            self.waker = Some(SlotWaker::new(at.mailbox, at.key));
+        if self.session.is_linked() {
+            let waker = self.waker.get_or_insert_with(|| SlotWaker::new(at.mailbox, at.key)).waker();
+            self.write_by(&mut Context::from_waker(&waker), turn)
+        } else {
+            self.write_by(&mut Context::from_waker(Waker::noop()), turn)
         }
-        let waker = self.waker.as_ref().map(SlotWaker::waker);
-        let mut cx = Context::from_waker(waker.as_ref().unwrap_or(Waker::noop()));
+    }
+
+    #[inline]
+    fn write_by(&mut self, cx: &mut Context<'_>, turn: &mut Turn) -> io::Result<()> {
         loop {
-            self.session.pump(&mut cx, turn);
+            self.session.pump(cx, turn);
             let waited = turn.out.len();
             if waited == 0 {
                 return Ok(());
@@ -223,11 +228,12 @@ impl Slot {
     }
 
     fn write(&mut self, out: &Output) -> io::Result<usize> {
-        let mut slices = [IoSlice::new(&[]); SLICES];
-        match out.slices(&mut slices) {
-            1 => self.socket.write(&slices[0]),
-            filled => self.socket.write_vectored(&slices[..filled]),
+        if let Some(bytes) = out.as_one_slice() {
+            return self.socket.write(bytes);
         }
+        let mut slices = [IoSlice::new(&[]); SLICES];
+        let filled = out.slices(&mut slices);
+        self.socket.write_vectored(&slices[..filled])
     }
 
     /// What comes next. Keeps what the kernel refused, so that the shard's output is empty for the next connection.
