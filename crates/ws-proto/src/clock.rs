@@ -1,7 +1,10 @@
 //! Time in eight bytes. A connection remembers up to six moments, and there may be a million of connections: what an
-//! `Instant` takes twice the space for is kept as the time since the connection was made.
+//! `Instant` takes twice the space for is kept as the time since an epoch, which all connections of a process share.
+//!
+//! The epoch is no reading of a clock: it follows from the first time that anybody passes in.
 
 use std::num::NonZeroU64;
+use std::sync::OnceLock;
 use std::time::{Duration, Instant};
 
 /// A length of time of at most 584 years, exact to the nanosecond. (One more than the nanoseconds, so that `None` costs no
@@ -36,25 +39,20 @@ impl From<Span> for Duration {
     }
 }
 
-/// Moments as spans since the connection was made, and back. What was before counts as then.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct Clock {
-    began: Instant,
+/// A day before the first moment that was read: what a driver passes in may lie a little before that.
+static EPOCH: OnceLock<Instant> = OnceLock::new();
+const BEFORE: Duration = Duration::from_secs(86_400);
+
+/// A moment as a span since the epoch. What was before counts as then.
+#[inline]
+pub(crate) fn read(now: Instant) -> Span {
+    let epoch = EPOCH.get_or_init(|| now.checked_sub(BEFORE).unwrap_or(now));
+    now.saturating_duration_since(*epoch).into()
 }
 
-impl Clock {
-    pub(crate) fn new(began: Instant) -> Self {
-        Self { began }
-    }
-
-    pub(crate) fn read(self, now: Instant) -> Span {
-        now.saturating_duration_since(self.began).into()
-    }
-
-    /// `None` when the system's clock does not reach so far.
-    pub(crate) fn instant(self, at: Span) -> Option<Instant> {
-        self.began.checked_add(at.into())
-    }
+/// The moment again. `None` when the system's clock does not reach so far.
+pub(crate) fn instant(at: Span) -> Option<Instant> {
+    EPOCH.get()?.checked_add(at.into())
 }
 
 #[cfg(test)]
@@ -64,13 +62,13 @@ mod tests {
     #[test]
     fn a_moment_comes_back_to_the_nanosecond() {
         let began = Instant::now();
-        let clock = Clock::new(began);
+        let first = read(began);
         for later in [Duration::ZERO, Duration::from_nanos(1), Duration::new(86_400 * 365, 999_999_999)] {
             let now = began + later;
-            assert_eq!(clock.instant(clock.read(now)), Some(now));
-            assert_eq!(Duration::from(clock.read(now).since(Span::ZERO)), later);
+            assert_eq!(instant(read(now)), Some(now));
+            assert_eq!(Duration::from(read(now).since(first)), later);
         }
-        assert_eq!(Span::ZERO.since(clock.read(began + Duration::from_secs(1))), Span::ZERO);
+        assert_eq!(first.since(read(began + Duration::from_secs(1))), Span::ZERO);
     }
 
     #[test]

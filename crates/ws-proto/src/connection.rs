@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 
 use crate::assembler::{self, Assembler, Terms};
-use crate::clock::{Clock, Span};
+use crate::clock::{self, Span};
 use crate::close::{CloseCode, CloseFrame};
 use crate::closing::{Cause, Closing, Disconnect, Ended};
 use crate::compression::Compression;
@@ -75,7 +75,6 @@ impl Default for SendOptions {
 #[derive(Debug)]
 pub struct Connection {
     config: Arc<Config>,
-    clock: Clock,
     /// Where masking keys come from: a client's, who masks what it sends. A server has none.
     masks: Option<MaskSource>,
     /// When permessage-deflate was negotiated.
@@ -125,7 +124,6 @@ impl Connection {
             Box::new(Compression::new(params, &settings, masks.is_none()))
         });
         Self {
-            clock: Clock::new(now),
             masks,
             compression,
             reader: Reader::new(),
@@ -133,10 +131,10 @@ impl Connection {
             pieces: false,
             writer: Writer::default(),
             closing: Closing::default(),
-            heartbeat: Heartbeat::new(config.ping_interval),
+            heartbeat: Heartbeat::new(config.ping_interval, clock::read(now)),
             control: Control::default(),
             stalled: None,
-            active: Span::ZERO,
+            active: clock::read(now),
             config,
         }
     }
@@ -276,7 +274,7 @@ impl Connection {
     /// [`SendError::Closed`] after Close.
     pub fn ping(&mut self, now: Instant, out: &mut Output) -> Result<u64, SendError> {
         self.check_sendable()?;
-        let number = self.heartbeat.next(self.clock.read(now));
+        let number = self.heartbeat.next(clock::read(now));
         writer::control(self.masks, Opcode::Ping, &number.to_be_bytes(), out);
         Ok(number)
     }
@@ -329,9 +327,9 @@ impl Connection {
     pub fn wrote(&mut self, count: usize, left: usize, now: Instant) {
         if left == 0 {
             self.stalled = None;
-            self.heartbeat.sent(|| self.clock.read(now));
+            self.heartbeat.sent(|| clock::read(now));
         } else if count > 0 || self.stalled.is_none() {
-            self.stalled = Some(self.clock.read(now));
+            self.stalled = Some(clock::read(now));
         }
     }
 
@@ -350,7 +348,7 @@ impl Connection {
         } else {
             [self.closing.deadline(), write].into_iter().flatten().min()
         };
-        self.clock.instant(deadline?)
+        clock::instant(deadline?)
     }
 
     /// Nothing is under way: no message half read or half written, no ping unanswered, no closing handshake. What
@@ -370,14 +368,14 @@ impl Connection {
     /// [`handle_timeout`](Self::handle_timeout).
     pub fn not_reading(&mut self, now: Instant) {
         self.heartbeat.heard();
-        self.assembler.postpone(self.clock.read(now));
+        self.assembler.postpone(clock::read(now));
     }
 
     /// Acts on the deadlines that have passed. Returns the one that ends the connection, if one does; the cause stands
     /// in [`ended`](Self::ended). To call it early, or often, does no harm.
     pub fn handle_timeout(&mut self, now: Instant) -> Option<Timeout> {
         let config = Arc::clone(&self.config);
-        let at = self.clock.read(now);
+        let at = clock::read(now);
         let passed = |deadline: Option<Span>| deadline.is_some_and(|deadline| at >= deadline);
         if passed(after(self.stalled, config.write_timeout)) {
             self.closing.abort(Cause::Timeout(Timeout::Write));
@@ -507,7 +505,7 @@ impl Connection {
             config: &self.config,
             inflater: self.compression.as_deref_mut().map(|compression| &mut compression.inflater),
             pieces: self.pieces,
-            now: self.clock.read(now),
+            now: clock::read(now),
         };
         let event = self.assembler.accept(chunk, terms)?;
         if event.is_some() {
@@ -535,12 +533,12 @@ impl Connection {
     #[inline]
     fn acted(&mut self, now: Instant) {
         if self.config.idle_timeout.is_some() {
-            self.active = self.clock.read(now);
+            self.active = clock::read(now);
         }
     }
 
     fn close_by(&self, now: Instant) -> Option<Span> {
-        self.clock.read(now).checked_add(self.config.close_timeout)
+        clock::read(now).checked_add(self.config.close_timeout)
     }
 
     fn speak(&mut self, now: Instant, out: &mut Output) {
@@ -550,7 +548,7 @@ impl Connection {
         if let Some(payload) = self.control.take_pong() {
             writer::control(self.masks, Opcode::Pong, payload.as_bytes(), out);
         }
-        if let Some(payload) = self.heartbeat.take_pending(|| self.clock.read(now)) {
+        if let Some(payload) = self.heartbeat.take_pending(|| clock::read(now)) {
             writer::control(self.masks, Opcode::Ping, &payload, out);
         }
         if let Some(frame) = self.closing.take_due() {
@@ -589,7 +587,7 @@ impl Connection {
             // Pong: a data opcode does not get here.
             _ => Event::Pong {
                 payload: Bytes::copy_from_slice(payload),
-                rtt: self.heartbeat.pong(payload, self.clock.read(now)),
+                rtt: self.heartbeat.pong(payload, clock::read(now)),
             },
         })
     }
@@ -642,6 +640,6 @@ mod tests {
     /// and the handler's share they are to cost 300 bytes. What only some connections need, or for a while, is boxed.
     #[test]
     fn a_connection_is_small() {
-        assert!(size_of::<Connection>() <= 144, "{} bytes", size_of::<Connection>());
+        assert!(size_of::<Connection>() <= 128, "{} bytes", size_of::<Connection>());
     }
 }

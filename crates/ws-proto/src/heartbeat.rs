@@ -25,8 +25,8 @@ pub(crate) struct Heartbeat {
 }
 
 impl Heartbeat {
-    pub(crate) fn new(interval: Option<Duration>) -> Self {
-        let due = interval.and_then(|interval| Span::ZERO.checked_add(interval));
+    pub(crate) fn new(interval: Option<Duration>, now: Span) -> Self {
+        let due = interval.and_then(|interval| now.checked_add(interval));
         Self { due, pending: false, unsent: false, unanswered: None, newest: 0, newest_sent: None, latency: None }
     }
 

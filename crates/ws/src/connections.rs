@@ -75,9 +75,23 @@ impl Connections {
 
     /// A seat for a connection that is opened now.
     pub(crate) fn enter(&self) -> Seat {
-        let mut state = self.lock();
-        state.open += 1;
+        self.enter_unseated();
         Seat { connections: self.clone() }
+    }
+
+    /// [`enter`](Self::enter) for those who remember by themselves to [`leave`](Self::leave).
+    pub(crate) fn enter_unseated(&self) {
+        self.lock().open += 1;
+    }
+
+    /// A connection is over.
+    pub(crate) fn leave(&self) {
+        let emptied = {
+            let mut state = self.lock();
+            state.open -= 1;
+            if state.open == 0 { std::mem::take(&mut state.emptied) } else { Vec::new() }
+        };
+        emptied.into_iter().for_each(Waker::wake);
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
@@ -93,12 +107,7 @@ pub(crate) struct Seat {
 
 impl Drop for Seat {
     fn drop(&mut self) {
-        let emptied = {
-            let mut state = self.connections.lock();
-            state.open -= 1;
-            if state.open == 0 { std::mem::take(&mut state.emptied) } else { Vec::new() }
-        };
-        emptied.into_iter().for_each(Waker::wake);
+        self.connections.leave();
     }
 }
 

@@ -151,10 +151,22 @@ pub(crate) struct Own {
     pub(crate) info: Arc<Info>,
     pub(crate) link: Option<Arc<Link>>,
     pub(crate) member: Option<Box<Member<Parcel>>>,
+    pub(crate) flags: Flags,
+}
+
+/// How a connection stands, besides what the protocol knows.
+#[derive(Debug, Default)]
+pub(crate) struct Flags {
     /// The outbox may hold parcels that must leave before what the handler sends.
     pub(crate) queued: bool,
     /// The handler's own replies are queued: until they are not, the peer that brings them about is not read from.
     pub(crate) lagging: bool,
+    /// The peer lagged, and `on_drain` is owed.
+    pub(crate) lagged: bool,
+    /// The output had no room for more: there may be something left to encode when it has.
+    pub(crate) more: bool,
+    /// Everyone was told that the connection is over.
+    pub(crate) over: bool,
 }
 
 impl Own {
@@ -255,7 +267,7 @@ impl Context<'_> {
         let prepared = parcel.into();
         if self.turn.place.is_none() {
             // This connection may be among them, and what it sends next must come after.
-            self.own.queued = true;
+            self.own.flags.queued = true;
             return self.hub().publish(topic, Parcel::from(prepared));
         }
         // Its own copy would come by way of the shard, after what it sends next.
@@ -324,7 +336,7 @@ impl Context<'_> {
     /// A handle that can send from anywhere, also after the call.
     pub fn sender(&mut self) -> Sender {
         // What is sent by it comes before what the handler sends next.
-        self.own.queued = true;
+        self.own.flags.queued = true;
         Sender::new(Arc::clone(self.own.link()), Arc::clone(&self.own.info))
     }
 
@@ -371,7 +383,7 @@ impl Context<'_> {
     }
 
     fn must_queue(&self) -> bool {
-        if self.own.queued || self.connection.is_message_open() {
+        if self.own.flags.queued || self.connection.is_message_open() {
             return true;
         }
         // Beyond the bound there is room for the replies to one read, which was begun when there was room.
@@ -380,8 +392,8 @@ impl Context<'_> {
     }
 
     fn queue(&mut self, parcel: Parcel) -> Pushed {
-        self.own.queued = true;
-        self.own.lagging = !self.connection.is_message_open();
+        self.own.flags.queued = true;
+        self.own.flags.lagging = !self.connection.is_message_open();
         self.own.link().outbox.push(parcel)
     }
 

@@ -1,7 +1,7 @@
 //! What is known of a connection from its opening handshake.
 
 use std::fmt;
-use std::net::SocketAddr;
+use std::net::{SocketAddr, SocketAddrV6};
 use std::sync::LazyLock;
 
 use http::{HeaderMap, Uri};
@@ -37,10 +37,9 @@ impl fmt::Display for PeerAddr {
 }
 
 /// The opening handshake, as it was agreed.
-#[derive(Debug, Clone, Default)]
+#[derive(Clone, Default)]
 pub struct Info {
-    peer: PeerAddr,
-    protocol: Option<Box<str>>,
+    peer: CompactAddr,
     deflate: Option<DeflateParams>,
     /// The larger part, which not every application looks at again.
     head: Option<Box<Head>>,
@@ -50,6 +49,7 @@ pub struct Info {
 struct Head {
     uri: Uri,
     headers: HeaderMap,
+    protocol: Option<String>,
 }
 
 /// What is left of heads that were not to be kept.
@@ -57,26 +57,32 @@ static NO_HEAD: LazyLock<Head> = LazyLock::new(Head::default);
 
 impl Info {
     pub(crate) fn new(peer: PeerAddr, uri: Uri, headers: HeaderMap) -> Self {
-        Self { peer, head: Some(Box::new(Head { uri, headers })), ..Self::default() }
+        let head = Head { uri, headers, protocol: None };
+        Self { peer: peer.into(), deflate: None, head: Some(Box::new(head)) }
     }
 
-    pub(crate) fn agreed(self, protocol: Option<String>, deflate: Option<DeflateParams>) -> Self {
-        Self { protocol: protocol.map(Into::into), deflate, ..self }
+    pub(crate) fn agreed(mut self, protocol: Option<String>, deflate: Option<DeflateParams>) -> Self {
+        self.head.get_or_insert_default().protocol = protocol;
+        Self { deflate, ..self }
     }
 
     #[cfg(feature = "hyper")]
     pub(crate) fn set_peer(&mut self, peer: PeerAddr) {
-        self.peer = peer;
+        self.peer = peer.into();
     }
 
-    pub(crate) fn forget_head(&mut self) {
-        self.head = None;
+    /// Forgets all of the request but what was agreed on.
+    pub(crate) fn forget_request(&mut self) {
+        let protocol = self.head.take().and_then(|head| head.protocol);
+        if protocol.is_some() {
+            self.head = Some(Box::new(Head { protocol, ..Head::default() }));
+        }
     }
 
     /// The peer's address.
     #[must_use]
     pub fn peer(&self) -> PeerAddr {
-        self.peer
+        self.peer.into()
     }
 
     /// The target of the request: what the client asked for, with its query. `/` when it was
@@ -96,7 +102,7 @@ impl Info {
     /// The subprotocol that was agreed on.
     #[must_use]
     pub fn protocol(&self) -> Option<&str> {
-        self.protocol.as_deref()
+        self.head().protocol.as_deref()
     }
 
     /// permessage-deflate, if it was agreed on.
@@ -107,5 +113,96 @@ impl Info {
 
     fn head(&self) -> &Head {
         self.head.as_deref().unwrap_or_else(|| &NO_HEAD)
+    }
+}
+
+impl fmt::Debug for Info {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Info")
+            .field("peer", &self.peer())
+            .field("uri", self.uri())
+            .field("headers", self.headers())
+            .field("protocol", &self.protocol())
+            .field("deflate", &self.deflate)
+            .finish()
+    }
+}
+
+/// A [`PeerAddr`] in little space, for there may be a million of them: without the flow label of IPv6.
+#[derive(Clone, Copy, Default)]
+struct CompactAddr {
+    ip: [u8; 16],
+    scope: u32,
+    port: u16,
+    kind: AddrKind,
+}
+
+#[derive(Clone, Copy, Default)]
+enum AddrKind {
+    V4,
+    V6,
+    Unix,
+    #[default]
+    Unknown,
+}
+
+impl From<PeerAddr> for CompactAddr {
+    fn from(peer: PeerAddr) -> Self {
+        match peer {
+            PeerAddr::Ip(SocketAddr::V4(v4)) => {
+                let mut ip = [0; 16];
+                ip[..4].copy_from_slice(&v4.ip().octets());
+                Self { ip, scope: 0, port: v4.port(), kind: AddrKind::V4 }
+            }
+            PeerAddr::Ip(SocketAddr::V6(v6)) => {
+                Self { ip: v6.ip().octets(), scope: v6.scope_id(), port: v6.port(), kind: AddrKind::V6 }
+            }
+            PeerAddr::Unix => Self { kind: AddrKind::Unix, ..Self::default() },
+            PeerAddr::Unknown => Self::default(),
+        }
+    }
+}
+
+impl From<CompactAddr> for PeerAddr {
+    fn from(compact: CompactAddr) -> Self {
+        let CompactAddr { ip, scope, port, kind } = compact;
+        match kind {
+            AddrKind::V4 => {
+                let [a, b, c, d, ..] = ip;
+                Self::Ip(SocketAddr::from(([a, b, c, d], port)))
+            }
+            AddrKind::V6 => Self::Ip(SocketAddrV6::new(ip.into(), port, 0, scope).into()),
+            AddrKind::Unix => Self::Unix,
+            AddrKind::Unknown => Self::Unknown,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn addresses_come_back_as_they_were() {
+        let v6 = SocketAddrV6::new("fe80::1:2".parse().unwrap(), 443, 0, 7);
+        for peer in [
+            PeerAddr::Ip("192.0.2.1:65535".parse().unwrap()),
+            PeerAddr::Ip("[2001:db8::9]:1".parse().unwrap()),
+            PeerAddr::Ip(v6.into()),
+            PeerAddr::Unix,
+            PeerAddr::Unknown,
+        ] {
+            assert_eq!(Info::new(peer, Uri::default(), HeaderMap::new()).peer(), peer);
+        }
+    }
+
+    #[test]
+    fn what_was_agreed_on_outlives_the_request() {
+        let uri = Uri::from_static("/path");
+        let mut info = Info::new(PeerAddr::Unix, uri, HeaderMap::new()).agreed(Some("v1".into()), None);
+        info.forget_request();
+        assert_eq!((info.protocol(), info.uri().path()), (Some("v1"), "/"));
+        // An idle connection has one of these, behind a reference count.
+        assert!(size_of::<Info>() <= 40, "{} bytes", size_of::<Info>());
     }
 }

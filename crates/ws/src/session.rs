@@ -13,7 +13,7 @@ use tokio::sync::oneshot;
 
 use crate::config::Config;
 use crate::error::{Error, Outcome};
-use crate::handler::{Context, Handler, Own};
+use crate::handler::{Context, Flags, Handler, Own};
 use crate::info::Info;
 use crate::link::{Link, Requests};
 use crate::metrics::Tally;
@@ -31,11 +31,6 @@ pub(crate) struct Session<H: Handler> {
     own: Own,
     /// What few connections ever need. Made when they do.
     rare: Option<Box<Rare>>,
-    /// The peer lagged, and `on_drain` is owed.
-    lagged: bool,
-    /// The output had no room for more: there may be something left to encode when it has.
-    more: bool,
-    over: bool,
 }
 
 #[derive(Debug, Default)]
@@ -53,13 +48,13 @@ struct Rare {
 impl<H: Handler> Session<H> {
     pub(crate) fn new(connection: Connection, handler: H, info: Arc<Info>, config: Config) -> Self {
         config.get_metrics().open();
-        let own = Own { config, info, link: None, member: None, queued: false, lagging: false };
-        Self { connection, handler, own, rare: None, lagged: false, more: false, over: false }
+        let own = Own { config, info, link: None, member: None, flags: Flags::default() };
+        Self { connection, handler, own, rare: None }
     }
 
     /// The link, made if need be: for handles that exist before the driver runs.
     pub(crate) fn link(&mut self) -> &Arc<Link> {
-        self.own.queued = true;
+        self.own.flags.queued = true;
         self.own.link()
     }
 
@@ -91,7 +86,7 @@ impl<H: Handler> Session<H> {
         if !self.own.config.keeps_requests()
             && let Some(info) = Arc::get_mut(&mut self.own.info)
         {
-            info.forget_head();
+            info.forget_request();
         }
     }
 
@@ -173,15 +168,15 @@ impl<H: Handler> Session<H> {
             None if turn.out.len() < ENCODE_AHEAD => self.connection.poll_transmit(turn.now, &mut turn.out),
             None => {}
         }
-        self.more = turn.out.len() >= ENCODE_AHEAD;
+        self.own.flags.more = turn.out.len() >= ENCODE_AHEAD;
     }
 
     fn pump_link(&mut self, link: &Link, cx: &mut task::Context<'_>, turn: &mut Turn) {
         link.register(cx);
         let requests = link.take_requests();
         let drained = self.encode_parcels(link, cx, turn);
-        self.own.queued = !drained;
-        self.own.lagging &= !drained;
+        self.own.flags.queued = !drained;
+        self.own.flags.lagging &= !drained;
         if let Some(requests) = requests {
             self.act_on(link, requests, drained, turn);
         }
@@ -193,10 +188,10 @@ impl<H: Handler> Session<H> {
     /// its policy.
     #[cfg(unix)]
     pub(crate) fn publish(&mut self, parcel: &Parcel, turn: &mut Turn) {
-        if !self.own.queued && turn.out.len() < ENCODE_AHEAD && !self.connection.is_message_open() {
+        if !self.own.flags.queued && turn.out.len() < ENCODE_AHEAD && !self.connection.is_message_open() {
             return self.encode(parcel, turn);
         }
-        self.own.queued = true;
+        self.own.flags.queued = true;
         let refused = match self.own.link().outbox.push(parcel.clone()) {
             Pushed::Sent | Pushed::Buffered | Pushed::Closed => return,
             Pushed::Dropped => Delivery { dropped: 1, ..Delivery::default() },
@@ -220,12 +215,12 @@ impl<H: Handler> Session<H> {
                 _ => link.outbox.stall(),
             }
         }
-        let more = self.more && left < ENCODE_AHEAD;
+        let more = self.own.flags.more && left < ENCODE_AHEAD;
         if left > 0 {
-            self.lagged = true;
+            self.own.flags.lagged = true;
             return more;
         }
-        let drained = std::mem::take(&mut self.lagged);
+        let drained = std::mem::take(&mut self.own.flags.lagged);
         if drained {
             self.count_dropped(&mut turn.tally);
             self.guarded(turn, H::on_drain);
@@ -235,12 +230,12 @@ impl<H: Handler> Session<H> {
 
     /// Whether the application and the backlog allow reading: a peer that does not read is not read from either.
     pub(crate) fn wants_read(&self, backlog: usize) -> bool {
-        if backlog == 0 && self.own.link.is_none() && !self.own.lagging {
+        if backlog == 0 && self.own.link.is_none() && !self.own.flags.lagging {
             return true;
         }
         let paused = self.own.link.as_ref().is_some_and(|link| link.is_paused());
         // Once we have said Close, the peer's answer must be read whatever comes before it.
-        let willing = !(paused || self.own.lagging) || !self.connection.may_send();
+        let willing = !(paused || self.own.flags.lagging) || !self.connection.may_send();
         willing && backlog < self.own.config.get_outbox().bytes
     }
 
@@ -254,7 +249,7 @@ impl<H: Handler> Session<H> {
         let ended = self.connection.ended().expect("after the end of the stream the connection has ended");
         let error = self.rare.as_ref().and_then(|rare| rare.error.clone());
         let outcome = Outcome::new(ended, error);
-        if std::mem::replace(&mut self.over, true) {
+        if std::mem::replace(&mut self.own.flags.over, true) {
             return outcome;
         }
         let mut tally = Tally::default();
@@ -467,7 +462,7 @@ impl<H: Handler> Session<H> {
 impl<H: Handler> Drop for Session<H> {
     /// The task that drove it was aborted, or the runtime is shutting down.
     fn drop(&mut self) {
-        if !self.over {
+        if !self.own.flags.over {
             self.finish();
         }
     }

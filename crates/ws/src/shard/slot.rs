@@ -8,7 +8,6 @@ use std::time::Instant;
 use switchboard_hub::SlotId;
 use switchboard_ws_proto::{Disconnect, Output};
 
-use crate::connections::Seat;
 use crate::handler::Handler;
 use crate::parcel::Parcel;
 use crate::session::Session;
@@ -51,7 +50,6 @@ pub(super) struct Slot {
     /// The peer, or the network, has ended the stream: what is unread may have no further news to announce it.
     hung_up: bool,
     shut_down: bool,
-    _seat: Seat,
 }
 
 /// Where a slot is in its shard.
@@ -80,7 +78,7 @@ pub(super) enum Next {
 impl Slot {
     pub(super) fn new(new: NewSlot, generation: u32) -> (Self, First) {
         let NewSlot { socket, session, answer, leftover } = new;
-        let seat = session.config().connections().enter();
+        session.config().connections().enter_unseated();
         let slot = Self {
             socket,
             session,
@@ -91,7 +89,6 @@ impl Slot {
             readable: false,
             hung_up: false,
             shut_down: false,
-            _seat: seat,
         };
         (slot, First { answer, leftover })
     }
@@ -267,6 +264,12 @@ impl Slot {
 
     fn backlog_len(&self) -> usize {
         self.backlog.as_ref().map_or(0, |backlog| backlog.len())
+    }
+}
+
+impl Drop for Slot {
+    fn drop(&mut self) {
+        self.session.config().connections().leave();
     }
 }
 
