@@ -6,16 +6,24 @@ use std::future::Future;
 use std::io;
 use std::panic::AssertUnwindSafe;
 
+#[cfg(any(feature = "tower", feature = "axum"))]
+use bytes::Bytes;
 use futures_util::FutureExt as _;
 use http::{Extensions, Request, Response};
 use hyper::upgrade::{OnUpgrade, Upgraded};
 use hyper_util::rt::TokioIo;
+#[cfg(any(feature = "tower", feature = "axum"))]
+use hyper_util::server::conn::auto;
 use switchboard_ws_proto::Role;
 use switchboard_ws_proto::handshake::Rejection;
+#[cfg(any(feature = "tower", feature = "axum"))]
+use tokio::net::{TcpStream, UnixStream};
 use tokio::time::timeout;
 
 use crate::accept::{AcceptError, internal_error, judge};
 use crate::config::Config;
+#[cfg(any(feature = "tower", feature = "axum"))]
+use crate::driver::Io;
 use crate::error::Outcome;
 use crate::handler::Handler;
 use crate::info::{Info, PeerAddr};
@@ -173,7 +181,7 @@ impl Upgrade {
         };
         tokio::spawn(async move {
             match self.open().await {
-                Ok(opened) => opened.spawn(handler),
+                Ok(opened) => spawn(opened, handler),
                 Err(error) => failed(error),
             }
         });
@@ -193,6 +201,44 @@ impl Upgrade {
             Err(_) => AcceptError::Io(io::ErrorKind::TimedOut.into()),
         };
         Err(failure.counted(&config))
+    }
+}
+
+/// Runs a handler, on a shard if the transport can be taken back out of hyper and is a plain socket.
+#[cfg(any(feature = "tower", feature = "axum"))]
+fn spawn<H: Handler>(opened: Opened<TokioIo<Upgraded>>, handler: H) {
+    let Opened { io, role, info, config, .. } = opened;
+    match recover(io.into_inner()) {
+        Ok((io, read)) => Opened { io, role, info, config, leftover: read.to_vec() }.spawn(handler),
+        Err(upgraded) => {
+            Opened { io: TokioIo::new(upgraded), role, info, config, leftover: Vec::new() }.spawn(handler);
+        }
+    }
+}
+
+/// The transport that hyper was given, with what hyper has read ahead of it: known are the kinds that hyper itself is
+/// usually given, and `axum::serve`.
+#[cfg(any(feature = "tower", feature = "axum"))]
+fn recover(upgraded: Upgraded) -> Result<(Box<dyn Io>, Bytes), Upgraded> {
+    let upgraded = match recover_as::<TcpStream>(upgraded) {
+        Ok(recovered) => return Ok(recovered),
+        Err(upgraded) => upgraded,
+    };
+    let upgraded = match recover_as::<UnixStream>(upgraded) {
+        Ok(recovered) => return Ok(recovered),
+        Err(upgraded) => upgraded,
+    };
+    let parts = upgraded.downcast::<TokioIo<Box<dyn Io>>>()?;
+    Ok((parts.io.into_inner(), parts.read_buf))
+}
+
+#[cfg(any(feature = "tower", feature = "axum"))]
+fn recover_as<T: Io>(upgraded: Upgraded) -> Result<(Box<dyn Io>, Bytes), Upgraded> {
+    match upgraded.downcast::<TokioIo<T>>() {
+        Ok(parts) => Ok((Box::new(parts.io.into_inner()), parts.read_buf)),
+        // What tells HTTP/1 and HTTP/2 apart wraps it once more.
+        Err(upgraded) => auto::upgrade::downcast::<TokioIo<T>>(upgraded)
+            .map(|parts| -> (Box<dyn Io>, Bytes) { (Box::new(parts.io.into_inner()), parts.read_buf) }),
     }
 }
 

@@ -18,7 +18,7 @@ use switchboard_ws::{
 use tokio::sync::{Notify, mpsc};
 
 use crate::rules;
-use crate::wire::{Wire, closing_code, connect, echo, header, hear, leave, listen, refused, say};
+use crate::wire::{UPGRADE, Wire, closing_code, connect, echo, header, hear, leave, listen, refused, say};
 
 async fn serve(app: Router) -> SocketAddr {
     let (listener, addr) = listen().await;
@@ -198,6 +198,30 @@ async fn a_handler_is_made_from_what_was_agreed() {
     assert_eq!(closing_code(&mut unlucky).await, 1011);
     wire.write(&frame::text("again").masked()).await;
     assert_eq!((wire.frame().await, wire.frame().await), (frame::text("v1"), frame::text("again")));
+}
+
+/// The socket is taken back out of hyper, with what hyper has read of the frames behind the request.
+#[tokio::test]
+async fn a_handler_on_a_plain_socket_is_driven_by_a_shard() {
+    let config = Config::default();
+    let route = async |upgrade: WebSocketUpgrade| {
+        upgrade.serve(|_| {
+            OnMessage::new(|cx, message| {
+                cx.send(message);
+            })
+        })
+    };
+    let app = Router::new().route("/", any(route)).layer(Extension(config.clone()));
+    let addr = serve(app).await;
+    let mut request = format!("GET / HTTP/1.1\r\n{UPGRADE}\r\n").into_bytes();
+    request.extend(frame::text("glued").masked().bytes());
+    let mut wire = Wire::send(addr, request).await;
+    assert!(wire.head().await.contains(" 101 "));
+    assert_eq!(wire.frame().await, frame::text("glued"));
+    wire.write(&frame::text("later").masked()).await;
+    assert_eq!(wire.frame().await, frame::text("later"));
+    let counted = config.get_metrics().snapshot();
+    assert_eq!((counted.total, counted.unsharded), (1, 0));
 }
 
 /// A future that panics and keeps its socket.
