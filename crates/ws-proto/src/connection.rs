@@ -357,10 +357,7 @@ impl Connection {
     #[must_use]
     #[inline]
     pub fn is_settled(&self) -> bool {
-        self.stalled.is_none()
-            && self.assembler.is_idle()
-            && self.closing.is_open()
-            && !self.heartbeat.awaits_answer()
+        self.stalled.is_none() && self.assembler.is_idle() && self.closing.is_open() && !self.heartbeat.awaits_answer()
     }
 
     /// The driver does not read now, of its own will: what the peer may have sent meanwhile cannot be told from silence,
