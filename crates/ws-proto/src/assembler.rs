@@ -230,10 +230,10 @@ impl Open {
         }
         let before = self.buffer.len();
         let room = limit.saturating_sub(self.meter.len);
-        let mut result = self.buffer.append_with(|out| inflater.push(data, out, room));
-        if ends && result.is_ok() {
-            result = inflater.finish();
-        }
+        let result = self.buffer.append_with(|out| match ends {
+            true => inflater.push_last(data, out, room),
+            false => inflater.push(data, out, room),
+        });
         result.map_err(|error| match error {
             InflateError::Invalid => ProtocolError::InvalidDeflate,
             InflateError::TooBig => ProtocolError::MessageTooBig { limit },

@@ -18,10 +18,21 @@ impl Compression {
         let window = if is_server { params.server_max_window_bits } else { params.client_max_window_bits };
         Self {
             params,
-            inflater: Inflater::new(&params, is_server),
+            inflater: Inflater::new(&params, settings, is_server),
             deflater: Deflater::new(&params, settings, is_server),
             window,
             threshold: settings.threshold,
         }
+    }
+
+    /// Gives back the state that the next message does not need.
+    pub(crate) fn rest(&mut self) {
+        self.inflater.rest();
+        self.deflater.rest();
+    }
+
+    /// Bytes held for the messages to come.
+    pub(crate) fn memory(&self) -> usize {
+        self.inflater.memory() + self.deflater.memory()
     }
 }

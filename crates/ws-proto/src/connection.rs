@@ -333,6 +333,24 @@ impl Connection {
         }
     }
 
+    // Memory.
+
+    /// Gives back the memory that only makes the next compressed message faster: for connections that are quiet, to be
+    /// called after some time without messages. Of a context that is taken over the last bytes stay, at most a window in
+    /// each direction, from which the next message in that direction makes the rest again: some µs for one that comes,
+    /// up to about 50 µs for one that is sent. Does nothing without context takeover, and nothing for a message in hand.
+    pub fn rest(&mut self) {
+        if let Some(compression) = &mut self.compression {
+            compression.rest();
+        }
+    }
+
+    /// Bytes of memory that permessage-deflate holds for this connection now.
+    #[must_use]
+    pub fn deflate_memory(&self) -> usize {
+        self.compression.as_ref().map_or(0, |compression| compression.memory())
+    }
+
     // Time.
 
     /// When [`handle_timeout`](Self::handle_timeout) is to be called next.

@@ -4,7 +4,7 @@ use std::sync::{Arc, OnceLock};
 
 use bytes::{BufMut, Bytes, BytesMut};
 
-use crate::deflate::{self, WindowBits};
+use crate::deflate::{self, DeflateConfig, WindowBits};
 use crate::frame::{FrameHeader, MAX_HEADER, Opcode};
 use crate::message::{Kind, Message, MessageRef};
 
@@ -26,10 +26,11 @@ struct Inner {
 }
 
 impl Prepared {
-    /// Encodes a message: one copy of the payload. Deflated forms will be made with level 3.
+    /// Encodes a message: one copy of the payload. Deflated forms will be made with the default level of
+    /// [`DeflateConfig`].
     #[must_use]
     pub fn new<'m>(message: impl Into<MessageRef<'m>>) -> Self {
-        Self::with_level(message, 3)
+        Self::with_level(message, DeflateConfig::DEFAULT_LEVEL)
     }
 
     /// Like [`new`](Self::new), with a DEFLATE level of 0 to 9 for the deflated forms.

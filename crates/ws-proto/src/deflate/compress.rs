@@ -5,29 +5,32 @@
 
 use std::fmt;
 
-use zlib_rs::{Deflate, DeflateFlush};
-
+use super::encoder::Encoder;
+use super::live::Live;
 use super::params::{DeflateConfig, DeflateParams, WindowBits};
-use super::{moved, pool};
+use super::pool;
 
 /// What a sync flush ends with: an empty stored block less its three bits of header. "Remove 4 octets (that are 0x00
 /// 0x00 0xff 0xff) from the tail end" (§7.2.1).
 pub(super) const TAIL: [u8; 4] = [0x00, 0x00, 0xff, 0xff];
 
-/// Compressors owned by a connection gather 2^(6 + 5) symbols per block and not 2^(6 + 8): 98 KiB less per connection,
-/// for blocks still longer than most messages (100 KiB of JSON come out 0.6 % larger).
-const OWNED_MEM_LEVEL: i32 = 5;
-
 /// Our side of one connection: compresses each message that we send.
 ///
-/// Memory on top of itself (136 bytes), measured: without context takeover nothing between messages, and up to 372 KiB
-/// borrowed from the thread's pool while a message is sent. With takeover, from the first message on, 4 × the window
-/// and 146 KiB: 274 KiB for a window of 32 KiB, 148 KiB for the smallest.
+/// Memory on top of itself, measured: without context takeover nothing between messages, and up to 160 KiB borrowed from
+/// the thread's pool while a message is sent. With takeover it grows with what was sent, up to the same 160 KiB for a
+/// window of 32 KiB; at [rest](Self::rest) only the last bytes sent are kept, at most a window.
 pub struct Deflater {
-    settings: pool::Settings,
+    level: u8,
+    window: WindowBits,
     takes_context_over: bool,
-    /// With takeover: from the first message on. Without: while a message is in hand.
-    state: Option<Deflate>,
+    max_live: usize,
+    /// With takeover and without `encoder`: the context.
+    context: Box<[u8]>,
+    /// While a message is in hand, and between messages while `live`.
+    encoder: Option<Box<Encoder>>,
+    live: Option<Live>,
+    /// A message is in hand.
+    open: bool,
 }
 
 impl Deflater {
@@ -42,9 +45,14 @@ impl Deflater {
             (params.client_no_context_takeover, params.client_max_window_bits)
         };
         Self {
-            settings: pool::Settings::new(config.level, window.min(config.own_max_window_bits)),
+            level: config.level,
+            window: window.min(config.own_max_window_bits),
             takes_context_over: config.own_context_takeover && !no_takeover,
-            state: None,
+            max_live: config.max_live,
+            context: Box::default(),
+            encoder: None,
+            live: None,
+            open: false,
         }
     }
 
@@ -55,8 +63,8 @@ impl Deflater {
         self.takes_context_over
     }
 
-    /// Appends the compressed form of a whole message to `out`. It is never empty, and may be larger than the
-    /// payload: by an eighth and 8 bytes at the worst (level 1, which gives every byte a fixed code of up to 9 bits).
+    /// Appends the compressed form of a whole message to `out`. It is never empty, and may be larger than the payload:
+    /// by 5 bytes for each 32 KiB or part of them, and one more.
     pub fn compress(&mut self, payload: &[u8], out: &mut Vec<u8>) {
         self.compress_piece(payload, true, out);
     }
@@ -66,18 +74,25 @@ impl Deflater {
     /// last appends nothing.
     pub fn compress_piece(&mut self, piece: &[u8], last: bool, out: &mut Vec<u8>) {
         if !piece.is_empty() {
-            let owned = self.takes_context_over;
-            let settings = self.settings;
-            let state = self.state.get_or_insert_with(|| {
-                if owned { settings.compressor(OWNED_MEM_LEVEL) } else { pool::take_compressor(settings) }
-            });
-            deflate(state, piece, out);
+            let whole = last && !self.open;
+            let expected = if whole && !self.takes_context_over { piece.len() } else { usize::MAX };
+            let encoder = match &mut self.encoder {
+                Some(encoder) => encoder,
+                none => none.insert(ready(self.level, self.window, expected, &std::mem::take(&mut self.context))),
+            };
+            pool::with_tokens(|tokens| encoder.compress(piece, tokens, out));
+            self.open = true;
+            if !last {
+                out.extend_from_slice(&TAIL);
+            }
+        } else if last {
+            // The stream stands on a byte boundary, so this is the header of an empty stored block: "an empty
+            // uncompressed DEFLATE block [...] 0x00" (§7.2.3.6).
+            out.push(0x00);
         }
         if last {
-            end_message(piece, out);
-            if !self.takes_context_over {
-                self.give_back();
-            }
+            self.open = false;
+            self.keep_or_rest();
         }
     }
 
@@ -85,16 +100,47 @@ impl Deflater {
     /// messages, when the peer will not see what was compressed last, or saw a message compressed elsewhere. In the
     /// middle of a message it abandons that message.
     pub fn reset(&mut self) {
+        self.open = false;
+        self.context = Box::default();
+        self.live = None;
+        self.give_back();
+    }
+
+    /// Gives back what makes the next message fast and keeps only what it may refer to: for connections that are quiet.
+    /// The next message costs up to about 50 µs more, for reading those bytes again (a window of 32 KiB). Nothing
+    /// happens while a message is in hand.
+    pub fn rest(&mut self) {
+        if self.open {
+            return;
+        }
+        self.live = None;
+        if let Some(encoder) = &self.encoder {
+            self.context = encoder.context().into();
+            self.give_back();
+        }
+    }
+
+    /// Bytes of memory held now, without this value itself.
+    #[must_use]
+    pub fn memory(&self) -> usize {
+        self.context.len() + self.encoder.as_ref().map_or(0, |encoder| encoder.memory())
+    }
+
+    /// After a message.
+    fn keep_or_rest(&mut self) {
         if !self.takes_context_over {
             self.give_back();
-        } else if let Some(state) = &mut self.state {
-            state.reset();
+        } else if self.live.is_none() && self.encoder.is_some() {
+            self.live = Live::claim(self.max_live);
+            if self.live.is_none() {
+                self.rest();
+            }
         }
     }
 
     fn give_back(&mut self) {
-        if let Some(state) = self.state.take() {
-            pool::give_compressor(self.settings, state);
+        if let Some(encoder) = self.encoder.take() {
+            pool::give_encoder(encoder);
         }
     }
 }
@@ -102,7 +148,8 @@ impl Deflater {
 impl fmt::Debug for Deflater {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Deflater")
-            .field("settings", &self.settings)
+            .field("level", &self.level)
+            .field("window", &self.window)
             .field("takes_context_over", &self.takes_context_over)
             .finish_non_exhaustive()
     }
@@ -113,42 +160,21 @@ impl fmt::Debug for Deflater {
 ///
 /// `level` is 0 to 9; above counts as 9.
 pub fn compress_alone(payload: &[u8], level: u8, window: WindowBits, out: &mut Vec<u8>) {
-    if !payload.is_empty() {
-        let settings = pool::Settings::new(level, window);
-        let mut state = pool::take_compressor(settings);
-        deflate(&mut state, payload, out);
-        pool::give_compressor(settings, state);
-    }
-    end_message(payload, out);
-}
-
-/// Turns what was flushed into the end of a message.
-fn end_message(last_piece: &[u8], out: &mut Vec<u8>) {
-    if last_piece.is_empty() {
-        // Nothing to flush, and a second flush in a row emits nothing. The stream stands on a byte boundary, so this
-        // is the header of an empty stored block: "an empty uncompressed DEFLATE block [...] 0x00" (§7.2.3.6).
+    if payload.is_empty() {
         out.push(0x00);
-    } else {
-        debug_assert!(out.ends_with(&TAIL), "a sync flush ends with an empty stored block");
-        out.truncate(out.len() - TAIL.len());
+        return;
     }
+    let mut encoder = ready(level, window, payload.len(), &[]);
+    pool::with_tokens(|tokens| encoder.compress(payload, tokens, out));
+    pool::give_encoder(encoder);
 }
 
-/// Appends all of `piece`, compressed and flushed, to `out`.
-fn deflate(state: &mut Deflate, mut piece: &[u8], out: &mut Vec<u8>) {
-    pool::with_scratch(|chunk| {
-        loop {
-            let (read, written) = (state.total_in(), state.total_out());
-            state.compress(piece, chunk, DeflateFlush::SyncFlush).expect("a compressor takes any input");
-            piece = &piece[moved(read, state.total_in())..];
-            let produced = moved(written, state.total_out());
-            out.extend_from_slice(&chunk[..produced]);
-            // A full chunk may mean that there is more to come.
-            if piece.is_empty() && produced < chunk.len() {
-                return;
-            }
-        }
-    });
+/// An encoder whose stream has `context` behind it and about `expected` bytes before it.
+fn ready(level: u8, window: WindowBits, expected: usize, context: &[u8]) -> Box<Encoder> {
+    let mut encoder = pool::take_encoder();
+    encoder.reset(level, window, expected);
+    encoder.remember(context);
+    encoder
 }
 
 #[cfg(test)]
@@ -188,10 +214,10 @@ mod tests {
         let config =
             DeflateConfig { own_context_takeover: true, own_max_window_bits: window(12), ..DeflateConfig::default() };
         let server = Deflater::new(&params, &config, true);
-        assert_eq!(server.settings, pool::Settings::new(3, window(10)));
+        assert_eq!(server.window, window(10));
         assert!(!server.takes_context_over());
         let client = Deflater::new(&params, &config, false);
-        assert_eq!(client.settings, pool::Settings::new(3, window(12)));
+        assert_eq!(client.window, window(12));
         assert!(client.takes_context_over());
         let modest = DeflateConfig { own_context_takeover: false, ..config };
         assert!(!Deflater::new(&params, &modest, false).takes_context_over());
@@ -241,7 +267,7 @@ mod tests {
             let message = compressed(&mut deflater, &echoes(1, 5000));
             assert!(!oracle::inflate(&message, &mut plain).unwrap().used_context);
             assert_eq!(plain, echoes(1, 5000));
-            assert!(deflater.state.is_none());
+            assert!(deflater.encoder.is_none());
         }
     }
 

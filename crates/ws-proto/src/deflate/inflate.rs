@@ -1,9 +1,11 @@
 //! The peer's side of permessage-deflate: DEFLATE to payloads (RFC 7692 §7.2.2), under a limit that is checked on
 //! every chunk that comes out.
 //!
-//! What a connection keeps between messages is not an inflater but the last bytes that came out of it, no more than
-//! the peer's window. They are given to an inflater of the thread's pool as its dictionary. That also makes a block
-//! with BFINAL set harmless: the inflater that reached its end is exchanged for another, and the context goes on.
+//! What a connection needs between messages is not an inflater but the last bytes that came out of it, no more than the
+//! peer's window: any inflater of the thread's pool goes on from there when it gets them as its dictionary. That makes
+//! a block with BFINAL set harmless: the inflater that reached its end is exchanged for another, and the context goes
+//! on. An active connection keeps its inflater all the same, for it costs more to hand over a window than to inflate a
+//! short message.
 
 use std::collections::VecDeque;
 use std::fmt;
@@ -12,11 +14,14 @@ use bytes::BytesMut;
 use zlib_rs::{Inflate, InflateFlush, Status};
 
 use super::compress::TAIL;
-use super::params::{DeflateParams, WindowBits};
+use super::live::Live;
+use super::params::{DeflateConfig, DeflateParams, WindowBits};
 use super::{moved, pool};
 
-/// A final block that is empty and stored, from a byte boundary on.
-const FINAL_BLOCK: [u8; 5] = [0x01, 0x00, 0x00, 0xff, 0xff];
+/// An empty stored block, from a byte boundary on.
+const EMPTY_BLOCK: [u8; 5] = [0x00, 0x00, 0x00, 0xff, 0xff];
+/// What an inflater holds, its window included.
+const STATE_SIZE: usize = 47 * 1024;
 
 /// The most blocks with BFINAL set in one message. Stricter than the RFC, which has no limit: each makes us load a
 /// window, so that a message made of two-byte final blocks would cost far more to read than to write.
@@ -45,24 +50,28 @@ impl std::error::Error for InflateError {}
 
 /// The peer's side of one connection: inflates each compressed message that it sends.
 ///
-/// Memory on top of itself (176 bytes), measured: between messages none without context takeover, and with it the last
-/// bytes received, at most the peer's window (32 KiB by default). While a message is in hand, those bytes in either
-/// case, and 47 KiB borrowed from the thread's pool.
+/// Memory on top of itself, measured: between messages none without context takeover. With it the last bytes received, at
+/// most the peer's window (32 KiB by default), and 47 KiB until [`rest`](Self::rest). While a message is in hand, both in
+/// either case, the larger part borrowed from the thread's pool.
 pub struct Inflater {
     takes_context_over: bool,
     /// The peer's window, in bytes.
     window: usize,
     /// The last bytes of the context, at most `window`.
     history: VecDeque<u8>,
-    /// `None` where nothing of a DEFLATE stream is pending: between messages and after a final block.
-    open: Option<Inflate>,
+    /// What goes on from `history`. `None` after a final block, and between messages unless it is `live`.
+    state: Option<Inflate>,
+    live: Option<Live>,
+    max_live: usize,
+    /// Bytes of a message have come, and it has not ended.
+    open: bool,
     final_blocks: u16,
 }
 
 impl Inflater {
-    /// The codec for what `params` allows the peer; `is_server` is our own role.
+    /// The codec for what `params` allows the peer; `is_server` is our own role, `config` says how much memory to spend.
     #[must_use]
-    pub fn new(params: &DeflateParams, is_server: bool) -> Self {
+    pub fn new(params: &DeflateParams, config: &DeflateConfig, is_server: bool) -> Self {
         let (no_takeover, window): (bool, WindowBits) = if is_server {
             (params.client_no_context_takeover, params.client_max_window_bits)
         } else {
@@ -72,7 +81,10 @@ impl Inflater {
             takes_context_over: !no_takeover,
             window: 1 << window.get(),
             history: VecDeque::new(),
-            open: None,
+            state: None,
+            live: None,
+            max_live: config.max_live,
+            open: false,
             final_blocks: 0,
         }
     }
@@ -86,7 +98,67 @@ impl Inflater {
     /// # Errors
     /// [`InflateError::TooBig`] as soon as byte `room` + 1 comes out, [`InflateError::Invalid`] when `data` does not
     /// continue a DEFLATE stream. The connection must then be failed, and nothing more be pushed.
-    pub fn push(&mut self, mut data: &[u8], out: &mut BytesMut, mut room: usize) -> Result<(), InflateError> {
+    pub fn push(&mut self, data: &[u8], out: &mut BytesMut, room: usize) -> Result<(), InflateError> {
+        self.inflate(data, false, out, room)
+    }
+
+    /// [`push`](Self::push) for the last bytes of a message, and then [`finish`](Self::finish): cheaper than both, for
+    /// without context takeover nothing of what comes out must be kept.
+    ///
+    /// # Errors
+    /// Those of both.
+    pub fn push_last(&mut self, data: &[u8], out: &mut BytesMut, room: usize) -> Result<(), InflateError> {
+        self.inflate(data, true, out, room)?;
+        self.finish()
+    }
+
+    /// Ends the message. All of it has come out already; this checks that it was whole, and gives the state back unless
+    /// it is kept for the next message.
+    ///
+    /// # Errors
+    /// [`InflateError::Invalid`] when the message stops in the middle of a block. The connection must then be failed.
+    pub fn finish(&mut self) -> Result<(), InflateError> {
+        let whole = self.ends_whole();
+        self.final_blocks = 0;
+        self.open = false;
+        if self.takes_context_over && whole && self.live.is_none() {
+            self.live = Live::claim(self.max_live);
+        }
+        if self.live.is_none() {
+            self.give_back();
+        }
+        if !self.takes_context_over {
+            self.history = VecDeque::new();
+        }
+        if whole { Ok(()) } else { Err(InflateError::Invalid) }
+    }
+
+    /// Gives back what makes the next message fast and keeps only what it may refer to: for connections that are quiet.
+    /// The next message costs up to some µs more, for handing over those bytes again. Nothing happens while a message is
+    /// in hand.
+    pub fn rest(&mut self) {
+        if !self.open {
+            self.live = None;
+            self.give_back();
+        }
+    }
+
+    /// Bytes of memory held now, without this value itself.
+    #[must_use]
+    pub fn memory(&self) -> usize {
+        self.history.capacity() + self.state.as_ref().map_or(0, |_| STATE_SIZE)
+    }
+
+    fn inflate(
+        &mut self,
+        mut data: &[u8],
+        last: bool,
+        out: &mut BytesMut,
+        mut room: usize,
+    ) -> Result<(), InflateError> {
+        self.open |= !data.is_empty();
+        // Where in `out` the bytes begin that are not in the history yet.
+        let mut fresh_from = out.len();
         pool::with_scratch(|chunk| {
             let mut more = !data.is_empty();
             while more {
@@ -100,69 +172,72 @@ impl Inflater {
                 append(out, fresh, room);
                 room -= fresh.len();
                 data = &data[step.consumed..];
+                if step.ended {
+                    // "The next DEFLATE block follows the padded data if any" (§7.2.1), and its matches may still reach
+                    // back over the final block.
+                    self.remember(&out[fresh_from..]);
+                    fresh_from = out.len();
+                }
                 // Filling all the space may mean that there is more to come.
-                more = !data.is_empty() || (step.produced == space && self.open.is_some());
+                more = !data.is_empty() || (step.produced == space && !step.ended);
             }
             Ok(())
-        })
-    }
-
-    /// Ends the message. All of it has come out already; this checks that it was whole, and gives the state back.
-    ///
-    /// # Errors
-    /// [`InflateError::Invalid`] when the message stops in the middle of a block. The connection must then be failed.
-    pub fn finish(&mut self) -> Result<(), InflateError> {
-        let whole = self.ends_whole();
-        self.final_blocks = 0;
-        if !self.takes_context_over {
-            self.history = VecDeque::new();
+        })?;
+        if self.takes_context_over || !last {
+            self.remember(&out[fresh_from..]);
         }
-        if whole { Ok(()) } else { Err(InflateError::Invalid) }
+        Ok(())
     }
 
-    /// "Append 4 octets of 0x00 0x00 0xff 0xff to the tail end of the payload of the message" (§7.2.2), and see that
-    /// the stream stands between two blocks then: a final block from there must end it, and nothing may come out.
-    fn ends_whole(&mut self) -> bool {
-        // No byte since the last final block, or none at all: nothing is missing. §7.2.1 wants an empty block even
-        // then, so this is laxer than it, for the sake of peers that end a message with its final block.
-        let Some(mut inflate) = self.open.take() else { return true };
-        let mut end = [0; TAIL.len() + FINAL_BLOCK.len()];
-        end[..TAIL.len()].copy_from_slice(&TAIL);
-        end[TAIL.len()..].copy_from_slice(&FINAL_BLOCK);
-
-        let (read, written) = (inflate.total_in(), inflate.total_out());
-        let status = inflate.decompress(&end, &mut [0], InflateFlush::NoFlush);
-        let consumed = moved(read, inflate.total_in());
-        let silent = written == inflate.total_out();
-        pool::give_inflater(inflate);
-        // The tail itself is the end when the block that it completes has BFINAL set.
-        status == Ok(Status::StreamEnd) && silent && (consumed == TAIL.len() || consumed == end.len())
-    }
-
-    /// One call of the inflater, which is had from the pool when none is open and given back after a final block.
+    /// One call of the inflater, which is had from the pool when there is none and given back after a final block.
     fn step(&mut self, data: &[u8], space: &mut [u8]) -> Result<Step, InflateError> {
-        let mut inflate = self.open.take().unwrap_or_else(|| pool::take_inflater(&self.history));
+        let mut inflate = self.state.take().unwrap_or_else(|| pool::take_inflater(&self.history));
         let (read, written) = (inflate.total_in(), inflate.total_out());
         let status = inflate.decompress(data, space, InflateFlush::NoFlush);
-        let step = Step { consumed: moved(read, inflate.total_in()), produced: moved(written, inflate.total_out()) };
-        match status {
-            Ok(Status::Ok | Status::BufError) => self.open = Some(inflate),
-            Ok(Status::StreamEnd) => {
-                // "The next DEFLATE block follows the padded data if any" (§7.2.1), and its matches may still reach
-                // back over the final block.
-                pool::give_inflater(inflate);
-                self.final_blocks += 1;
-                if self.final_blocks > MAX_FINAL_BLOCKS {
-                    return Err(InflateError::Invalid);
-                }
-            }
+        let (consumed, produced) = (moved(read, inflate.total_in()), moved(written, inflate.total_out()));
+        let ended = match status {
+            Ok(Status::Ok | Status::BufError) => false,
+            Ok(Status::StreamEnd) => true,
             Err(_) => {
                 pool::give_inflater(inflate);
                 return Err(InflateError::Invalid);
             }
+        };
+        self.state = Some(inflate);
+        if ended {
+            self.give_back();
+            self.final_blocks += 1;
+            if self.final_blocks > MAX_FINAL_BLOCKS {
+                return Err(InflateError::Invalid);
+            }
         }
-        self.remember(&space[..step.produced]);
-        Ok(step)
+        Ok(Step { consumed, produced, ended })
+    }
+
+    /// "Append 4 octets of 0x00 0x00 0xff 0xff to the tail end of the payload of the message" (§7.2.2), and see that
+    /// the stream stands between two blocks then, on a byte boundary: another empty block fits there.
+    fn ends_whole(&mut self) -> bool {
+        // No byte since the last final block, or none at all: nothing is missing. §7.2.1 wants an empty block even
+        // then, so this is laxer than it, for the sake of peers that end a message with its final block.
+        let Some(inflate) = self.state.as_mut().filter(|_| self.open) else { return true };
+        if !matches!(to_end_of_block(inflate, TAIL), Some((Status::Ok, 4))) {
+            return false;
+        }
+        match to_end_of_block(inflate, EMPTY_BLOCK) {
+            Some((Status::Ok, 5)) => true,
+            // The block that the tail completed had BFINAL set.
+            Some((Status::StreamEnd, 0)) => {
+                self.give_back();
+                true
+            }
+            _ => false,
+        }
+    }
+
+    fn give_back(&mut self) {
+        if let Some(inflate) = self.state.take() {
+            pool::give_inflater(inflate);
+        }
     }
 
     /// Makes `bytes` the newest of the history.
@@ -192,6 +267,19 @@ impl fmt::Debug for Inflater {
 struct Step {
     consumed: usize,
     produced: usize,
+    /// By a final block.
+    ended: bool,
+}
+
+/// Inflates `bytes` up to the end of a block, and says how many that took. `None` for what is no DEFLATE, or when
+/// something comes out.
+fn to_end_of_block<const N: usize>(inflate: &mut Inflate, bytes: [u8; N]) -> Option<(Status, usize)> {
+    // One byte more, which is taken only when the block does not end with the others.
+    let mut input = [0; EMPTY_BLOCK.len() + 1];
+    input[..N].copy_from_slice(&bytes);
+    let (read, written) = (inflate.total_in(), inflate.total_out());
+    let status = inflate.decompress(&input[..=N], &mut [0], InflateFlush::Block).ok()?;
+    (inflate.total_out() == written).then(|| (status, moved(read, inflate.total_in())))
 }
 
 /// Appends `fresh` to `out`, whose capacity at most doubles and never exceeds `room`, which `fresh` fits in.
@@ -228,7 +316,7 @@ mod tests {
     }
 
     fn inflater(takeover: bool) -> Inflater {
-        Inflater::new(&params(takeover, 15), true)
+        Inflater::new(&params(takeover, 15), &DeflateConfig::default(), true)
     }
 
     fn message(inflater: &mut Inflater, payload: &[u8]) -> Result<BytesMut, InflateError> {
@@ -499,7 +587,7 @@ mod tests {
     #[test]
     fn keeps_no_more_than_the_window() {
         for bits in [8, 9, 15] {
-            let mut inflater = Inflater::new(&params(true, bits), true);
+            let mut inflater = Inflater::new(&params(true, bits), &DeflateConfig::default(), true);
             let mut peer = Deflater::new(
                 &params(true, bits),
                 &DeflateConfig { own_context_takeover: true, ..DeflateConfig::default() },
@@ -510,7 +598,8 @@ mod tests {
                 peer.compress(&echoes(len as u64, len), &mut packed);
                 assert_eq!(message(&mut inflater, &packed).unwrap(), echoes(len as u64, len));
                 assert!(inflater.history.capacity() <= 1 << bits, "{}", inflater.history.capacity());
-                assert!(inflater.open.is_none());
+                inflater.rest();
+                assert!(inflater.state.is_none());
             }
         }
         let mut forgetful = inflater(false);
@@ -531,7 +620,7 @@ mod tests {
             let params = params(takeover, bits);
             let config = DeflateConfig { own_context_takeover: true, level, ..DeflateConfig::default() };
             let mut deflater = Deflater::new(&params, &config, false);
-            let mut inflater = Inflater::new(&params, true);
+            let mut inflater = Inflater::new(&params, &DeflateConfig::default(), true);
             for (seed, len, compressible, cut) in messages {
                 let payload = if compressible { echoes(seed.into(), len) } else { noise(seed.into(), len) };
                 let (mut packed, mut out) = (Vec::new(), BytesMut::new());

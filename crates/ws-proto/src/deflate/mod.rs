@@ -1,11 +1,17 @@
 //! permessage-deflate (RFC 7692): what was agreed, and the codec of each direction.
 //!
-//! States are costly (a compressor takes a third of a megabyte), so a connection owns one only where it must: while
-//! its own side compresses with context takeover. All others are borrowed from a pool of the thread, for as long as
-//! one message takes.
+//! States are costly, so a connection owns one only where that makes its next message cheaper: while it takes its
+//! context over and is active. All others are borrowed from a pool of the thread, for as long as one message takes.
 
+mod bits;
+mod block;
 mod compress;
+mod effort;
+mod encoder;
+mod finder;
+mod huffman;
 mod inflate;
+mod live;
 pub mod params;
 mod pool;
 
@@ -14,6 +20,7 @@ mod oracle;
 
 pub use compress::{Deflater, compress_alone};
 pub use inflate::{InflateError, Inflater};
+pub use live::live_contexts;
 pub use params::{DeflateConfig, DeflateParams, WindowBits};
 
 /// How far a counter of the codec moved in one call.

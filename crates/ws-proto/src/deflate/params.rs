@@ -43,26 +43,37 @@ pub struct DeflateParams {
     pub client_max_window_bits: WindowBits,
 }
 
-/// How an endpoint wants permessage-deflate to be. Given to a handshake, it is what we offer or accept; the sizes and
-/// the level are our own affair and are not negotiated.
+/// How an endpoint wants permessage-deflate to be. Given to a handshake, it is what we offer or accept; level, threshold
+/// and memory are our own affair and are not negotiated.
 ///
-/// Memory while a connection has a context of its own (takeover): 4 × our window plus 146 KiB to compress, and the
-/// peer's window to inflate. Without takeover the state is shared by all connections of a thread.
+/// What it costs is in PERFORMANCE.md, by level.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct DeflateConfig {
-    /// Whether our own side takes its context over from message to message. Default: no, which costs no memory per
-    /// connection and compresses small messages less well.
+    /// Whether our own side takes its context over from message to message. Small messages that resemble each other
+    /// become a third smaller; a connection needs up to 160 KiB while it is active (a bit less than 5 × our window) and
+    /// a window at rest. Default: no, which costs no memory per connection.
     pub own_context_takeover: bool,
-    /// Whether the peer may take its context over; when not, the peer is asked not to. Default: no.
+    /// Whether the peer may take its context over; when not, the peer is asked not to. A connection needs up to 79 KiB
+    /// while it is active and the peer's window at rest. Default: no.
     pub peer_context_takeover: bool,
-    /// The largest window that our side compresses with. Default: 15.
+    /// The largest window that our side compresses with. Default: 15 (32 KiB).
     pub own_max_window_bits: WindowBits,
-    /// The largest window that the peer should compress with; smaller saves memory here. Default: 15.
+    /// The largest window that the peer should compress with; smaller saves memory here. Default: 15 (32 KiB).
     pub peer_max_window_bits: WindowBits,
-    /// The DEFLATE level, 0 (store) to 9 (smallest). Default: 3. Values above 9 count as 9.
+    /// The DEFLATE level, 0 (store) to 9 (smallest). Default: 6. Values above 9 count as 9.
     pub level: u8,
     /// Messages shorter than this many bytes are sent uncompressed. Default: 128.
     pub threshold: usize,
+    /// How many contexts of the whole process may be kept ready for the next message while their connections are active;
+    /// each direction with takeover is one. The contexts beyond keep their last bytes only, as all do at rest: no more
+    /// than a window, but each of their messages costs up to about 50 µs more. Default: 2,048, which is 240 MiB if all
+    /// of them have seen 64 KiB and more.
+    pub max_live: usize,
+}
+
+impl DeflateConfig {
+    /// The level of the default, also of messages that are prepared for many.
+    pub const DEFAULT_LEVEL: u8 = 6;
 }
 
 impl Default for DeflateConfig {
@@ -72,8 +83,9 @@ impl Default for DeflateConfig {
             peer_context_takeover: false,
             own_max_window_bits: WindowBits::MAX,
             peer_max_window_bits: WindowBits::MAX,
-            level: 3,
+            level: Self::DEFAULT_LEVEL,
             threshold: 128,
+            max_live: 2048,
         }
     }
 }
