@@ -309,3 +309,60 @@ impl Runs {
         self.counts[usize::from(symbol)] += 1;
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::oracle;
+    use super::*;
+
+    /// A block that says `tokens`, and its kind.
+    fn written(tokens: &mut Tokens, plain: &[u8]) -> (Vec<u8>, u32) {
+        let mut out = Vec::new();
+        let mut bits = Bits::new(&mut out);
+        tokens.write(plain, &mut bits);
+        flush(&mut bits);
+        let kind = u32::from(out[0] >> 1 & 3);
+        (out, kind)
+    }
+
+    #[test]
+    fn every_length_and_distance_is_said_right() {
+        let mut tokens = Tokens::new();
+        let mut context: Vec<u8> = oracle::noise(1, 32 << 10);
+        let mut expected = context.clone();
+        let distances = (0..15).flat_map(|power| [1 << power, (1 << power) + 1, (3 << power) / 2]).chain([32 << 10]);
+        for (length, distance) in (3..=258).zip(distances.cycle()) {
+            tokens.copy(length, distance);
+            let from = expected.len() - distance;
+            (from..from + length).for_each(|at| expected.push(expected[at]));
+        }
+        let (block, kind) = written(&mut tokens, &expected[32 << 10..]);
+        assert_eq!(kind, DYNAMIC);
+        assert_eq!(oracle::inflate(&block, &mut context).unwrap().farthest, 32 << 10);
+        assert!(context == expected);
+    }
+
+    #[test]
+    fn the_shortest_of_three_forms_is_taken() {
+        let text = b"that that is is that that is not is not".repeat(40);
+        let cases: [(&[u8], u32); 3] = [(&oracle::noise(1, 1000), STORED), (b"Hello", FIXED), (&text, DYNAMIC)];
+        for (plain, expected) in cases {
+            let mut tokens = Tokens::new();
+            plain.iter().for_each(|&byte| tokens.literal(byte));
+            let (block, kind) = written(&mut tokens, plain);
+            assert_eq!(kind, expected);
+            let mut out = Vec::new();
+            oracle::inflate(&block, &mut out).unwrap();
+            assert_eq!(out, plain);
+        }
+    }
+
+    #[test]
+    fn runs_of_lengths() {
+        let lengths = [vec![0; 2], vec![0; 150], vec![5; 3], vec![6; 8], vec![7; 4], vec![0; 10], vec![0, 1]].concat();
+        let runs = Runs::new(&lengths);
+        let said: Vec<_> = runs.list[..runs.len].iter().map(|run| (run.symbol, run.extra)).collect();
+        assert_eq!(said[..2], [(MANY_ZEROS, 127), (MANY_ZEROS, 3)]);
+        assert_eq!(said[2..], [(5, 0), (5, 0), (5, 0), (6, 0), (16, 3), (6, 0), (7, 0), (16, 0), (18, 0), (1, 0)]);
+    }
+}

@@ -63,8 +63,8 @@ impl Deflater {
         self.takes_context_over
     }
 
-    /// Appends the compressed form of a whole message to `out`. It is never empty, and may be larger than the payload:
-    /// by 5 bytes for each 32 KiB or part of them, and one more.
+    /// Appends the compressed form of a whole message to `out`. It is never empty, and may be larger than the payload: by
+    /// 5 bytes for each 32 KiB begun, and 6 more.
     pub fn compress(&mut self, payload: &[u8], out: &mut Vec<u8>) {
         self.compress_piece(payload, true, out);
     }
@@ -280,6 +280,109 @@ mod tests {
         assert!(first.len() >= 1000 && second.len() < 30, "{} then {}", first.len(), second.len());
     }
 
+    /// Longer than all the room for text, so that the oldest goes away again and again.
+    #[test]
+    fn long_streams_round_trip_in_every_window() {
+        for bits in 8..=15 {
+            for level in LEVELS {
+                let mut deflater = deflater(true, level, bits);
+                let mut peer = Vec::new();
+                for len in [100_000, 1, 32 << 10, 70_001] {
+                    let payload = echoes(len as u64, len);
+                    peer.drain(..peer.len().saturating_sub(1 << bits));
+                    oracle::inflate(&compressed(&mut deflater, &payload), &mut peer).unwrap();
+                    assert!(peer.ends_with(&payload), "window {bits}, level {level}, {len} bytes");
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn rest_keeps_the_context_and_nothing_else() {
+        for bits in [8, 12, 15] {
+            let mut deflater = deflater(true, 6, bits);
+            let mut peer = Vec::new();
+            let payload = noise(7, 200);
+            for len in [0, 1, 300, 100_000] {
+                oracle::inflate(&compressed(&mut deflater, &echoes(1, len)), &mut peer).unwrap();
+                oracle::inflate(&compressed(&mut deflater, &payload), &mut peer).unwrap();
+                assert!(deflater.memory() > 1 << bits.min(13), "{}", deflater.memory());
+                deflater.rest();
+                assert!(deflater.encoder.is_none() && deflater.live.is_none());
+                assert_eq!(deflater.memory(), peer.len().min(1 << bits));
+                let again = compressed(&mut deflater, &payload);
+                assert!(oracle::inflate(&again, &mut peer).unwrap().used_context);
+                assert!(again.len() < 20 && peer.ends_with(&payload));
+            }
+        }
+    }
+
+    #[test]
+    fn rest_leaves_a_message_in_hand_alone() {
+        let mut deflater = deflater(true, 6, 15);
+        let mut message = Vec::new();
+        deflater.compress_piece(b"Hello, ", false, &mut message);
+        deflater.rest();
+        deflater.compress_piece(b"Hello", true, &mut message);
+        let mut plain = Vec::new();
+        oracle::inflate(&message, &mut plain).unwrap();
+        assert_eq!(plain, b"Hello, Hello");
+    }
+
+    #[test]
+    fn beyond_the_most_live_contexts_each_message_ends_at_rest() {
+        let config = DeflateConfig { own_context_takeover: true, max_live: 0, ..DeflateConfig::default() };
+        let mut deflater = Deflater::new(&DeflateParams::default(), &config, true);
+        let mut peer = Vec::new();
+        for round in 0..3 {
+            let message = compressed(&mut deflater, &noise(7, 500));
+            let seen = oracle::inflate(&message, &mut peer).unwrap();
+            assert_eq!(seen.used_context, round > 0);
+            assert!(deflater.encoder.is_none() && deflater.live.is_none());
+            assert_eq!(deflater.memory(), 500 * (round + 1));
+        }
+    }
+
+    /// `len` bytes of JSON, neither random nor all alike.
+    fn json(seed: usize, len: usize) -> Vec<u8> {
+        let dice = noise(seed as u64, len);
+        let item = |roll: &[u8]| {
+            let (id, user, cents) = (u32::from_le_bytes([roll[0], roll[1], roll[2], 0]), roll[3], roll[4] % 100);
+            let side = if roll[5] < 128 { "buy" } else { "sell" };
+            format!("{{\"id\":{id},\"user\":\"user-{user}\",\"price\":{}.{cents:02},\"side\":\"{side}\"}},", roll[6])
+        };
+        dice.chunks_exact(8).flat_map(|roll| item(roll).into_bytes()).take(len).collect()
+    }
+
+    fn sizes(takeover: bool, level: u8, len: usize) -> usize {
+        let mut deflater = deflater(takeover, level, 15);
+        (0..40).map(|seed| compressed(&mut deflater, &json(seed, len)).len()).sum()
+    }
+
+    /// What the levels are for. The other compressor at level 6 is what many peers use.
+    #[test]
+    fn higher_levels_are_smaller_and_the_default_is_no_larger_than_another_deflate() {
+        for takeover in [false, true] {
+            for len in [1 << 10, 16 << 10] {
+                let sizes: Vec<_> = LEVELS.iter().map(|&level| sizes(takeover, level, len)).collect();
+                assert!(sizes.is_sorted_by(|lower, higher| lower > higher), "{sizes:?}");
+
+                let mut other = flate2::Compress::new(flate2::Compression::new(6), false);
+                let mut other_size = 0;
+                for seed in 0..40 {
+                    if !takeover {
+                        other.reset();
+                    }
+                    let mut out = Vec::with_capacity(2 * len);
+                    other.compress_vec(&json(seed, len), &mut out, flate2::FlushCompress::Sync).unwrap();
+                    other_size += out.len() - TAIL.len();
+                }
+                let ours = sizes[3];
+                assert!(ours <= other_size, "takeover {takeover}, {len} bytes: {ours}, the other {other_size}");
+            }
+        }
+    }
+
     /// Attack 27 (sockudo-ws#14): a message that grew was sent plain; the next must not refer to it.
     #[test]
     fn attack_27_skipping_a_larger_message_under_takeover() {
@@ -328,7 +431,7 @@ mod tests {
                 for len in (1..40).chain(pool::CHUNK - 30..pool::CHUNK + 5).chain([65_535, 65_536, 100_000]) {
                     let payload = noise(len as u64, len);
                     let message = compressed(&mut deflater(takeover, level, 15), &payload);
-                    assert!(message.len() <= len + len / 8 + 8, "{len} became {}", message.len());
+                    assert!(message.len() <= len + 5 * len.div_ceil(32 << 10) + 6, "{len} became {}", message.len());
                     let mut plain = Vec::new();
                     oracle::inflate(&message, &mut plain).unwrap();
                     assert!(plain == payload, "level {level}, {len} bytes");
@@ -413,11 +516,14 @@ mod tests {
             bits in 8_u8..=15,
             takeover: bool,
             level in proptest::sample::select(&LEVELS[..]),
-            messages in prop::collection::vec((any::<u32>(), 0_usize..6000, any::<bool>(), 1_usize..4000), 1..6),
+            messages in prop::collection::vec(
+                (any::<u32>(), 0_usize..6000, any::<bool>(), 1_usize..4000, any::<bool>()),
+                1..6,
+            ),
         ) {
             let mut deflater = deflater(takeover, level, bits);
             let mut context = Vec::new();
-            for (seed, len, compressible, cut) in messages {
+            for (seed, len, compressible, cut, rest) in messages {
                 let payload = if compressible { echoes(seed.into(), len) } else { noise(seed.into(), len) };
                 let mut message = Vec::new();
                 for piece in payload.chunks(cut) {
@@ -430,6 +536,9 @@ mod tests {
                 let seen = oracle::inflate(&message, &mut context);
                 prop_assert!(seen.is_some_and(|seen| seen.farthest <= 1 << bits));
                 prop_assert!(context.ends_with(&payload));
+                if rest {
+                    deflater.rest();
+                }
             }
         }
     }

@@ -567,6 +567,45 @@ mod tests {
     }
 
     #[test]
+    fn rest_keeps_the_context_and_nothing_else() {
+        let (mut inflater, mut peer) = (inflater(true), Peer::new(6));
+        for round in 0..3 {
+            // Incompressible, so that all but the first refer to the context.
+            assert_eq!(message(&mut inflater, &peer.message(&noise(1, 500))).unwrap(), noise(1, 500));
+            assert!(inflater.state.is_some() && inflater.live.is_some());
+            assert!(inflater.memory() > STATE_SIZE);
+            if round > 0 {
+                inflater.rest();
+                assert!(inflater.state.is_none() && inflater.live.is_none());
+                assert!(inflater.memory() <= 2048, "{}", inflater.memory());
+            }
+        }
+    }
+
+    #[test]
+    fn beyond_the_most_live_contexts_each_message_ends_at_rest() {
+        let config = DeflateConfig { max_live: 0, ..DeflateConfig::default() };
+        let (mut inflater, mut peer) = (Inflater::new(&params(true, 15), &config, true), Peer::new(6));
+        for _ in 0..3 {
+            assert_eq!(message(&mut inflater, &peer.message(&noise(1, 500))).unwrap(), noise(1, 500));
+            assert!(inflater.state.is_none() && inflater.live.is_none());
+        }
+    }
+
+    /// What an inflater that is kept saw of one message may not complete another.
+    #[test]
+    fn a_kept_inflater_stands_between_two_blocks() {
+        let mut inflater = inflater(true);
+        assert_eq!(message(&mut inflater, &Peer::new(6).message(b"Hello")).unwrap(), "Hello");
+        assert!(inflater.state.is_some());
+        // Nothing at all, then a message that needs no context.
+        assert_eq!(message(&mut inflater, &[]).unwrap(), "");
+        assert_eq!(message(&mut inflater, &finished(b"Hello")).unwrap(), "Hello");
+        assert!(inflater.state.is_none());
+        assert_eq!(message(&mut inflater, &[0xf2, 0x00, 0x11, 0x00, 0x00]).unwrap(), "Hello");
+    }
+
+    #[test]
     fn a_message_in_hand_moves_between_threads() {
         let payload = echoes(6, 20_000);
         let packed = Peer::new(6).message(&payload);
@@ -615,21 +654,29 @@ mod tests {
             bits in 8_u8..=15,
             takeover: bool,
             level in proptest::sample::select(&[0_u8, 1, 3, 6, 9][..]),
-            messages in prop::collection::vec((any::<u32>(), 0_usize..50_000, any::<bool>(), 1_usize..5000), 1..6),
+            messages in prop::collection::vec(
+                (any::<u32>(), 0_usize..50_000, any::<bool>(), 1_usize..5000, any::<bool>()),
+                1..6,
+            ),
         ) {
             let params = params(takeover, bits);
             let config = DeflateConfig { own_context_takeover: true, level, ..DeflateConfig::default() };
             let mut deflater = Deflater::new(&params, &config, false);
             let mut inflater = Inflater::new(&params, &DeflateConfig::default(), true);
-            for (seed, len, compressible, cut) in messages {
+            for (seed, len, compressible, cut, rest) in messages {
                 let payload = if compressible { echoes(seed.into(), len) } else { noise(seed.into(), len) };
                 let (mut packed, mut out) = (Vec::new(), BytesMut::new());
                 deflater.compress(&payload, &mut packed);
-                for piece in packed.chunks(cut) {
+                let (pieces, last) = packed.split_at(packed.len() - packed.len().min(cut));
+                for piece in pieces.chunks(cut) {
                     let room = len - out.len();
                     inflater.push(piece, &mut out, room).unwrap();
                 }
-                inflater.finish().unwrap();
+                let room = len - out.len();
+                inflater.push_last(last, &mut out, room).unwrap();
+                if rest {
+                    inflater.rest();
+                }
                 prop_assert!(out == payload);
             }
         }

@@ -14,7 +14,8 @@ impl Live {
     pub(super) fn claim(most: usize) -> Option<Self> {
         // A count and nothing else: no other memory is read by its light.
         let claimed = LIVE.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |live| (live < most).then_some(live + 1));
-        claimed.is_ok().then_some(Self(()))
+        // Not `then_some`, which would make one to drop.
+        claimed.ok().map(|_| Self(()))
     }
 }
 
@@ -29,4 +30,19 @@ impl Drop for Live {
 #[must_use]
 pub fn live_contexts() -> usize {
     LIVE.load(Ordering::Relaxed)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Other tests claim as well, so only what holds among any number of them can be told.
+    #[test]
+    fn a_claim_is_counted_until_it_is_dropped() {
+        assert!(Live::claim(0).is_none());
+        let claimed: Vec<_> = (0..10).map(|_| Live::claim(usize::MAX).unwrap()).collect();
+        assert!(live_contexts() >= 10);
+        assert!(Live::claim(10).is_none());
+        drop(claimed);
+    }
 }
