@@ -45,7 +45,7 @@ impl Encoder {
             return;
         }
         let text = &text[text.len().saturating_sub(self.window)..];
-        self.text.extend_from_slice(text);
+        self.append(text);
         self.places.grow(text.len(), self.window);
         self.places.finder(&self.text, self.window, self.effort).learn(0, text.len());
         self.known = text.len().saturating_sub(3);
@@ -67,7 +67,7 @@ impl Encoder {
             let begin = self.make_room();
             let (fresh, rest) = piece.split_at(piece.len().min(self.window + MOST_BYTES - begin).min(MOST_BYTES));
             piece = rest;
-            self.text.extend_from_slice(fresh);
+            self.append(fresh);
             self.places.grow(self.text.len(), self.window);
             let finder = self.places.finder(&self.text, self.window, self.effort);
             self.known = finder.parse(begin, self.known, tokens);
@@ -75,11 +75,21 @@ impl Encoder {
         }
     }
 
+    /// Doubles the room for text when needed, but never beyond what is ever taken.
+    fn append(&mut self, fresh: &[u8]) {
+        let needed = self.text.len() + fresh.len();
+        if needed > self.text.capacity() {
+            let room = needed.next_power_of_two().min(self.window + MOST_BYTES);
+            self.text.reserve_exact(room - self.text.len());
+        }
+        self.text.extend_from_slice(fresh);
+    }
+
     /// Drops the oldest bytes when all the room is taken. Returns where the next one will be.
     fn make_room(&mut self) -> usize {
         if self.text.len() == self.window + MOST_BYTES {
             self.text.drain(..MOST_BYTES);
-            self.places.forget(const { MOST_BYTES as u16 });
+            self.places.forget(MOST_BYTES);
             self.known -= MOST_BYTES;
         }
         self.text.len()

@@ -42,8 +42,9 @@ impl Places {
         }
     }
 
-    /// The first `count` bytes of the text went away: a multiple of the window.
-    pub(super) fn forget(&mut self, count: u16) {
+    /// The first `count` bytes of the text went away: a multiple of the window, below 2^16.
+    pub(super) fn forget(&mut self, count: usize) {
+        let count = count as u16;
         for place in self.newest.iter_mut().chain(&mut self.older) {
             *place = place.saturating_sub(count);
         }

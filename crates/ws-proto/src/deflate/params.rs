@@ -60,7 +60,7 @@ pub struct DeflateConfig {
     pub own_max_window_bits: WindowBits,
     /// The largest window that the peer should compress with; smaller saves memory here. Default: 15 (32 KiB).
     pub peer_max_window_bits: WindowBits,
-    /// The DEFLATE level, 0 (store) to 9 (smallest). Default: 6. Values above 9 count as 9.
+    /// The DEFLATE level, 0 (store) to 9 (smallest). Default: 5. Values above 9 count as 9.
     pub level: u8,
     /// Messages shorter than this many bytes are sent uncompressed. Default: 128.
     pub threshold: usize,
@@ -73,7 +73,7 @@ pub struct DeflateConfig {
 
 impl DeflateConfig {
     /// The level of the default, also of messages that are prepared for many.
-    pub const DEFAULT_LEVEL: u8 = 6;
+    pub const DEFAULT_LEVEL: u8 = 5;
 }
 
 impl Default for DeflateConfig {

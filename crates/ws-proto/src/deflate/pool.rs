@@ -18,6 +18,7 @@ const MOST_KEPT: usize = 4;
 const INFLATE_WINDOW: u8 = WindowBits::MAX.get();
 
 thread_local! {
+    #[expect(clippy::vec_box, reason = "connections own them boxed: an encoder moves between them and here as a pointer")]
     static ENCODERS: RefCell<Vec<Box<Encoder>>> = const { RefCell::new(Vec::new()) };
     static INFLATERS: RefCell<Vec<Inflate>> = const { RefCell::new(Vec::new()) };
     static SCRATCH: RefCell<Vec<u8>> = RefCell::new(vec![0; CHUNK]);
