@@ -146,6 +146,8 @@ impl<H: Handler> Session<H> {
             self.own.link().release_close();
         }
         self.connection.handle_timeout(now);
+        // Deadlines pass on quiet connections, and about once a heartbeat on others.
+        self.connection.rest();
     }
 
     pub(crate) fn deadline(&self) -> Option<Instant> {
