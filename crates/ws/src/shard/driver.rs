@@ -58,6 +58,10 @@ pub(super) struct Driver {
     metrics: Arc<Metrics>,
 }
 
+#[expect(
+    clippy::large_enum_variant,
+    reason = "nearly all entries are open connections, and a box each is what is spared"
+)]
 enum Entry {
     /// `None` only while it is being driven.
     Opening(Option<Box<Opening>>),

@@ -59,9 +59,6 @@ impl Poller {
         // All news was taken. What comes after that makes the descriptor readable anew: it is watched edge by edge.
         guard.clear_ready();
         // Only a poll that finds no readiness leaves the waker behind.
-        match self.0.poll_read_ready_mut(cx) {
-            Poll::Ready(_) => true,
-            Poll::Pending => false,
-        }
+        self.0.poll_read_ready_mut(cx).is_ready()
     }
 }

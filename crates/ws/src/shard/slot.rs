@@ -287,6 +287,6 @@ mod tests {
             size_of::<switchboard_ws_proto::Connection>(),
             size_of::<crate::Info>()
         );
-        assert!(size_of::<Slot>() <= 1000, "{}", size_of::<Slot>());
+        assert!(size_of::<Slot>() <= 248, "{} bytes", size_of::<Slot>());
     }
 }
