@@ -83,7 +83,7 @@ impl Writer {
             return Err(SendError::MessageOpen);
         }
         header(masks, true, false, Opcode::from(message.kind()), message.len(), out);
-        out.push(message.clone().into_bytes());
+        out.push_shared(message.as_bytes(), || message.clone().into_bytes());
         Ok(())
     }
 
@@ -101,8 +101,10 @@ impl Writer {
             Some(deflated)
         });
         match (means.masks, deflated) {
-            (None, Some(unmasked)) => out.push(unmasked.clone()),
-            (None, None) => out.push(prepared.plain().clone()),
+            (None, unmasked) => {
+                let unmasked = unmasked.unwrap_or(prepared.plain());
+                out.push_shared(unmasked, || unmasked.clone());
+            }
             (Some(_), Some(unmasked)) => {
                 let payload = payload_of(unmasked);
                 frame(means.masks, true, true, Opcode::from(prepared.kind()), &payload, out);
