@@ -78,8 +78,8 @@ impl<S: Io, H: Handler> Driver<S, H> {
             self.session.start_close(&frame, now());
         }
         for _ in 0..READS_PER_TURN {
-            match self.turn(|driver, turn| driver.step(turn, cx)) {
-                Ok(Progress::Made) => {}
+            match self.turn(|driver, turn| driver.steps(turn, cx)) {
+                Ok(Progress::Made) => break,
                 Ok(Progress::Blocked) => match self.end(cx) {
                     Poll::Ready(outcome) => return Poll::Ready(outcome),
                     Poll::Pending if self.poll_timer(cx) => {}
@@ -93,6 +93,17 @@ impl<S: Io, H: Handler> Driver<S, H> {
         }
         cx.waker().wake_by_ref();
         Poll::Pending
+    }
+
+    /// Steps until the transport blocks, or others should have their turn. What a read brings about is written in the same
+    /// turn, so that the output is the thread's again when that ends.
+    fn steps(&mut self, turn: &mut Turn, cx: &mut Context<'_>) -> io::Result<Progress> {
+        for _ in 0..READS_PER_TURN {
+            if let Progress::Blocked = self.step(turn, cx)? {
+                return Ok(Progress::Blocked);
+            }
+        }
+        Ok(Progress::Made)
     }
 
     /// Writes what there is, then reads once; what the read brought about is written before the next one.
