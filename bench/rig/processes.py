@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import IO, Any
 
 from .places import RESULTS, generator
-from .servers import Server
+from .servers import OURS, Server
 from .workloads import Workload
 
 START_DEADLINE = 20.0
@@ -37,7 +37,11 @@ def run(server: Server, workload: Workload, seconds: float, warm: float) -> dict
         # Compilers just in time get more of it.
         warm *= 2 if server.has_runtime else 1
         arguments = [*workload.arguments(seconds, warm), f"--port={port}", f"--pid={process.pid}"]
-        return generate([*arguments, "--raw"] if server.raw else arguments)
+        if server.raw:
+            arguments.append("--raw")
+        if workload.has_heartbeat and server.name in OURS:
+            arguments.append("--pinged")
+        return generate(arguments)
 
 
 @contextlib.contextmanager

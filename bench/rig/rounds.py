@@ -60,7 +60,8 @@ def brief(result: dict[str, Any], number: int) -> str:
         return f"{head} FAILED: {error}"
     if result["kind"] == "idle":
         return (
-            f"{head} {result['bytes_opened']:8.0f} → {result['bytes_spoken']:.0f} B per connection"
+            f"{head} {result['bytes_opened']:8.0f} → {result['bytes_spoken']:.0f} "
+            f"→ {result['bytes_rested']:.0f} B per connection, pinged {result['pinged']:.0%}"
         )
     return (
         f"{head} {result['cpu_us']:9.3f} µs {result['per_second']:11.0f}/s "

@@ -47,7 +47,9 @@ def idle_rows(results: Results, work: str) -> list[list[str]]:
     fields = {
         "base_kib": "base KiB",
         "bytes_opened": "B/conn opened",
-        "bytes_spoken": "B/conn after an echo",
+        "bytes_spoken": "after a message",
+        "bytes_rested": "after a rest",
+        "pinged": "pinged",
         "kernel_bytes": "kernel B/conn, both ends",
         "handshake_us": "handshake CPU µs",
         "idle_cpu_percent": "idle CPU %",
@@ -55,7 +57,7 @@ def idle_rows(results: Results, work: str) -> list[list[str]]:
     rows = [["server", "rounds", *fields.values()]]
     for server in results.servers(work):
         medians = (results.median(work, server, field) for field in fields)
-        digits = (0, 0, 0, 0, 1, 2)
+        digits = (0, 0, 0, 0, 2, 0, 1, 2)
         cells = [number(value, count) for value, count in zip(medians, digits, strict=True)]
         rows.append([server, str(len(results.runs(work, server))), *cells])
     return rows

@@ -29,7 +29,11 @@ class Workload:
     rate: int | None = None
     # Only in the smoke run: so many messages, each reply compared in full.
     messages: int | None = None
+    # At rest: seconds before the first count and before the second; the last rest is twice as long.
     rest: float = 1.5
+    # It rests for so long that a server with a heartbeat of 30 s has pinged everyone, and given up
+    # whoever did not answer.
+    has_heartbeat: bool = False
 
     def arguments(self, seconds: float, warm: float) -> list[str]:
         arguments = [self.load, f"-c{self.connections}", f"-d{self.depth}", f"-w{self.burst}"]
@@ -40,6 +44,8 @@ class Workload:
         for name in ("binary", "deflate"):
             if getattr(self, name):
                 arguments.append(f"--{name}")
+        if self.load == "idle" and self.mode == "bcast":
+            arguments.append("--everyone")
         for name in ("topics", "rate", "messages"):
             if (value := getattr(self, name)) is not None:
                 arguments.append(f"--{name}={value}")
@@ -50,7 +56,8 @@ class Workload:
     def smoke(self) -> Workload:
         """The same with few connections and few messages."""
         if self.load == "idle":
-            return replace(self, connections=50, rest=0.2, topics=self.topics and 5)
+            few = replace(self, connections=50, rest=0.2, has_heartbeat=False)
+            return replace(few, topics=self.topics and 5)
         connections = min(self.connections, 20)
         topics = self.topics and min(self.topics, 5)
         rounds = 2 if self.size >= 65536 else 10
@@ -70,6 +77,9 @@ def _bcast(name: str, what: str, **fields: Any) -> Workload:
 def _idle(name: str, what: str, **fields: Any) -> Workload:
     return Workload(name, what, load="idle", **fields)
 
+
+# 80 s in all: the first ping is due after 30, and answered by 50.
+HEARTBEAT: dict[str, Any] = {"connections": 18_000, "rest": 20.0, "has_heartbeat": True}
 
 STANDARD = [
     _echo("ping1", "125 B, one connection", connections=1),
@@ -95,8 +105,10 @@ STANDARD = [
     _bcast("bc5kw8", "bursts of 8 × 128 B to 5,000", connections=5000, burst=8),
     _bcast("bcrate", "128 B to 1,000, 100 times a second", connections=1000, rate=100),
     _idle("idle", "10,000 connections at rest", connections=10_000),
-    _idle("idletopic", "10,000 at rest, subscribed", connections=10_000, mode="topics", topics=100),
-    _idle("idle18k", "18,000 at rest through a heartbeat", connections=18_000, rest=20.0),
+    _idle("idle_sub", "10,000 at rest, all of one topic", connections=10_000, mode="bcast"),
+    _idle("idletopic", "10,000 at rest, of 100 topics", connections=10_000, mode="topics", topics=100),
+    _idle("idle18k", "18,000 at rest, pinged", **HEARTBEAT),
+    _idle("idle_sub18k", "18,000 at rest, all of one topic, pinged", mode="bcast", **HEARTBEAT),
     Workload("conn", "handshakes, 64 at a time", load="conn", connections=64),
     _echo(
         "z1k", "1 KiB compressed, 4 on each of 50", connections=50, depth=4, size=1024, deflate=True
@@ -116,7 +128,8 @@ SERIES: dict[str, list[tuple[int, Workload]]] = {
     "size": [
         (size, _echo(f"s{label}", f"{label} B binary, 32 connections", connections=32, size=size, binary=True))
         for size, label in [
-            (16, "16"), (256, "256"), (4096, "4k"), (65536, "64k"), (1 << 20, "1m"),
+            (16, "16"), (125, "125"), (1024, "1k"), (4096, "4k"), (16384, "16k"), (65536, "64k"),
+            (1 << 18, "256k"), (1 << 20, "1m"),
         ]
     ],
     "topics": [

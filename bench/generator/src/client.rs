@@ -21,16 +21,21 @@ pub(crate) struct Client {
     stream: TcpStream,
     place: Place,
     pub(crate) replies: Replies,
+    /// Pings that came and were answered.
+    pub(crate) pings: u64,
 }
 
 impl Client {
     /// Watches the connections, each under its index.
     pub(crate) fn all(streams: Vec<TcpStream>, settings: &Settings, poller: &Poller) -> Result<Vec<Self>> {
-        let watch = |(index, stream)| {
-            poller.add(&stream, index)?;
-            Ok(Self { stream, place: Place::default(), replies: Replies::new(settings) })
-        };
+        let watch = |(index, stream)| Self::new(stream, index, settings, poller);
         streams.into_iter().enumerate().map(watch).collect()
+    }
+
+    /// Watches a connection under this index.
+    pub(crate) fn new(stream: TcpStream, index: usize, settings: &Settings, poller: &Poller) -> Result<Self> {
+        poller.add(&stream, index)?;
+        Ok(Self { stream, place: Place::default(), replies: Replies::new(settings), pings: 0 })
     }
 
     /// Sends so many messages, now or as soon as there is room.
@@ -63,6 +68,7 @@ impl Client {
         }
         for payload in pinged {
             self.pong(&payload)?;
+            self.pings += 1;
         }
         Ok(completed)
     }

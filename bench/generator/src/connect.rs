@@ -2,6 +2,7 @@
 
 use std::io::{Read, Write};
 use std::net::{Ipv4Addr, SocketAddrV4, TcpStream};
+use std::ops::Range;
 use std::time::Duration;
 
 use socket2::{Domain, Socket, Type};
@@ -18,20 +19,27 @@ const END: &[u8] = b"\r\n\r\n";
 
 /// All the connections of a run, their handshakes done.
 pub(crate) fn connect(settings: &Settings) -> Result<Vec<TcpStream>> {
-    let mut streams: Vec<TcpStream> = Vec::with_capacity(settings.connections);
-    while streams.len() < settings.connections {
-        let batch = streams.len()..settings.connections.min(streams.len() + BATCH);
+    connect_some(settings, 0..settings.connections)
+}
+
+/// Some of them, by their numbers.
+pub(crate) fn connect_some(settings: &Settings, mut numbers: Range<usize>) -> Result<Vec<TcpStream>> {
+    let mut streams: Vec<TcpStream> = Vec::with_capacity(numbers.len());
+    while !numbers.is_empty() {
+        let batch = numbers.start..numbers.end.min(numbers.start + BATCH);
+        let first = streams.len();
         for number in batch.clone() {
             streams.push(dial(settings, number)?);
         }
         if !settings.raw {
-            for number in batch.clone() {
-                (&streams[number]).write_all(&request(settings, number))?;
+            for (number, mut stream) in batch.clone().zip(&streams[first..]) {
+                stream.write_all(&request(settings, number))?;
             }
-            for number in batch {
-                finish(settings, &streams[number])?;
+            for stream in &streams[first..] {
+                finish(settings, stream)?;
             }
         }
+        numbers.start = batch.end;
     }
     for stream in &streams {
         stream.set_nonblocking(true)?;

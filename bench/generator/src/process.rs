@@ -2,6 +2,7 @@
 
 use std::fs;
 
+use rustix::param::page_size;
 use rustix::process::{Resource, getrlimit, setrlimit};
 
 /// CPU time in ns: the scheduler's run time of all threads.
@@ -19,14 +20,18 @@ pub(crate) fn user_and_system(pid: u32) -> (u64, u64) {
     (next(), next())
 }
 
-/// Resident memory in KiB.
-pub(crate) fn resident_kib(pid: u32) -> u64 {
-    labelled(&read(format!("/proc/{pid}/status")), "VmRSS:")
+/// Memory of a process's own that is resident, in KiB: heaps and stacks, and no page of a file, which is there for
+/// everyone and comes and goes with what code was last run.
+pub(crate) fn own_kib(pid: u32) -> u64 {
+    labelled(&read(format!("/proc/{pid}/smaps_rollup")), "Anonymous:")
 }
 
-/// The kernel's own objects, sockets among them, in KiB, for the whole machine.
-pub(crate) fn slab_kib() -> u64 {
-    labelled(&read("/proc/meminfo"), "Slab:")
+/// The kernel's own objects, sockets among them, and what lies in sockets' buffers, in KiB, for the whole machine.
+pub(crate) fn kernel_kib() -> u64 {
+    let sockets = read("/proc/net/sockstat");
+    let tcp = sockets.lines().find_map(|line| line.strip_prefix("TCP:")).unwrap_or_default();
+    let pages = tcp.split_once("mem ").map_or(0, |(_, pages)| first_number(pages));
+    labelled(&read("/proc/meminfo"), "Slab:") + pages * page_size() as u64 / 1024
 }
 
 /// How long the server's CPU, which is the first, was busy with anything: clock ticks.

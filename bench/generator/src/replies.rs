@@ -23,8 +23,8 @@ enum How {
     Counted { received: u64, first: Option<Vec<u8>> },
     /// Every byte is compared with the same reply.
     Compared { received: u64 },
-    /// Frames are told apart. The inflater compares payloads, of the first reply or of all.
-    Read { reader: Reader, inflater: Box<Decompress>, all: bool },
+    /// Frames are told apart, and payloads compared, of the first reply or of all.
+    Read { reader: Reader, inflater: Option<Box<Decompress>>, all: bool },
 }
 
 impl Replies {
@@ -35,7 +35,8 @@ impl Replies {
             Settings { raw: false, deflate, check, messages, .. }
                 if *deflate || *check || messages.is_some() || matches!(settings.load, crate::Load::Idle) =>
             {
-                How::Read { reader: Reader::default(), inflater: Box::new(Decompress::new(false)), all: *check }
+                let inflater = deflate.then(|| Box::new(Decompress::new(false)));
+                How::Read { reader: Reader::default(), inflater, all: *check }
             }
             Settings { check: true, .. } => How::Compared { received: 0 },
             _ => How::Counted { received: 0, first: Some(Vec::new()) },
@@ -84,7 +85,12 @@ impl Replies {
                         Heard::Ping(payload) => pinged.push(payload.to_vec()),
                         Heard::Message { opcode, compressed, payload } => {
                             if *all || *count == 0 {
-                                compare(script, *count, opcode, compressed.then_some(&mut **inflater), payload)?;
+                                let inflater = match (compressed, inflater.as_deref_mut()) {
+                                    (false, _) => None,
+                                    (true, Some(inflater)) => Some(inflater),
+                                    (true, None) => return Err("a compressed reply that nobody asked for".into()),
+                                };
+                                compare(script, *count, opcode, inflater, payload)?;
                             }
                             *count += 1;
                             *wire_bytes += payload.len() as u64;

@@ -42,6 +42,12 @@ pub(crate) struct Settings {
     /// Spread the connections over so many paths, `/t0` and on, each a topic (bcast; idle: and send nothing).
     #[arg(long)]
     pub(crate) topics: Option<usize>,
+    /// Each message comes to every connection (idle).
+    #[arg(long)]
+    pub(crate) everyone: bool,
+    /// It is an error if a connection was not pinged (idle).
+    #[arg(long)]
+    pub(crate) pinged: bool,
     /// Messages per second at fixed times, whether replies came or not. Latency counts from the intended time.
     #[arg(long)]
     pub(crate) rate: Option<f64>,
@@ -59,7 +65,7 @@ pub(crate) struct Settings {
     pub(crate) messages: Option<u64>,
     #[arg(long, default_value_t = 1.5)]
     pub(crate) seconds: f64,
-    /// Seconds before the measurement (idle: of rest before each measurement).
+    /// Seconds before the measurement (idle: of rest before each but the last).
     #[arg(long, default_value_t = 0.4)]
     pub(crate) warm: f64,
 }

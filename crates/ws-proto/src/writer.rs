@@ -102,7 +102,7 @@ impl Writer {
         });
         match (means.masks, deflated) {
             (None, unmasked) => {
-                let unmasked = unmasked.unwrap_or(prepared.plain());
+                let unmasked = unmasked.unwrap_or_else(|| prepared.plain());
                 out.push_shared(unmasked, || unmasked.clone());
             }
             (Some(_), Some(unmasked)) => {
