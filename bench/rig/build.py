@@ -60,10 +60,12 @@ def _build_peer(family: str, part: str) -> str | None:
 def _build_js(family: str) -> str | None:
     if not shutil.which("node") or not shutil.which("npm"):
         return "no Node.js here"
-    lock, stamp = JS / "package-lock.json", JS / "node_modules" / ".installed"
-    if not stamp.exists() or stamp.read_bytes() != lock.read_bytes():
-        _run(["npm", "ci", "--no-audit", "--no-fund", "--loglevel=error"], JS)
-        stamp.write_bytes(lock.read_bytes())
+    wanted, stamp = JS / "package.json", JS / "node_modules" / ".installed"
+    if not stamp.exists() or stamp.read_bytes() != wanted.read_bytes():
+        # Versions are exact there. A lock file of runtimes for several systems is not read alike by all versions of npm.
+        options = ["--no-package-lock", "--no-save", "--no-audit", "--no-fund", "--loglevel=error"]
+        _run(["npm", "install", *options], JS)
+        stamp.write_bytes(wanted.read_bytes())
     binary = {"node": shutil.which("node"), "bun": BUN, "deno": DENO}[family]
     # Both are binaries for some processors and systems only.
     try:
