@@ -11,7 +11,7 @@ use crate::handler::Handler;
 use crate::info::Info;
 use crate::session::Session;
 #[cfg(unix)]
-use crate::shard::{NewSlot, Socket as PlainSocket};
+use crate::shard::{NewSlot, Socket as PlainSocket, Unread};
 use crate::socket::{Socket, Start};
 
 #[derive(Debug)]
@@ -68,7 +68,7 @@ impl<S: Io> Opened<S> {
             }
         };
         let session = session(role, info, &config, handler);
-        let new = Box::new(NewSlot { socket, session, answer: Vec::new(), leftover });
+        let new = Box::new(NewSlot { socket, session, answer: Vec::new(), leftover, unread: Unread::default() });
         if shards.adopt(&config, new).is_err() {
             // Dropping it tells everyone; there is no runtime left that could do better.
             tracing::error!("a connection was dropped: no shard takes it");

@@ -136,11 +136,11 @@ impl Driver {
         let more = self.poller.poll(cx, &mut self.events);
         for event in &self.events {
             let Token(key) = event.token();
-            if let Some(Entry::Open(slot)) = self.entries.get_mut(key) {
-                let hung_up = event.is_read_closed() || event.is_error();
-                if event.is_readable() || hung_up {
-                    slot.set_readable(hung_up);
-                }
+            let hung_up = event.is_read_closed() || event.is_error();
+            match self.entries.get_mut(key) {
+                Some(Entry::Open(slot)) if event.is_readable() || hung_up => slot.set_readable(hung_up),
+                Some(Entry::Opening(Some(opening))) if hung_up => opening.set_hung_up(),
+                _ => {}
             }
             ready.push(key);
         }
@@ -176,10 +176,14 @@ impl Driver {
             tracing::warn!(%peer, %error, "a client was dropped: its socket cannot be watched");
             return;
         }
-        if let Some(deadline) = opening.deadline() {
-            self.wheel.insert(index(key), self.wheel.tick_after(deadline));
-        }
+        self.arm(key, &mut opening);
         self.entries.insert(Entry::Opening(Some(opening)));
+    }
+
+    fn arm(&mut self, key: usize, opening: &mut Opening) {
+        if let Some(deadline) = opening.deadline() {
+            opening.armed = self.wheel.insert(index(key), self.wheel.tick_after(deadline));
+        }
     }
 
     /// A connection takes its slot, which is there and watched.
@@ -291,8 +295,13 @@ impl Driver {
                 }
             }
             Some(Entry::Opening(opening)) => {
-                let Some(opening) = opening.take() else { return };
-                let step = opening.timeout(now, |socket| self.poller.deregister(socket));
+                let armed = |opening: &mut Box<Opening>| self.wheel.has_come(opening.armed);
+                let Some(opening) = opening.take_if(armed) else { return };
+                let mut step = opening.timeout(now, |socket| self.poller.deregister(socket));
+                // Its deadline is beyond the wheel.
+                if let Step::Waits(opening) = &mut step {
+                    self.arm(key, opening);
+                }
                 self.step(key, step);
             }
             None if key >= LISTENERS => self.accept(key),

@@ -16,7 +16,7 @@ use std::sync::Arc;
 
 pub(crate) use self::listening::{Client, Listening, Reception};
 pub(crate) use self::opening::Door;
-pub(crate) use self::slot::NewSlot;
+pub(crate) use self::slot::{NewSlot, Unread};
 pub(crate) use self::transport::{Listener, Socket};
 
 use self::driver::Driver;

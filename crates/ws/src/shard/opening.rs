@@ -15,8 +15,9 @@ use crate::gate::{Gate, Pass, Reason, Verdict, Visitor, judge};
 use crate::info::PeerAddr;
 use crate::session::Session;
 
-use super::slot::NewSlot;
+use super::slot::{NewSlot, Unread};
 use super::transport::Socket;
+use super::wheel::Tick;
 
 pub(super) struct Opening {
     socket: Socket,
@@ -26,6 +27,9 @@ pub(super) struct Opening {
     /// What came of a head that did not come at once.
     read: Vec<u8>,
     door: Arc<Door>,
+    /// When the wheel will name this client next.
+    pub(super) armed: Tick,
+    hung_up: bool,
 }
 
 /// What all clients of a listener have in common.
@@ -47,11 +51,25 @@ pub(super) enum Step {
 impl Opening {
     pub(super) fn new(socket: Socket, peer: PeerAddr, pass: Pass, door: &Arc<Door>, now: Instant) -> Self {
         let machine = ServerHandshake::new(&door.config.get_handshake().limits, now);
-        Self { socket, peer, pass, machine, read: Vec::new(), door: Arc::clone(door) }
+        Self {
+            socket,
+            peer,
+            pass,
+            machine,
+            read: Vec::new(),
+            door: Arc::clone(door),
+            armed: Tick::NEVER,
+            hung_up: false,
+        }
     }
 
     pub(super) fn socket(&mut self) -> &mut Socket {
         &mut self.socket
+    }
+
+    /// The kernel says that nothing more will come. What has come may be a whole request, with more behind it.
+    pub(super) fn set_hung_up(&mut self) {
+        self.hung_up = true;
     }
 
     /// Whether it came by this door and has said nothing yet.
@@ -76,7 +94,9 @@ impl Opening {
                 Ok(count) => match self.machine.receive(&buffer[..count]) {
                     Ok(None) => self.read.extend_from_slice(&buffer[..count]),
                     Ok(Some(Parsed { head, consumed })) => {
-                        return self.judge(head, &buffer[..count], consumed, now, forget);
+                        // The news of whatever was not read has been taken with this.
+                        let unread = Unread { readable: count == buffer.len() || self.hung_up, hung_up: self.hung_up };
+                        return self.judge(head, &buffer[..count], consumed, unread, now, forget);
                     }
                     Err(rejection) => {
                         self.read.extend_from_slice(&buffer[..count]);
@@ -105,6 +125,7 @@ impl Opening {
         head: Request<()>,
         read: &[u8],
         consumed: usize,
+        unread: Unread,
         now: Instant,
         forget: impl FnOnce(&mut dyn Source),
     ) -> Step {
@@ -122,7 +143,8 @@ impl Opening {
         let limits = Arc::clone(door.config.get_limits());
         let connection = Connection::server(limits, info.deflate().copied(), now);
         let session = Session::new(connection, handler, Arc::new(info), door.config.clone());
-        Step::Opened(Box::new(NewSlot { socket, session, answer, leftover: read[consumed..].to_vec() }))
+        let leftover = read[consumed..].to_vec();
+        Step::Opened(Box::new(NewSlot { socket, session, answer, leftover, unread }))
     }
 
     fn leave(self, reason: Reason, forget: impl FnOnce(&mut dyn Source)) -> Step {

@@ -29,6 +29,17 @@ pub(crate) struct NewSlot {
     pub(crate) answer: Vec<u8>,
     /// Bytes that came together with the handshake.
     pub(crate) leftover: Vec<u8>,
+    /// What is known of bytes that were not read.
+    pub(crate) unread: Unread,
+}
+
+/// What the kernel has told of a socket, and will not tell again.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct Unread {
+    /// There may be something to read.
+    pub(super) readable: bool,
+    /// The peer, or the network, has ended the stream: what is unread may have no further news to announce it.
+    pub(super) hung_up: bool,
 }
 
 /// What a connection begins with.
@@ -46,9 +57,7 @@ pub(super) struct Slot {
     /// When the wheel will name this connection next.
     pub(super) armed: Tick,
     generation: u32,
-    readable: bool,
-    /// The peer, or the network, has ended the stream: what is unread may have no further news to announce it.
-    hung_up: bool,
+    unread: Unread,
     shut_down: bool,
 }
 
@@ -77,7 +86,7 @@ pub(super) enum Next {
 
 impl Slot {
     pub(super) fn new(new: NewSlot, generation: u32) -> (Self, First) {
-        let NewSlot { socket, session, answer, leftover } = new;
+        let NewSlot { socket, session, answer, leftover, unread } = new;
         session.config().connections().enter_unseated();
         let slot = Self {
             socket,
@@ -86,8 +95,7 @@ impl Slot {
             waker: None,
             armed: Tick::NEVER,
             generation,
-            readable: false,
-            hung_up: false,
+            unread,
             shut_down: false,
         };
         (slot, First { answer, leftover })
@@ -95,8 +103,8 @@ impl Slot {
 
     /// The kernel says that there is something to read, or that nothing more will come.
     pub(super) fn set_readable(&mut self, hung_up: bool) {
-        self.readable = true;
-        self.hung_up |= hung_up;
+        self.unread.readable = true;
+        self.unread.hung_up |= hung_up;
     }
 
     /// The first turn.
@@ -163,7 +171,10 @@ impl Slot {
     }
 
     fn read(&mut self, buffer: &mut [u8], turn: &mut Turn) -> io::Result<()> {
-        if !self.readable || !self.session.wants_read(turn.out.len()) || self.session.disconnect() == Disconnect::Now {
+        if !self.unread.readable
+            || !self.session.wants_read(turn.out.len())
+            || self.session.disconnect() == Disconnect::Now
+        {
             return Ok(());
         }
         let (read, wanted, in_room) = match self.session.room() {
@@ -172,19 +183,19 @@ impl Slot {
         };
         match read {
             Ok(0) => {
-                self.readable = false;
+                self.unread.readable = false;
                 self.session.eof();
             }
             Ok(count) => {
                 // A short read means that the kernel has no more; it will tell of what comes later. Only the end of the
                 // stream may have been told already, together with these bytes.
-                self.readable = count == wanted || self.hung_up;
+                self.unread.readable = count == wanted || self.unread.hung_up;
                 match in_room {
                     true => self.session.received_in_room(count, turn),
                     false => self.session.received(&mut buffer[..count], turn),
                 }
             }
-            Err(error) if error.kind() == io::ErrorKind::WouldBlock => self.readable = false,
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => self.unread.readable = false,
             Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
             Err(error) => return Err(error),
         }
@@ -259,7 +270,7 @@ impl Slot {
             }
             _ => {}
         }
-        if self.readable && self.session.wants_read(self.backlog_len()) { Next::MayRead } else { Next::Waits }
+        if self.unread.readable && self.session.wants_read(self.backlog_len()) { Next::MayRead } else { Next::Waits }
     }
 
     fn backlog_len(&self) -> usize {
