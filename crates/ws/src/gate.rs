@@ -22,6 +22,7 @@ use crate::info::{Info, PeerAddr};
 pub type Pass = Box<dyn Any + Send>;
 
 /// Decides what becomes of the clients of a [`GatedListener`]. Its methods are called on a shard and should not block.
+/// A panic in one of them costs the client that it was called for, and nobody else.
 pub trait Gate: Send + Sync + 'static {
     /// A client has connected. `None` when there is no room for it: it is then a [`Visitor`].
     fn admit(&self, peer: PeerAddr) -> Option<Pass>;
@@ -120,6 +121,14 @@ pub(crate) enum Verdict {
 
 /// Judges a request.
 pub(crate) fn judge(gate: &dyn Gate, config: &Config, request: Request<()>, peer: PeerAddr, pass: Pass) -> Verdict {
+    // Whoever chooses subprotocols may panic as well as the gate.
+    catch_unwind(AssertUnwindSafe(|| judge_unguarded(gate, config, request, peer, pass))).unwrap_or_else(|_| {
+        tracing::error!(%peer, "opening a connection panicked; its client is refused with 500");
+        Verdict::Visit(Reason::Refused(internal_error()), Box::new(()))
+    })
+}
+
+fn judge_unguarded(gate: &dyn Gate, config: &Config, request: Request<()>, peer: PeerAddr, pass: Pass) -> Verdict {
     let Accepted { response, protocol, deflate } = match handshake::accept(&request, config.get_handshake()) {
         Ok(accepted) => accepted,
         Err(rejection) if handshake::is_upgrade(request.headers()) => {
@@ -127,19 +136,15 @@ pub(crate) fn judge(gate: &dyn Gate, config: &Config, request: Request<()>, peer
         }
         Err(rejection) => return Verdict::Visit(Reason::NotForUs(rejection), pass),
     };
-    match catch_unwind(AssertUnwindSafe(|| gate.open(&request, peer, pass))) {
-        Ok(Ok(handler)) => {
+    match gate.open(&request, peer, pass) {
+        Ok(handler) => {
             let (parts, ()) = request.into_parts();
             let info = Info::new(peer, parts.uri, parts.headers).agreed(protocol, deflate);
             Verdict::Open { response: Box::new(response), info, handler }
         }
-        Ok(Err(pass)) => {
+        Err(pass) => {
             let rejection = Rejection::new(StatusCode::NOT_FOUND, "There is no WebSocket at this path.\n");
             Verdict::Visit(Reason::NotForUs(rejection), pass)
-        }
-        Err(_) => {
-            tracing::error!(%peer, "making a handler panicked; its client is refused with 500");
-            Verdict::Visit(Reason::Refused(internal_error()), Box::new(()))
         }
     }
 }

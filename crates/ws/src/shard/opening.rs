@@ -2,6 +2,7 @@
 //! a visitor of the gate's.
 
 use std::io;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -169,7 +170,12 @@ pub(super) fn visit(
     reason: Reason,
 ) -> Step {
     match socket.into_io() {
-        Ok(io) => door.gate.visit(Visitor { io, read, peer, pass, reason }),
+        Ok(io) => {
+            let visitor = Visitor { io, read, peer, pass, reason };
+            if catch_unwind(AssertUnwindSafe(|| door.gate.visit(visitor))).is_err() {
+                tracing::error!(%peer, "the gate panicked over a visitor, who is dropped");
+            }
+        }
         Err(error) => tracing::debug!(%peer, %error, "a socket could not be given to the runtime"),
     }
     Step::Left
