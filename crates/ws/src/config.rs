@@ -84,7 +84,13 @@ impl Config {
     /// Sets the counters, to share them with other endpoints. Default: counters of this endpoint's own.
     #[must_use]
     pub fn metrics(mut self, metrics: Arc<Metrics>) -> Self {
-        self.inner().metrics = metrics;
+        let inner = self.inner();
+        inner.metrics = metrics;
+        // A shard counts by the turn, for all of its connections.
+        #[cfg(unix)]
+        {
+            inner.shards = Shards::default();
+        }
         self
     }
 
