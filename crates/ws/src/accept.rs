@@ -267,7 +267,6 @@ pub(crate) async fn refuse<S: Io>(mut io: S, error: AcceptError, config: &Config
 }
 
 /// The answer when it is our own fault.
-#[cfg(any(unix, feature = "hyper"))]
 pub(crate) fn internal_error() -> Rejection {
     Rejection::new(StatusCode::INTERNAL_SERVER_ERROR, "The server failed to open this connection.\n")
 }

@@ -3,6 +3,7 @@
 
 use std::io;
 use std::net::SocketAddr;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -10,7 +11,7 @@ use tokio::net::{TcpListener, ToSocketAddrs, UnixListener};
 use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
 
-use crate::accept::{AcceptError, Pending};
+use crate::accept::{AcceptError, Pending, internal_error};
 use crate::config::Config;
 use crate::driver::Io;
 #[cfg(unix)]
@@ -146,9 +147,16 @@ impl Server {
                     tokio::spawn(async move {
                         let served = async {
                             let pending = pending.await?;
-                            let handler = make(pending.request());
+                            let made = catch_unwind(AssertUnwindSafe(|| make(pending.request())));
                             drop(permit);
-                            pending.spawn(handler).await
+                            match made {
+                                Ok(handler) => pending.spawn(handler).await,
+                                Err(_) => {
+                                    tracing::error!(%peer, "making a handler panicked; its client is refused with 500");
+                                    pending.reject(internal_error()).await;
+                                    Ok(())
+                                }
+                            }
                         };
                         if let Err(error) = served.await {
                             tracing::debug!(%peer, %error, "no connection was opened");
