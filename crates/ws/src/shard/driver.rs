@@ -2,6 +2,7 @@
 
 use std::future::poll_fn;
 use std::io;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
@@ -25,7 +26,7 @@ use crate::turn::{Place, Turn};
 use super::Arrival;
 use super::listening::{Accepted, Client, Reception};
 use super::mailbox::Mailbox;
-use super::opening::{Opening, Step};
+use super::opening::{Door, Opening, Step};
 use super::poller::Poller;
 use super::slot::{At, NewSlot, Next, Slot, index};
 use super::wheel::{Tick, Wheel};
@@ -34,6 +35,8 @@ use super::wheel::{Tick, Wheel};
 const EVENTS: usize = 1024;
 /// An output that a burst has swollen beyond this is given back.
 const CORK_KEPT: usize = 256 << 10;
+/// So often is what was published taken in a turn, each time all that there is.
+const DELIVERIES_PER_TURN: usize = 4;
 /// Keys from here on are listeners.
 const LISTENERS: usize = 0xffff_0000;
 
@@ -116,7 +119,7 @@ impl Driver {
         while let Some(key) = self.wheel.pop(self.turn.now) {
             self.time_out(key as usize);
         }
-        self.deliver(cx);
+        let undelivered = self.deliver(cx);
         if self.ready.is_empty() {
             // Its room is kept for the next turn.
             self.ready = ready;
@@ -125,7 +128,7 @@ impl Driver {
             self.turn.out = Output::new();
         }
         self.metrics.add(&std::mem::take(&mut self.turn.tally));
-        if more || !self.ready.is_empty() || self.poll_sleep(cx).is_ready() {
+        if more || undelivered || !self.ready.is_empty() || self.poll_sleep(cx).is_ready() {
             cx.waker().wake_by_ref();
         }
         Poll::Pending
@@ -152,7 +155,7 @@ impl Driver {
             Arrival::Connection(new) => self.adopt(new),
             Arrival::Client(client) => self.welcome(*client),
             Arrival::Listen(reception) => self.listen(*reception),
-            Arrival::Hush(id) => self.hush(id),
+            Arrival::Shut(door) => self.shut(&door),
         }
     }
 
@@ -219,16 +222,22 @@ impl Driver {
     }
 
     /// Writes what was published, here or elsewhere, since the last turn: to each receiver all of it at once where it is
-    /// the same for all of them.
-    fn deliver(&mut self, cx: &mut Context<'_>) {
+    /// the same for all of them. `true`: there may be more. Publishers on other threads must not keep a shard from reading.
+    fn deliver(&mut self, cx: &mut Context<'_>) -> bool {
         let mut publications = std::mem::take(&mut self.publications);
-        while let Poll::Ready(Ok(())) = self.port.poll_take(cx, &mut publications) {
+        let mut more = true;
+        for _ in 0..DELIVERIES_PER_TURN {
+            let Poll::Ready(Ok(())) = self.port.poll_take(cx, &mut publications) else {
+                more = false;
+                break;
+            };
             for group in publications.chunk_by(Publication::shares_receivers) {
                 self.deliver_group(group);
             }
             publications.clear();
         }
         self.publications = publications;
+        more
     }
 
     fn deliver_group(&mut self, group: &[Publication<Parcel>]) {
@@ -254,7 +263,11 @@ impl Driver {
             Next::Over => {
                 self.poller.deregister(slot.socket.source());
                 slot.session.finish();
-                self.entries.remove(key);
+                let gone = self.entries.remove(key);
+                // What a handler does as it is dropped is its own affair too.
+                if catch_unwind(AssertUnwindSafe(|| drop(gone))).is_err() {
+                    tracing::error!("a handler panicked as it was dropped");
+                }
                 return;
             }
             Next::MayRead => self.ready.push(key),
@@ -319,25 +332,22 @@ impl Driver {
         }
     }
 
-    fn listen(&mut self, mut reception: Reception) {
+    fn listen(&mut self, reception: Reception) {
         let key = LISTENERS + self.receptions.vacant_key();
-        match self.poller.register(reception.listener.source(), key) {
+        match reception.register(|source| self.poller.register(source, key)) {
             Ok(()) => drop(self.receptions.insert(reception)),
             Err(error) => tracing::error!(%error, "a listener cannot be watched, and was closed"),
         }
     }
 
-    fn hush(&mut self, id: u64) {
-        let found = self.receptions.iter().find(|(_, reception)| reception.id == id).map(|(key, _)| key);
-        if let Some(key) = found {
-            let mut reception = self.receptions.remove(key);
-            self.poller.deregister(reception.listener.source());
-            // Who has said nothing yet will not be missed; others may finish what they have begun.
-            self.entries.retain(|_, entry| match entry {
-                Entry::Opening(Some(opening)) => !opening.is_idle_at(&reception.door),
-                _ => true,
-            });
-        }
+    /// Nobody comes in by this door any more.
+    fn shut(&mut self, door: &Arc<Door>) {
+        self.receptions.retain(|_, reception| !Arc::ptr_eq(&reception.door, door));
+        // Who has said nothing yet will not be missed; others may finish what they have begun.
+        self.entries.retain(|_, entry| match entry {
+            Entry::Opening(Some(opening)) => !opening.is_idle_at(door),
+            _ => true,
+        });
     }
 
     fn accept(&mut self, key: usize) {

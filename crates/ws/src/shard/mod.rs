@@ -35,8 +35,8 @@ pub(crate) enum Arrival {
     Client(Box<Client>),
     /// A listener to accept from.
     Listen(Box<Reception>),
-    /// A listener that is to be closed.
-    Hush(u64),
+    /// A door that was closed: nobody comes in by it any more.
+    Shut(Arc<Door>),
 }
 
 impl std::fmt::Debug for Shard {
