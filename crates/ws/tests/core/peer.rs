@@ -1,5 +1,6 @@
 //! A client made of bytes.
 
+use std::net::SocketAddr;
 use std::time::Duration;
 
 use switchboard_testkit::Frame;
@@ -7,7 +8,7 @@ use switchboard_ws::{
     CloseFrame, Config, Context, Handler, Io, Message, MessageRef, Outcome, PeerAddr, Pending, ProtocolError, Socket,
 };
 use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream};
-use tokio::net::UnixStream;
+use tokio::net::{TcpStream, UnixStream};
 use tokio::sync::oneshot;
 
 /// A valid request.
@@ -143,6 +144,43 @@ impl<H: Handler> Handler for Watched<H> {
 }
 
 impl Peer {
+    /// A client that has said nothing yet.
+    pub(crate) async fn connect(address: SocketAddr) -> Self {
+        let io = TcpStream::connect(address).await.expect("someone listens");
+        io.set_nodelay(true).expect("a TCP connection");
+        Self { io: Box::new(io), unread: Vec::new() }
+    }
+
+    /// A client whose connection is open.
+    pub(crate) async fn open(address: SocketAddr) -> Self {
+        let mut peer = Self::connect(address).await;
+        peer.sends(REQUEST).await;
+        peer.is_let_in().await;
+        peer
+    }
+
+    /// Sends bytes.
+    pub(crate) async fn sends(&mut self, bytes: impl AsRef<[u8]>) {
+        self.io.write_all(bytes.as_ref()).await.expect("the server reads");
+    }
+
+    /// Reads the head of the response, which must be that of a WebSocket.
+    #[track_caller]
+    pub(crate) fn is_let_in(&mut self) -> impl Future<Output = ()> + use<'_> {
+        let caller = std::panic::Location::caller();
+        async move {
+            let response = self.read_response().await;
+            assert!(response.starts_with("HTTP/1.1 101 "), "at {caller}: {response}");
+        }
+    }
+
+    /// All that comes until the server ends the connection, as text.
+    pub(crate) async fn hears_all(&mut self) -> String {
+        let mut all = Vec::new();
+        self.io.read_to_end(&mut all).await.expect("a proper end");
+        String::from_utf8_lossy(&all).into_owned()
+    }
+
     async fn request(mut io: Box<dyn Io>, glued: &[Frame]) -> Self {
         let glued: Vec<u8> = glued.iter().flat_map(Frame::bytes).collect();
         io.write_all(&[REQUEST.as_bytes(), &glued].concat()).await.expect("the pipe takes the request");
