@@ -62,6 +62,9 @@ pub use on_message_async::OnMessageAsync;
 pub use parcel::{Hub, Parcel};
 pub use sender::{Sender, TrySendError};
 pub use server::Server;
+#[cfg(all(unix, feature = "simulation"))]
+#[doc(hidden)]
+pub use shard::Simulation;
 pub use socket::{Receiver, Socket};
 pub use switchboard_hub::{Accepted, Delivery, HubError, HubLimits, Limits as OutboxLimits, Overflow, Pushed, Refused};
 pub use switchboard_ws_proto::handshake::{

@@ -1,5 +1,8 @@
 //! The shard's one task: what it looks at in a turn, and in which order.
 
+#[cfg(feature = "simulation")]
+pub(super) mod simulation;
+
 use std::future::poll_fn;
 use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};

@@ -7,6 +7,8 @@ mod listening;
 mod mailbox;
 mod opening;
 mod poller;
+#[cfg(feature = "simulation")]
+mod simulated;
 mod slot;
 mod transport;
 mod wheel;
@@ -14,6 +16,8 @@ mod wheel;
 use std::io;
 use std::sync::Arc;
 
+#[cfg(feature = "simulation")]
+pub use self::driver::simulation::Simulation;
 pub(crate) use self::listening::{Client, Listening, Reception};
 pub(crate) use self::opening::Door;
 pub(crate) use self::slot::{NewSlot, Unread};

@@ -18,14 +18,18 @@ use crate::info::PeerAddr;
 pub(crate) enum Socket {
     Tcp(net::TcpStream),
     Unix(net::UnixStream),
+    #[cfg(feature = "simulation")]
+    Simulated(super::simulated::Simulated),
 }
 
-/// Does the same with either kind.
-macro_rules! either {
-    ($kind:ident, $socket:expr, $name:ident => $do:expr) => {
+/// Does the same with a socket of any kind.
+macro_rules! each {
+    ($socket:expr, $name:ident => $do:expr) => {
         match $socket {
-            $kind::Tcp($name) => $do,
-            $kind::Unix($name) => $do,
+            Self::Tcp($name) => $do,
+            Self::Unix($name) => $do,
+            #[cfg(feature = "simulation")]
+            Self::Simulated($name) => $do,
         }
     };
 }
@@ -83,28 +87,30 @@ impl Socket {
         Ok(match self {
             Self::Tcp(tcp) => Box::new(TcpStream::from_std(tcp.into())?),
             Self::Unix(unix) => Box::new(UnixStream::from_std(unix.into())?),
+            #[cfg(feature = "simulation")]
+            Self::Simulated(_) => return Err(io::ErrorKind::Unsupported.into()),
         })
     }
 
     pub(super) fn source(&mut self) -> &mut dyn Source {
-        either!(Self, self, socket => socket)
+        each!(self, socket => socket)
     }
 
     pub(super) fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        either!(Self, self, socket => socket.read(buffer))
+        each!(self, socket => socket.read(buffer))
     }
 
     pub(super) fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        either!(Self, self, socket => socket.write(bytes))
+        each!(self, socket => socket.write(bytes))
     }
 
     pub(super) fn write_vectored(&mut self, slices: &[IoSlice<'_>]) -> io::Result<usize> {
-        either!(Self, self, socket => socket.write_vectored(slices))
+        each!(self, socket => socket.write_vectored(slices))
     }
 
     pub(super) fn shut_down(&self) {
         // A socket that cannot be shut down is one that is gone.
-        let _ = either!(Self, self, socket => socket.shutdown(Shutdown::Write));
+        let _ = each!(self, socket => socket.shutdown(Shutdown::Write));
     }
 }
 
@@ -127,7 +133,10 @@ impl Listener {
     }
 
     pub(super) fn source(&mut self) -> &mut dyn Source {
-        either!(Self, self, listener => listener)
+        match self {
+            Self::Tcp(tcp) => tcp,
+            Self::Unix(unix) => unix,
+        }
     }
 
     pub(super) fn accept(&self) -> io::Result<(Socket, PeerAddr)> {

@@ -1,0 +1,175 @@
+//! How cost grows with connections, beyond the sockets that a process may have: bytes of each, and time for a heartbeat and
+//! for a broadcast. Slots, connection machines, timers and subscriptions are the server's own; sockets are not there, and
+//! the clock is stopped and moved by hand. Prints a table, and fails when somebody was not pinged or did not hear.
+
+mod memory;
+
+use std::io;
+use std::time::{Duration, Instant};
+
+use clap::Parser;
+use switchboard_hub::Hub;
+use switchboard_ws::{Config, Context, Handler, MessageRef, Parcel, Prepared, Simulation};
+
+/// The default interval of pings, and a bit.
+const PING: Duration = Duration::from_millis(30_200);
+/// The default time for a pong, and a bit: the shard looks whether it has come.
+const PONG: Duration = Duration::from_millis(20_200);
+const TOPIC: &str = "all";
+
+#[derive(Parser)]
+#[command(about = "Connections without sockets: bytes of each, and ns for heartbeats and broadcasts")]
+struct Arguments {
+    /// How many connections, one measurement for each number.
+    #[arg(long, value_delimiter = ',', default_value = "1000,10000,100000,1000000")]
+    connections: Vec<usize>,
+    /// The median of so many heartbeats and broadcasts is printed.
+    #[arg(long, default_value_t = 5)]
+    rounds: usize,
+}
+
+/// Of an echo server.
+struct Echo;
+
+impl Handler for Echo {
+    fn on_message(&mut self, cx: &mut Context<'_>, message: MessageRef<'_>) {
+        cx.send(message);
+    }
+}
+
+/// Has subscribed to a topic.
+struct Subscriber;
+
+impl Handler for Subscriber {
+    fn on_open(&mut self, cx: &mut Context<'_>) {
+        cx.subscribe(TOPIC).expect("a short name");
+    }
+
+    fn on_message(&mut self, cx: &mut Context<'_>, message: MessageRef<'_>) {
+        cx.publish_to_all(TOPIC, message);
+    }
+}
+
+struct Run {
+    simulation: Simulation,
+    config: Config,
+    connections: usize,
+    /// Bytes of each connection: allocated, and resident.
+    bytes: [f64; 2],
+}
+
+/// All times in ns per connection.
+#[derive(Default)]
+struct Heartbeat {
+    /// Pings fall due and are written.
+    ping: f64,
+    /// Pongs are read.
+    pong: f64,
+    /// The time for pongs is over, and they have come.
+    look: f64,
+}
+
+#[tokio::main(flavor = "current_thread", start_paused = true)]
+async fn main() -> io::Result<()> {
+    let Arguments { connections, rounds } = Arguments::parse();
+    println!("| connections | echo: bytes | resident | subscribed: bytes | resident | heartbeat, ns each (ping + pong + look) | with subscription | broadcast, ns each | 16 at once, ns per message |");
+    println!("|---|---|---|---|---|---|---|---|---|");
+    for count in connections {
+        let (echo, echo_beat) = {
+            let mut run = Run::start(count, || Box::new(Echo))?;
+            let beat = run.heartbeats(rounds).await;
+            (run.bytes, beat)
+        };
+        let mut run = Run::start(count, || Box::new(Subscriber))?;
+        let beat = run.heartbeats(rounds).await;
+        let (one, sixteen) = (run.broadcasts(rounds, 1), run.broadcasts(rounds, 16));
+        let [allocated, resident] = run.bytes;
+        println!(
+            "| {count} | {:.0} | {:.0} | {allocated:.0} | {resident:.0} | {echo_beat} | {beat} | {one:.0} | {sixteen:.1} |",
+            echo[0], echo[1]
+        );
+    }
+    Ok(())
+}
+
+impl Run {
+    fn start(connections: usize, handler: fn() -> Box<dyn Handler>) -> io::Result<Self> {
+        let config = Config::default().hub(Hub::default()).keep_request(false);
+        // What a shard has for itself is not counted, and what was counted before is given back.
+        drop(Simulation::new(&config, 1, handler)?);
+        let before = [memory::allocated(), memory::resident()];
+        let simulation = Simulation::new(&config, connections, handler)?;
+        let after = [memory::allocated(), memory::resident()];
+        let bytes = [0, 1].map(|which| (after[which] as f64 - before[which] as f64) / connections as f64);
+        Ok(Self { simulation, config, connections, bytes })
+    }
+
+    async fn heartbeats(&mut self, rounds: usize) -> Heartbeat {
+        let mut beats = Vec::new();
+        for _ in 0..rounds {
+            let (read, written) = self.traffic();
+            tokio::time::advance(PING).await;
+            let ping = self.turn();
+            self.simulation.answer();
+            let pong = self.turn();
+            tokio::time::advance(PONG).await;
+            let look = self.turn();
+            let (read, written) = (self.traffic().0 - read, self.traffic().1 - written);
+            assert_eq!(written, 10 * self.connections as u64, "everyone is pinged");
+            assert_eq!(read, 14 * self.connections as u64, "everyone answers");
+            assert_eq!(self.config.connections().count(), self.connections, "nobody is given up");
+            beats.push(Heartbeat { ping, pong, look });
+        }
+        Heartbeat {
+            ping: median(beats.iter().map(|beat| beat.ping)),
+            pong: median(beats.iter().map(|beat| beat.pong)),
+            look: median(beats.iter().map(|beat| beat.look)),
+        }
+    }
+
+    /// Ns per message and connection, of so many messages published at once.
+    fn broadcasts(&mut self, rounds: usize, burst: usize) -> f64 {
+        let hub = self.config.get_hub().expect("it was given one").clone();
+        let text = "x".repeat(128);
+        let mut times = Vec::new();
+        for _ in 0..rounds {
+            let before = self.config.get_metrics().snapshot().messages_out;
+            let began = Instant::now();
+            for _ in 0..burst {
+                hub.publish(TOPIC, Parcel::from(Prepared::text(&text)));
+            }
+            self.simulation.turn();
+            let each = began.elapsed().as_nanos() as f64 / (self.connections * burst) as f64;
+            let heard = self.config.get_metrics().snapshot().messages_out - before;
+            assert_eq!(heard, (self.connections * burst) as u64, "everyone hears all");
+            times.push(each);
+        }
+        median(times)
+    }
+
+    /// Ns per connection.
+    fn turn(&mut self) -> f64 {
+        let began = Instant::now();
+        self.simulation.turn();
+        began.elapsed().as_nanos() as f64 / self.connections as f64
+    }
+
+    /// Bytes read and written so far.
+    fn traffic(&self) -> (u64, u64) {
+        let snapshot = self.config.get_metrics().snapshot();
+        (snapshot.bytes_in, snapshot.bytes_out)
+    }
+}
+
+fn median(values: impl IntoIterator<Item = f64>) -> f64 {
+    let mut values: Vec<f64> = values.into_iter().collect();
+    values.sort_by(f64::total_cmp);
+    values.get(values.len() / 2).copied().unwrap_or(f64::NAN)
+}
+
+impl std::fmt::Display for Heartbeat {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let Self { ping, pong, look } = self;
+        write!(f, "{:.0} ({ping:.0} + {pong:.0} + {look:.0})", ping + pong + look)
+    }
+}
