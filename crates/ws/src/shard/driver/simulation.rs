@@ -17,7 +17,7 @@ use crate::info::Info;
 use crate::session::Session;
 use crate::shard::mailbox::Mailbox;
 use crate::shard::simulated::Simulated;
-use crate::shard::{NewSlot, Socket};
+use crate::shard::{NewSlot, Socket, Unread};
 
 /// A shard whose peers answer pings and say nothing else.
 pub struct Simulation(Driver);
@@ -36,7 +36,13 @@ impl Simulation {
             let info = Arc::new(Info::new(peer, Uri::default(), HeaderMap::default()));
             let session = Session::new(connection, handler(), info, config.clone());
             let socket = Socket::Simulated(Simulated::default());
-            driver.adopt(Box::new(NewSlot { socket, session, answer: Vec::new(), leftover: Vec::new() }));
+            driver.adopt(Box::new(NewSlot {
+                socket,
+                session,
+                answer: Vec::new(),
+                leftover: Vec::new(),
+                unread: Unread::default(),
+            }));
         }
         Ok(Self(driver))
     }
