@@ -72,7 +72,9 @@ struct Heartbeat {
 #[tokio::main(flavor = "current_thread", start_paused = true)]
 async fn main() -> io::Result<()> {
     let Arguments { connections, rounds } = Arguments::parse();
-    println!("| connections | echo: bytes | resident | subscribed: bytes | resident | heartbeat, ns each (ping + pong + look) | with subscription | broadcast, ns each | 16 at once, ns per message |");
+    println!(
+        "| connections | echo: bytes | resident | subscribed: bytes | resident | heartbeat, ns each (ping + pong + look) | with subscription | broadcast, ns each | 16 at once, ns per message |"
+    );
     println!("|---|---|---|---|---|---|---|---|---|");
     for count in connections {
         let (echo, echo_beat) = {

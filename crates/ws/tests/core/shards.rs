@@ -229,7 +229,7 @@ fn what_each_publishes_reaches_everybody_on_every_shard_in_order() {
                 let hub = hub.clone();
                 std::thread::spawn(move || {
                     for i in 0..EACH {
-                        hub.publish("lobby", Prepared::text(&*format!("{name} {i}")).into());
+                        hub.publish("lobby", Prepared::text(&format!("{name} {i}")).into());
                     }
                 })
             })
