@@ -66,6 +66,11 @@ pub struct Serve {
     #[arg(long, value_name = "COUNT", env = "SWITCHBOARD_WORKERS", value_parser = clap::value_parser!(u16).range(1..))]
     pub workers: Option<u16>,
 
+    /// What drives plain connections: `auto` has each thread drive very many at once, `task` gives each connection a task
+    /// of its own, by way of HTTP, as TLS has it anyway. Clients see no difference: `task` is there to compare.
+    #[arg(long, value_enum, env = "SWITCHBOARD_DRIVER", default_value_t = Driver::Auto)]
+    pub driver: Driver,
+
     /// How often to ping each connection, or `off`. One that stays silent for 20 s after a ping is closed.
     #[arg(long, value_name = "DURATION", env = "SWITCHBOARD_PING_INTERVAL", default_value = "30s")]
     pub ping_interval: MaybeDuration,
@@ -89,6 +94,15 @@ pub struct Serve {
     /// Do not serve the chat page at /.
     #[arg(long, env = "SWITCHBOARD_NO_DEMO", value_parser = BoolishValueParser::new())]
     pub no_demo: bool,
+}
+
+/// What drives plain connections.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Driver {
+    /// Shards, which also accept them.
+    Auto,
+    /// A task for each.
+    Task,
 }
 
 /// On or off.

@@ -202,6 +202,8 @@ impl Listener {
 pub struct Service {
     /// The routes.
     pub router: Router,
+    /// Whether shards accept, and hand over only those who want no WebSocket.
+    pub gated: bool,
     /// TLS, where it is on.
     pub tls: Option<ServerTls>,
     /// A permit for each connection that may be open.
@@ -292,7 +294,10 @@ async fn accept(listener: &GatedListener) -> io::Result<(Box<dyn Io>, PeerAddr)>
 
 async fn connection(visit: Visit, service: Service) -> io::Result<()> {
     let Service { router, tls, mut stopping, metrics, .. } = service;
-    let Visit { io, read, peer, pass } = visit;
+    let Visit { mut io, read, peer, pass } = visit;
+    // Writing nothing waits until the runtime knows that the socket takes something. One that a shard has handed over is
+    // new to the runtime, and hyper, where it refuses an upgrade and closes, drops an answer that does not leave at once.
+    io.write(&[]).await?;
     let io: Box<dyn Io> = match tls {
         Some(tls) => match tls.accept(io, TLS_TIMEOUT).await {
             Ok(io) => Box::new(io),

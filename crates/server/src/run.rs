@@ -27,7 +27,7 @@ pub fn run(settings: Settings) -> Result<(), SettingsError> {
 }
 
 async fn serve(settings: Settings) -> Result<(), SettingsError> {
-    let Settings { listen, tls, websocket, max_connections, workers, shutdown_timeout, log, demo } = settings;
+    let Settings { listen, tls, websocket, max_connections, workers, sharded, shutdown_timeout, log, demo } = settings;
     // A second server in one process, as in tests, keeps the first one's log.
     let _ = tracing_subscriber::fmt()
         .with_env_filter(log)
@@ -42,6 +42,8 @@ async fn serve(settings: Settings) -> Result<(), SettingsError> {
     let stopping = watch::channel(false);
     let service = Service {
         router: routes::router(app.clone(), demo),
+        // TLS is none of a shard's business.
+        gated: sharded && tls.is_none(),
         tls,
         permits: Arc::new(Semaphore::new(max_connections.min(Semaphore::MAX_PERMITS))),
         turning_away: listen::turning_away(),

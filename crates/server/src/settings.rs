@@ -8,7 +8,7 @@ use std::time::Duration;
 use switchboard_ws::{Config, DeflateConfig, Hub, Identity, Limits, Origins, ServerOptions, ServerTls};
 use tracing_subscriber::EnvFilter;
 
-use crate::cli::{Serve, Switch};
+use crate::cli::{Driver, Serve, Switch};
 
 /// What [`run`](crate::run::run) needs to know.
 #[derive(Debug)]
@@ -23,6 +23,8 @@ pub struct Settings {
     pub max_connections: usize,
     /// How many threads serve connections.
     pub workers: usize,
+    /// Whether shards accept and drive plain connections.
+    pub sharded: bool,
     /// How long a shutdown may take.
     pub shutdown_timeout: Duration,
     /// What to log.
@@ -86,6 +88,7 @@ impl TryFrom<Serve> for Settings {
                 Some(workers) => workers.into(),
                 None => std::thread::available_parallelism().map_or(1, usize::from),
             },
+            sharded: options.driver == Driver::Auto,
             shutdown_timeout: options.shutdown_timeout.into(),
             log: EnvFilter::try_new(&options.log).map_err(|error| wrong("--log", error))?,
             demo: !options.no_demo,
@@ -105,7 +108,11 @@ fn websocket(options: &Serve, origins: Origins) -> Config {
         ..Limits::default()
     };
     let handshake = ServerOptions { origins, ..ServerOptions::default() };
-    Config::default().limits(limits).handshake(handshake).hub(Hub::default()).keep_request(false)
+    let config = Config::default().limits(limits).handshake(handshake).hub(Hub::default()).keep_request(false);
+    match options.driver {
+        Driver::Auto => config,
+        Driver::Task => config.task_per_connection(),
+    }
 }
 
 fn listen(given: &[String]) -> Result<Listen, SettingsError> {
@@ -213,6 +220,13 @@ mod tests {
         }
         let missing = settings(&["--tls-cert", "/nowhere/c.pem", "--tls-key", "/nowhere/k.pem"]).unwrap_err();
         assert!(missing.0.contains("/nowhere/"), "{missing}");
+    }
+
+    #[test]
+    fn shards_drive_unless_told_otherwise() {
+        assert!(settings(&[]).unwrap().sharded);
+        assert!(settings(&["--driver", "auto"]).unwrap().sharded);
+        assert!(!settings(&["--driver", "task"]).unwrap().sharded);
     }
 
     #[test]

@@ -85,9 +85,8 @@ async fn work(
     let _ = orders.wait_for(|order| *order >= Order::End).await.map(drop);
 }
 
-/// Plain connections are accepted by shards; TLS has tasks.
 async fn accept(listener: Listener, app: App, service: Service) {
-    if service.tls.is_some() {
+    if !service.gated {
         return listen::serve(listener, service).await;
     }
     let (listener, _file) = match listener.into_gated() {

@@ -115,6 +115,8 @@ async fn the_environment_says_what_flags_do_not() {
         ("SWITCHBOARD_IDLE_TIMEOUT", "1h"),
         ("SWITCHBOARD_COMPRESSION", "on"),
         ("SWITCHBOARD_SHUTDOWN_TIMEOUT", "5s"),
+        ("SWITCHBOARD_WORKERS", "1"),
+        ("SWITCHBOARD_DRIVER", "task"),
         ("SWITCHBOARD_LOG", "error"),
         ("SWITCHBOARD_NO_DEMO", "1"),
     ];

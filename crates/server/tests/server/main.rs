@@ -13,3 +13,4 @@ mod rooms;
 mod server;
 mod stopping;
 mod tls;
+mod workers;
