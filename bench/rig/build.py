@@ -33,6 +33,11 @@ def build_all(servers: list[Server], *, ours: bool = True) -> dict[str, str]:
     return missing
 
 
+def build_simulation() -> None:
+    check_profiles()
+    _cargo(BENCH, "-p", "simulation")
+
+
 def check_profiles() -> None:
     """Peers and ours are compared only when they are compiled alike."""
     ours, theirs = (

@@ -10,6 +10,8 @@ from pathlib import Path
 BENCH = Path(__file__).resolve().parent.parent
 ROOT = BENCH.parent
 RESULTS = ROOT / "build" / "bench"
+# What PERFORMANCE.md shows.
+PLOTS = ROOT / "docs" / "plots"
 
 
 @cache
@@ -22,6 +24,10 @@ def release_dir(workspace: Path) -> Path:
 
 def generator() -> Path:
     return release_dir(BENCH) / "generator"
+
+
+def simulation() -> Path:
+    return release_dir(BENCH) / "simulation"
 
 
 def bench_server() -> Path:
