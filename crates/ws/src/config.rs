@@ -7,12 +7,11 @@ use switchboard_hub as hub;
 use switchboard_ws_proto as proto;
 use switchboard_ws_proto::handshake::ServerOptions;
 
+use crate::attachment::Attachment;
 use crate::connections::Connections;
 use crate::inbox::InboxLimits;
 use crate::metrics::Metrics;
 use crate::parcel::Hub;
-#[cfg(unix)]
-use crate::shards::Shards;
 
 /// The settings of an endpoint: a server, or one or more client connections. Cloning is cheap, and clones share the hub
 /// and the metrics.
@@ -37,8 +36,7 @@ struct Inner {
     connections: Connections,
     tasks_only: bool,
     forget_requests: bool,
-    #[cfg(unix)]
-    shards: Shards,
+    shards: Attachment,
 }
 
 impl Config {
@@ -89,7 +87,7 @@ impl Config {
         // A shard counts by the turn, for all of its connections.
         #[cfg(unix)]
         {
-            inner.shards = Shards::default();
+            inner.shards = Attachment::default();
         }
         self
     }
@@ -153,9 +151,8 @@ impl Config {
         &self.0.connections
     }
 
-    /// The shards, whoever is to be driven by them.
-    #[cfg(unix)]
-    pub(crate) fn all_shards(&self) -> &Shards {
+    /// Where the shards of the endpoint are kept.
+    pub(crate) fn shards(&self) -> &Attachment {
         &self.0.shards
     }
 
@@ -163,10 +160,9 @@ impl Config {
         !self.0.forget_requests
     }
 
-    /// The shards that drive plain sockets, unless every connection is to have a task.
-    #[cfg(unix)]
-    pub(crate) fn shards(&self) -> Option<&Shards> {
-        (!self.0.tasks_only).then_some(&self.0.shards)
+    /// Whether shards drive plain sockets, or every connection is to have a task.
+    pub(crate) fn uses_shards(&self) -> bool {
+        !self.0.tasks_only
     }
 
     fn inner(&mut self) -> &mut Inner {

@@ -3,9 +3,7 @@
 
 use std::any::Any;
 use std::fmt;
-use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::Arc;
 use std::time::Duration;
 
 use http::{Request, StatusCode};
@@ -93,24 +91,6 @@ pub enum GatedListener {
     Tcp(TcpListener),
     /// A Unix socket.
     Unix(UnixListener),
-}
-
-impl Config {
-    /// Accepts clients of this listener on a shard of the caller's runtime, until the future is dropped; connections that
-    /// are open go on. One listener is served by one shard, which shares the connections out among all of its runtime: to
-    /// accept on several cores, give each a runtime and a listener of its own (`SO_REUSEPORT`).
-    ///
-    /// # Errors
-    /// The kernel will not have it. Connections that fail later are logged and counted, and bother nobody.
-    ///
-    /// # Cancel safety
-    /// Dropped, the listener is closed.
-    pub async fn serve_gate(&self, listener: GatedListener, gate: Arc<dyn Gate>) -> io::Result<()> {
-        let listening = self.all_shards().listen(self, listener, gate)?;
-        std::future::pending::<()>().await;
-        drop(listening);
-        Ok(())
-    }
 }
 
 /// What becomes of a request that a shard has read.

@@ -10,6 +10,7 @@
 //! handshake) is done without the application's help.
 
 mod accept;
+mod attachment;
 #[cfg(feature = "axum")]
 mod axum;
 mod config;

@@ -12,6 +12,8 @@ use crate::info::Info;
 use crate::session::Session;
 #[cfg(unix)]
 use crate::shard::{NewSlot, Socket as PlainSocket, Unread};
+#[cfg(unix)]
+use crate::shards::Shards;
 use crate::socket::{Socket, Start};
 
 #[derive(Debug)]
@@ -54,7 +56,9 @@ impl<S: Io> Opened<S> {
 impl<S: Io> Opened<S> {
     /// Hands the connection to a shard, or gives it back with its handler.
     fn into_shard(self, handler: Box<dyn Handler>) -> Option<(Self, Box<dyn Handler>)> {
-        let Some(shards) = self.config.shards().cloned() else { return Some((self, handler)) };
+        if !self.config.uses_shards() {
+            return Some((self, handler));
+        }
         let Self { io, role, info, config, leftover } = self;
         let socket = match PlainSocket::take(io) {
             Ok(Ok(socket)) => socket,
@@ -69,7 +73,7 @@ impl<S: Io> Opened<S> {
         };
         let session = session(role, info, &config, handler);
         let new = Box::new(NewSlot { socket, session, answer: Vec::new(), leftover, unread: Unread::default() });
-        if shards.adopt(&config, new).is_err() {
+        if Shards::of(&config).adopt(&config, new).is_err() {
             // Dropping it tells everyone; there is no runtime left that could do better.
             tracing::error!("a connection was dropped: no shard takes it");
         }

@@ -181,7 +181,7 @@ impl Server {
         if self.tls.is_some() {
             return Some((self, make));
         }
-        if self.config.shards().is_none() {
+        if !self.config.uses_shards() {
             return Some((self, make));
         }
         let Self { listener, config, .. } = self;

@@ -86,7 +86,7 @@ impl<H: Handler> Session<H> {
         if !self.own.config.keeps_requests()
             && let Some(info) = Arc::get_mut(&mut self.own.info)
         {
-            info.forget_request();
+            info.forget_head();
         }
     }
 

@@ -9,7 +9,7 @@ use tokio::runtime::{Handle, Id};
 
 use crate::config::Config;
 use crate::gate::{Gate, GatedListener};
-use crate::shard::{Arrival, Door, Listener, Listening, NewSlot, Reception, Shard};
+use crate::shard::{self, Arrival, Door, Listener, Listening, NewSlot, Shard};
 
 /// Clones are the same shards.
 #[derive(Clone, Default)]
@@ -23,6 +23,11 @@ struct Group {
 }
 
 impl Shards {
+    /// Those of an endpoint.
+    pub(crate) fn of(config: &Config) -> &Self {
+        config.shards().get()
+    }
+
     /// Hands a connection to the next shard of the caller's runtime.
     ///
     /// # Errors
@@ -59,11 +64,11 @@ impl Shards {
         config: &Config,
         listener: GatedListener,
         gate: Arc<dyn Gate>,
-    ) -> io::Result<Listening> {
+    ) -> io::Result<Listening<Shard>> {
         let listener = Listener::take(listener)?;
         let (shard, shards) = self.pick(config)?;
         let home = shards.iter().position(|other| other.is(&shard)).unwrap_or(0);
-        Reception::open(listener, Door { config: config.clone(), gate }, shards, home)
+        shard.listen(listener, Door { config: config.clone(), gate }, shards, home)
     }
 
     /// The next shard of the caller's runtime, and all of them.
@@ -74,7 +79,7 @@ impl Shards {
             Some(place) => place,
             None => {
                 let workers = Handle::current().metrics().num_workers().max(1);
-                let shards = (0..workers).map(|_| Shard::spawn(config)).collect::<Result<_, _>>()?;
+                let shards = (0..workers).map(|_| shard::spawn(config)).collect::<Result<_, _>>()?;
                 groups.push(Group { runtime, shards, next: 0 });
                 groups.len() - 1
             }
@@ -86,6 +91,24 @@ impl Shards {
 
     fn lock(&self) -> MutexGuard<'_, Vec<Group>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Config {
+    /// Accepts clients of this listener on a shard of the caller's runtime, until the future is dropped; connections that
+    /// are open go on. One listener is served by one shard, which shares the connections out among all of its runtime: to
+    /// accept on several cores, give each a runtime and a listener of its own (`SO_REUSEPORT`).
+    ///
+    /// # Errors
+    /// The kernel will not have it. Connections that fail later are logged and counted, and bother nobody.
+    ///
+    /// # Cancel safety
+    /// Dropped, the listener is closed.
+    pub async fn serve_gate(&self, listener: GatedListener, gate: Arc<dyn Gate>) -> io::Result<()> {
+        let listening = Shards::of(self).listen(self, listener, gate)?;
+        std::future::pending::<()>().await;
+        drop(listening);
+        Ok(())
     }
 }
 

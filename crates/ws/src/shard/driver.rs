@@ -26,9 +26,9 @@ use crate::parcel::Parcel;
 use crate::scratch::READ_BUFFER;
 use crate::turn::{Place, Turn};
 
-use super::Arrival;
+use super::handle::{Arrival, Shard};
 use super::listening::{Accepted, Client, Reception};
-use super::mailbox::Mailbox;
+use super::mailbox::{Mailbox, Rouse};
 use super::opening::{Door, Opening, Step};
 use super::poller::Poller;
 use super::slot::{At, NewSlot, Next, Slot, index};
@@ -43,16 +43,29 @@ const DELIVERIES_PER_TURN: usize = 4;
 /// Keys from here on are listeners.
 const LISTENERS: usize = 0xffff_0000;
 
+/// Spawns a shard on the runtime of the caller. It ends with the runtime.
+///
+/// # Errors
+/// The kernel has no further poller to give.
+pub(crate) fn spawn(config: &Config) -> io::Result<Shard> {
+    let mailbox = Arc::new(Mailbox::new());
+    let driver = Driver::new(Arc::clone(&mailbox), config)?;
+    tokio::spawn(driver.run());
+    Ok(Shard::new(mailbox))
+}
+
 pub(super) struct Driver {
     poller: Poller,
     events: Events,
     entries: Slab<Entry>,
-    receptions: Slab<Reception>,
+    receptions: Slab<Reception<Shard>>,
     /// What may have more to read, or to accept.
     ready: Vec<usize>,
     wheel: Wheel,
     sleep: Option<(Pin<Box<Sleep>>, Instant)>,
     mailbox: Arc<Mailbox<Arrival>>,
+    /// The same, as connections know it.
+    rouser: Arc<dyn Rouse>,
     port: Arc<Port<Parcel>>,
     publications: Vec<Publication<Parcel>>,
     /// Told apart by this are those who have a place one after another.
@@ -86,6 +99,7 @@ impl Driver {
             ready: Vec::new(),
             wheel: Wheel::new(now()),
             sleep: None,
+            rouser: Arc::<Mailbox<Arrival>>::clone(&mailbox),
             mailbox,
             port,
             publications: Vec::new(),
@@ -199,7 +213,7 @@ impl Driver {
         if let Some(frame) = self.everyone.decided() {
             slot.session.start_close(&frame, self.turn.now);
         }
-        let at = At { mailbox: &self.mailbox, key };
+        let at = At { mailbox: &self.rouser, key };
         self.turn.set_slot(slot.id(key));
         let next = slot.open(first, at, &mut self.turn);
         self.entries[key] = Entry::Open(slot);
@@ -209,7 +223,7 @@ impl Driver {
     fn drive(&mut self, key: usize) {
         match self.entries.get_mut(key) {
             Some(Entry::Open(slot)) => {
-                let at = At { mailbox: &self.mailbox, key };
+                let at = At { mailbox: &self.rouser, key };
                 self.turn.set_slot(slot.id(key));
                 let next = slot.drive(&mut self.buffer, at, &mut self.turn);
                 self.after(key, next);
@@ -251,7 +265,7 @@ impl Driver {
             if slot.id(key) != id {
                 continue;
             }
-            let at = At { mailbox: &self.mailbox, key };
+            let at = At { mailbox: &self.rouser, key };
             self.turn.set_slot(id);
             let parcels =
                 group.iter().filter(|publication| publication.excepted() != Some(id)).map(Publication::parcel);
@@ -335,7 +349,7 @@ impl Driver {
         }
     }
 
-    fn listen(&mut self, reception: Reception) {
+    fn listen(&mut self, reception: Reception<Shard>) {
         let key = LISTENERS + self.receptions.vacant_key();
         match reception.register(|source| self.poller.register(source, key)) {
             Ok(()) => drop(self.receptions.insert(reception)),

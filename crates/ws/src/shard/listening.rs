@@ -11,7 +11,6 @@ use crate::info::PeerAddr;
 
 use super::opening::{Door, visit};
 use super::transport::{Listener, Socket};
-use super::{Arrival, Shard};
 
 /// So many clients are accepted in a row, then connections have their turn.
 const ACCEPTS_PER_TURN: usize = 64;
@@ -24,22 +23,31 @@ pub(crate) struct Client {
     pub(super) door: Arc<Door>,
 }
 
+/// A shard that clients are shared out to.
+pub(crate) trait Neighbour {
+    /// Has it serve a client.
+    fn take(&self, client: Client);
+
+    /// Nobody comes in by this door any more.
+    fn shut(&self, door: Arc<Door>);
+}
+
 /// A listener with what is done with its clients.
-pub(crate) struct Reception {
+pub(crate) struct Reception<S> {
     listener: SharedListener,
     pub(super) door: Arc<Door>,
     /// The shards of the runtime, that of the listener among them: each has its turn.
-    shards: Vec<Shard>,
+    shards: Vec<S>,
     /// Which of them the listener is on.
     home: usize,
     next: usize,
 }
 
 /// Keeps a listener open.
-pub(crate) struct Listening {
+pub(crate) struct Listening<S: Neighbour> {
     listener: SharedListener,
     door: Arc<Door>,
-    shards: Vec<Shard>,
+    shards: Vec<S>,
 }
 
 /// A listener until it is closed. Whoever closes it need not wait for the shard: when that is done, nobody comes in.
@@ -62,20 +70,13 @@ pub(super) enum Accepted {
     Failed(io::Error),
 }
 
-impl Reception {
-    /// Has the first of these shards listen, for all of them.
-    ///
-    /// # Errors
-    /// The shards' runtime is gone.
-    pub(crate) fn open(listener: Listener, door: Door, shards: Vec<Shard>, home: usize) -> io::Result<Listening> {
+impl<S: Neighbour + Clone> Reception<S> {
+    /// A listener for all of these shards, to be served by the one at `home` for as long as the other half is kept.
+    pub(super) fn new(listener: Listener, door: Door, shards: Vec<S>, home: usize) -> (Listening<S>, Self) {
         let listener = SharedListener(Arc::new(Mutex::new(Some(listener))));
-        let listening = Listening { listener: listener.clone(), door: Arc::new(door), shards: shards.clone() };
-        let shard = shards[home].clone();
-        let reception = Self { listener, door: Arc::clone(&listening.door), next: home, home, shards };
-        match shard.send(Arrival::Listen(Box::new(reception))) {
-            Ok(()) => Ok(listening),
-            Err(_) => Err(io::Error::other("the runtime is shutting down")),
-        }
+        let door = Arc::new(door);
+        let listening = Listening { listener: listener.clone(), door: Arc::clone(&door), shards: shards.clone() };
+        (listening, Self { listener, door, shards, home, next: home })
     }
 
     /// Has the listener watched, unless it was closed before that.
@@ -120,18 +121,16 @@ impl Reception {
         if self.next == self.home {
             return take(client);
         }
-        // A shard that is gone takes its runtime, and this shard, with it.
-        let _ = self.shards[self.next].send(Arrival::Client(Box::new(client)));
+        self.shards[self.next].take(client);
     }
 }
 
-impl Drop for Listening {
+impl<S: Neighbour> Drop for Listening<S> {
     fn drop(&mut self) {
         // All that the kernel knew of it goes with it, the shard's watching included.
         drop(self.listener.lock().take());
         for shard in &self.shards {
-            // A shard that is gone has nobody waiting.
-            let _ = shard.send(Arrival::Shut(Arc::clone(&self.door)));
+            shard.shut(Arc::clone(&self.door));
         }
     }
 }

@@ -62,7 +62,19 @@ impl<N> Mailbox<N> {
         std::mem::take(&mut post.new)
     }
 
-    fn wake(&self, slot: usize) {
+    fn lock(&self) -> MutexGuard<'_, Post<N>> {
+        self.post.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Has a shard drive one of its connections, whatever else the shard may be sent.
+pub(crate) trait Rouse: Send + Sync {
+    /// The connection in this slot has something to do.
+    fn rouse(&self, slot: usize);
+}
+
+impl<N: Send> Rouse for Mailbox<N> {
+    fn rouse(&self, slot: usize) {
         let first = {
             let mut post = self.lock();
             post.woken.push(slot);
@@ -72,21 +84,17 @@ impl<N> Mailbox<N> {
             self.shard.wake();
         }
     }
-
-    fn lock(&self) -> MutexGuard<'_, Post<N>> {
-        self.post.lock().unwrap_or_else(PoisonError::into_inner)
-    }
 }
 
 /// Wakes one connection of a shard: however often it is woken before it is driven, it is named once.
-pub(crate) struct SlotWaker<N> {
-    mailbox: Arc<Mailbox<N>>,
+pub(crate) struct SlotWaker {
+    mailbox: Arc<dyn Rouse>,
     slot: usize,
     named: AtomicBool,
 }
 
-impl<N: Send + 'static> SlotWaker<N> {
-    pub(crate) fn new(mailbox: &Arc<Mailbox<N>>, slot: usize) -> Arc<Self> {
+impl SlotWaker {
+    pub(crate) fn new(mailbox: &Arc<dyn Rouse>, slot: usize) -> Arc<Self> {
         Arc::new(Self { mailbox: Arc::clone(mailbox), slot, named: AtomicBool::new(false) })
     }
 
@@ -100,14 +108,14 @@ impl<N: Send + 'static> SlotWaker<N> {
     }
 }
 
-impl<N: Send + 'static> Wake for SlotWaker<N> {
+impl Wake for SlotWaker {
     fn wake(self: Arc<Self>) {
         self.wake_by_ref();
     }
 
     fn wake_by_ref(self: &Arc<Self>) {
         if !self.named.swap(true, Ordering::AcqRel) {
-            self.mailbox.wake(self.slot);
+            self.mailbox.rouse(self.slot);
         }
     }
 }

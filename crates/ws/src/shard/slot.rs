@@ -13,8 +13,7 @@ use crate::parcel::Parcel;
 use crate::session::Session;
 use crate::turn::Turn;
 
-use super::Arrival;
-use super::mailbox::{Mailbox, SlotWaker};
+use super::mailbox::{Rouse, SlotWaker};
 use super::transport::Socket;
 use super::wheel::Tick;
 
@@ -53,7 +52,7 @@ pub(super) struct Slot {
     pub(super) session: Session<Box<dyn Handler>>,
     /// Output that the kernel refused. The shard's own output is used while there is none.
     backlog: Option<Box<Output>>,
-    waker: Option<Arc<SlotWaker<Arrival>>>,
+    waker: Option<Arc<SlotWaker>>,
     /// When the wheel will name this connection next.
     pub(super) armed: Tick,
     generation: u32,
@@ -64,7 +63,7 @@ pub(super) struct Slot {
 /// Where a slot is in its shard.
 #[derive(Clone, Copy)]
 pub(super) struct At<'a> {
-    pub(super) mailbox: &'a Arc<Mailbox<Arrival>>,
+    pub(super) mailbox: &'a Arc<dyn Rouse>,
     pub(super) key: usize,
 }
 
