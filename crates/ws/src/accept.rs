@@ -1,16 +1,13 @@
 //! The server's opening handshake on a stream of our own: read the request, judge it, answer.
 
-use std::fmt;
 use std::io;
 use std::time::Duration;
 
-use http::{Request, Response, StatusCode};
+use http::{Request, Response};
 use switchboard_ws_proto::Role;
-use switchboard_ws_proto::handshake::{
-    self, Accepted, Parsed, Rejection, ServerHandshake, ServerOptions, encode_response,
-};
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::time::{timeout, timeout_at};
+use switchboard_ws_proto::handshake::{self, Accepted, Parsed, Rejection, ServerHandshake, encode_response};
+use tokio::io::AsyncReadExt;
+use tokio::time::timeout_at;
 
 use crate::config::Config;
 use crate::driver::{Io, now};
@@ -18,11 +15,9 @@ use crate::error::Outcome;
 use crate::handler::Handler;
 use crate::info::{Info, PeerAddr};
 use crate::opened::Opened;
+use crate::refusal::{AcceptError, refuse, write_all};
 use crate::socket::Socket;
 
-/// How long a refused client is given to read why, and so much of what it goes on sending is read and forgotten.
-const LINGER: Duration = Duration::from_secs(2);
-const LINGER_BYTES: u64 = 1 << 20;
 /// Requests are read in pieces of this size.
 const HEAD_BUFFER: usize = 4 << 10;
 
@@ -163,68 +158,6 @@ pub(crate) fn judge(request: Request<()>, peer: PeerAddr, config: &Config) -> Re
     Ok((response, Info::new(peer, parts.uri, parts.headers).agreed(protocol, deflate)))
 }
 
-/// Why no connection was opened.
-#[derive(Debug)]
-#[non_exhaustive]
-pub enum AcceptError {
-    /// The client was refused, and told so by this answer.
-    Rejected(Rejection),
-    /// The client went away before its request was complete, or before it could be answered.
-    Disconnected,
-    /// The stream failed, TLS included.
-    Io(io::Error),
-}
-
-impl AcceptError {
-    /// The same error, counted as a client refused.
-    pub(crate) fn counted(self, config: &Config) -> Self {
-        config.get_metrics().refuse(self.name());
-        self
-    }
-
-    /// A short stable name, for metrics.
-    #[must_use]
-    pub fn name(&self) -> &'static str {
-        match self {
-            Self::Rejected(rejection) => match (rejection.error(), rejection.status()) {
-                (Some(error), _) => error.name(),
-                (None, StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN) => "forbidden",
-                (None, _) => "application",
-            },
-            Self::Disconnected => "disconnected",
-            Self::Io(_) => "io",
-        }
-    }
-}
-
-impl fmt::Display for AcceptError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Rejected(rejection) => match rejection.error() {
-                Some(error) => write!(f, "refused with {}: {error}", rejection.status().as_u16()),
-                None => write!(f, "refused with {}", rejection.status().as_u16()),
-            },
-            Self::Disconnected => f.write_str("the client went away before the connection was open"),
-            Self::Io(error) => write!(f, "the stream failed during the handshake: {error}"),
-        }
-    }
-}
-
-impl std::error::Error for AcceptError {
-    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
-        match self {
-            Self::Io(error) => Some(error),
-            Self::Rejected(_) | Self::Disconnected => None,
-        }
-    }
-}
-
-impl From<io::Error> for AcceptError {
-    fn from(error: io::Error) -> Self {
-        Self::Io(error)
-    }
-}
-
 /// The request, and the bytes after it.
 async fn read_request<S: Io>(io: &mut S, machine: &mut ServerHandshake) -> Result<(Request<()>, Vec<u8>), AcceptError> {
     let mut buffer = vec![0; HEAD_BUFFER];
@@ -237,38 +170,6 @@ async fn read_request<S: Io>(io: &mut S, machine: &mut ServerHandshake) -> Resul
             return Ok((head, buffer[consumed..count].to_vec()));
         }
     }
-}
-
-/// Writes within the time that a handshake may take: a client that does not read must not hold us.
-async fn write_all<S: Io>(io: &mut S, bytes: &[u8], options: &ServerOptions) -> io::Result<()> {
-    let write = async {
-        io.write_all(bytes).await?;
-        io.flush().await
-    };
-    timeout(options.limits.timeout, write).await.map_err(|_| io::Error::from(io::ErrorKind::TimedOut))?
-}
-
-/// Tells the client why, counts it, and closes the stream so that the client can read the answer.
-pub(crate) async fn refuse<S: Io>(mut io: S, error: AcceptError, config: &Config) -> AcceptError {
-    let error = error.counted(config);
-    if let AcceptError::Rejected(rejection) = &error {
-        let mut answer = Vec::new();
-        rejection.encode(&mut answer);
-        let tell = async {
-            write_all(&mut io, &answer, config.get_handshake()).await?;
-            io.shutdown().await?;
-            // Closing with unread bytes would reset the connection, and the answer could be lost.
-            tokio::io::copy(&mut (&mut io).take(LINGER_BYTES), &mut tokio::io::sink()).await
-        };
-        // The client has been told as well as can be.
-        let _ = timeout(LINGER, tell).await;
-    }
-    error
-}
-
-/// The answer when it is our own fault.
-pub(crate) fn internal_error() -> Rejection {
-    Rejection::new(StatusCode::INTERNAL_SERVER_ERROR, "The server failed to open this connection.\n")
 }
 
 fn machine_deadline(timeout: Duration) -> Option<tokio::time::Instant> {

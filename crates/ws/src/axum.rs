@@ -13,10 +13,10 @@ use http::header::SEC_WEBSOCKET_PROTOCOL;
 use http::request::Parts;
 use switchboard_ws_proto::handshake::{self, Origins, Protocols, Rejection, ServerOptions};
 
-use crate::accept::AcceptError;
 use crate::config::Config;
 use crate::handler::Handler;
 use crate::info::{Info, PeerAddr};
+use crate::refusal::AcceptError;
 use crate::socket::Socket;
 use crate::upgrade::{Asked, Upgrade, log_failure, refuse};
 use switchboard_ws_proto::handshake::is_upgrade;

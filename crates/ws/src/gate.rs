@@ -10,11 +10,11 @@ use http::{Request, StatusCode};
 use switchboard_ws_proto::handshake::{self, Accepted, Rejection};
 use tokio::net::{TcpListener, UnixListener};
 
-use crate::accept::{AcceptError, internal_error, refuse};
 use crate::config::Config;
 use crate::driver::Io;
 use crate::handler::Handler;
 use crate::info::{Info, PeerAddr};
+use crate::refusal::{AcceptError, internal_error, refuse};
 
 /// What admitted a client, a permit for instance. Dropped when the client is gone, or as soon as the gate wants.
 pub type Pass = Box<dyn Any + Send>;

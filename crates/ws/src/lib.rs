@@ -28,6 +28,7 @@ mod metrics;
 mod on_message_async;
 mod opened;
 mod parcel;
+mod refusal;
 mod scratch;
 mod sender;
 mod server;
@@ -45,7 +46,7 @@ mod turn;
 #[cfg(feature = "hyper")]
 mod upgrade;
 
-pub use accept::{AcceptError, Pending, accept, serve};
+pub use accept::{Pending, accept, serve};
 #[cfg(feature = "axum")]
 pub use axum::{UpgradeRejection, WebSocketUpgrade};
 pub use config::Config;
@@ -61,6 +62,7 @@ pub use info::{Info, PeerAddr};
 pub use metrics::{Metrics, Snapshot};
 pub use on_message_async::OnMessageAsync;
 pub use parcel::{Hub, Parcel};
+pub use refusal::AcceptError;
 pub use sender::{Sender, TrySendError};
 pub use server::Server;
 #[cfg(all(unix, feature = "simulation"))]

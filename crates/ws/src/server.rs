@@ -11,13 +11,14 @@ use tokio::net::{TcpListener, ToSocketAddrs, UnixListener};
 use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
 
-use crate::accept::{AcceptError, Pending, internal_error};
+use crate::accept::Pending;
 use crate::config::Config;
 use crate::driver::Io;
 #[cfg(unix)]
 use crate::gate::{Gate, GatedListener as Listener, Pass, Visitor};
 use crate::handler::Handler;
 use crate::info::PeerAddr;
+use crate::refusal::{AcceptError, internal_error};
 use crate::socket::Socket;
 #[cfg(feature = "tls")]
 use crate::tls::ServerTls;

@@ -20,7 +20,7 @@ use switchboard_ws_proto::handshake::Rejection;
 use tokio::net::{TcpStream, UnixStream};
 use tokio::time::timeout;
 
-use crate::accept::{AcceptError, internal_error, judge};
+use crate::accept::judge;
 use crate::config::Config;
 #[cfg(any(feature = "tower", feature = "axum"))]
 use crate::driver::Io;
@@ -28,6 +28,7 @@ use crate::error::Outcome;
 use crate::handler::Handler;
 use crate::info::{Info, PeerAddr};
 use crate::opened::Opened;
+use crate::refusal::{AcceptError, internal_error};
 use crate::socket::Socket;
 
 /// Answers a request for a WebSocket that hyper has read: the 101 to return, and the connection that it will become. The
