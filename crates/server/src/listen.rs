@@ -297,7 +297,8 @@ async fn connection(visit: Visit, service: Service) -> io::Result<()> {
     let Visit { mut io, read, peer, pass } = visit;
     // Writing nothing waits until the runtime knows that the socket takes something. One that a shard has handed over is
     // new to the runtime, and hyper, where it refuses an upgrade and closes, drops an answer that does not leave at once.
-    io.write(&[]).await?;
+    let written = io.write(&[]).await?;
+    debug_assert_eq!(written, 0, "there was nothing to write");
     let io: Box<dyn Io> = match tls {
         Some(tls) => match tls.accept(io, TLS_TIMEOUT).await {
             Ok(io) => Box::new(io),
