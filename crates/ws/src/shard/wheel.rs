@@ -10,6 +10,9 @@ use std::time::{Duration, Instant};
 pub(crate) const TICK: Duration = Duration::from_millis(64);
 /// A turn of the wheel: about a minute.
 const BUCKETS: u32 = 1024;
+/// An empty bucket keeps room for so many keys. Heartbeats pass through all buckets in time: if each kept the room for as
+/// many connections as were once due together, a wheel would grow to a thousand times that.
+const KEPT: usize = 16;
 
 /// When a key comes up, in ticks since the wheel was made.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -56,8 +59,12 @@ impl Wheel {
                 self.done = elapsed.saturating_add(1);
                 return None;
             }
-            if let Some(key) = self.buckets[bucket(self.done)].pop() {
+            let keys = &mut self.buckets[bucket(self.done)];
+            if let Some(key) = keys.pop() {
                 self.len -= 1;
+                if keys.is_empty() {
+                    keys.shrink_to(KEPT);
+                }
                 return Some(key);
             }
             self.done += 1;
@@ -138,6 +145,21 @@ mod tests {
         assert!((50..60).contains(&looks), "once a turn: {looks}");
         assert!(pop_all(&mut wheel, deadline).is_empty());
         assert_eq!(pop_all(&mut wheel, deadline + TICK), [7]);
+    }
+
+    #[test]
+    fn buckets_give_their_room_back() {
+        let start = Instant::now();
+        let mut wheel = Wheel::new(start);
+        for round in 1..=3 * BUCKETS {
+            let now = start + TICK * round;
+            for key in 0..100 {
+                insert(&mut wheel, key, now);
+            }
+            assert_eq!(pop_all(&mut wheel, now + TICK).len(), 100);
+        }
+        let room: usize = wheel.buckets.iter().map(Vec::capacity).sum();
+        assert!(room <= BUCKETS as usize * KEPT, "{room}");
     }
 
     #[test]
