@@ -59,8 +59,8 @@ struct Run {
     simulation: Simulation,
     config: Config,
     connections: usize,
-    /// Bytes of each connection: allocated, and resident.
-    bytes: [f64; 2],
+    /// What was allocated and resident before.
+    before: [usize; 2],
 }
 
 /// All times in ns per connection.
@@ -82,10 +82,11 @@ async fn main() -> io::Result<()> {
     } else {
         Run::start(connections, || Box::new(Echo))?
     };
+    let [allocated, resident] = run.bytes();
     let Heartbeat { ping, pong, look } = run.heartbeats(rounds).await;
-    let [allocated, resident] = run.bytes;
+    let [_, rested] = run.bytes();
     print!("{{\"kind\":\"simulated\",\"count\":{connections},\"subscribed\":{subscribed}");
-    print!(",\"bytes_allocated\":{allocated:.1},\"bytes_resident\":{resident:.1}");
+    print!(",\"bytes_allocated\":{allocated:.1},\"bytes_resident\":{resident:.1},\"bytes_rested\":{rested:.1}");
     print!(",\"ping_ns\":{ping:.1},\"pong_ns\":{pong:.1},\"look_ns\":{look:.1}");
     if subscribed {
         print!(",\"publish_ns\":{:.1},\"publish16_ns\":{:.1}", run.broadcasts(rounds, 1), run.broadcasts(rounds, 16));
@@ -101,9 +102,13 @@ impl Run {
         drop(Simulation::new(&config, 1, handler)?);
         let before = [memory::allocated(), memory::resident()];
         let simulation = Simulation::new(&config, connections, handler)?;
-        let after = [memory::allocated(), memory::resident()];
-        let bytes = [0, 1].map(|which| (after[which] as f64 - before[which] as f64) / connections as f64);
-        Ok(Self { simulation, config, connections, bytes })
+        Ok(Self { simulation, config, connections, before })
+    }
+
+    /// Bytes of each connection: allocated, and resident.
+    fn bytes(&self) -> [f64; 2] {
+        let now = [memory::allocated(), memory::resident()];
+        [0, 1].map(|which| (now[which] as f64 - self.before[which] as f64) / self.connections as f64)
     }
 
     async fn heartbeats(&mut self, rounds: usize) -> Heartbeat {
