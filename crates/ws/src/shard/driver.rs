@@ -137,10 +137,9 @@ impl Driver {
             self.time_out(key as usize);
         }
         let undelivered = self.deliver(cx);
-        if self.ready.is_empty() {
-            // Its room is kept for the next turn.
-            self.ready = ready;
-        }
+        // Its room is kept for the next turn.
+        ready.append(&mut self.ready);
+        self.ready = ready;
         if self.turn.out.capacity() > CORK_KEPT {
             self.turn.out = Output::new();
         }
