@@ -29,12 +29,14 @@ pub(crate) struct Wheel {
     start: Instant,
     /// Ticks before this one are done.
     done: u32,
+    /// No bucket before this one holds anything: a shard asks often, and mostly nothing has changed.
+    soonest: u32,
     len: usize,
 }
 
 impl Wheel {
     pub(crate) fn new(now: Instant) -> Self {
-        Self { buckets: vec![Vec::new(); BUCKETS as usize].into_boxed_slice(), start: now, done: 0, len: 0 }
+        Self { buckets: vec![Vec::new(); BUCKETS as usize].into_boxed_slice(), start: now, done: 0, soonest: 0, len: 0 }
     }
 
     /// The tick in which a deadline is seen to have passed.
@@ -47,6 +49,7 @@ impl Wheel {
     pub(crate) fn insert(&mut self, key: u32, tick: Tick) -> Tick {
         let tick = tick.0.clamp(self.done, self.done.saturating_add(BUCKETS - 1));
         self.buckets[bucket(tick)].push(key);
+        self.soonest = self.soonest.min(tick);
         self.len += 1;
         Tick(tick)
     }
@@ -78,13 +81,14 @@ impl Wheel {
     }
 
     /// When a key comes up next.
-    pub(crate) fn next(&self) -> Option<Instant> {
+    pub(crate) fn next(&mut self) -> Option<Instant> {
         if self.len == 0 {
             return None;
         }
-        (self.done..=self.done.saturating_add(BUCKETS - 1))
-            .find(|&tick| !self.buckets[bucket(tick)].is_empty())
-            .map(|tick| self.start + TICK * tick)
+        let from = self.soonest.max(self.done);
+        let last = self.done.saturating_add(BUCKETS - 1);
+        self.soonest = (from..=last).find(|&tick| !self.buckets[bucket(tick)].is_empty())?;
+        Some(self.start + TICK * self.soonest)
     }
 }
 
