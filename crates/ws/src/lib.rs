@@ -6,8 +6,9 @@
 //!
 //! Servers [`accept`] a stream or listen by [`Server`]; clients [`connect`], or say more by [`Client`]; both may be TLS.
 //!
-//! Both run on the same driver, and everything that the protocol asks for (pongs, heartbeats, deadlines, the closing
-//! handshake) is done without the application's help.
+//! Everything that the protocol asks for (pongs, heartbeats, deadlines, the closing handshake) is done without the
+//! application's help. Handlers on plain sockets are driven very many to a task, by *shards*; TLS, other transports and the
+//! stream style have a task for each connection. That changes what a connection costs, and nothing that it does.
 
 mod accept;
 mod attachment;
