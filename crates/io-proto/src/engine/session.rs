@@ -190,12 +190,9 @@ impl<M> Session<M> {
                 Transport::Polling => self.late_post_says(packet),
             };
         }
-        let packet = match packet {
-            Ok(packet) => packet,
-            Err(_) => {
-                self.end(CloseReason::ParseError);
-                return None;
-            }
+        let Ok(packet) = packet else {
+            self.end(CloseReason::ParseError);
+            return None;
         };
         match packet {
             // The other end of a poll that is open is told so by a noop: it is the client who ends the session.
