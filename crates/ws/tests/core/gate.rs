@@ -464,14 +464,15 @@ async fn clients_that_vanish_at_any_step_leave_nothing_behind() {
 
 #[tokio::test(start_paused = true)]
 async fn settings_by_path_are_kept_and_their_connections_are_the_listeners() {
-    let options = || ServerOptions { protocols: Protocols::new(["chat"]), ..ServerOptions::default() };
-    let limits = || Limits { max_message: 10, ..Limits::default() };
-    let config = Config::default();
-    let changed = config.clone().limits(limits()).handshake(options());
-    let unrelated = Config::default().limits(limits()).handshake(options());
-    for strict in [changed, unrelated] {
+    let protocols = Protocols::Preference(vec!["chat".to_owned()]);
+    let stricter = |config: Config| {
+        let options = ServerOptions { protocols: protocols.clone(), ..ServerOptions::default() };
+        config.limits(Limits { max_message: 10, ..Limits::default() }).handshake(options)
+    };
+    for made_of_the_listeners in [true, false] {
         let config = Config::default();
-        let gated = Gated::with_strict(config, strict).await;
+        let base = if made_of_the_listeners { config.clone() } else { Config::default() };
+        let gated = Gated::with_strict(config, stricter(base)).await;
         let mut loose = gated.open().await;
         echoes(&mut loose, "longer than ten").await;
         let mut strict = [gated.connect().await, gated.connect().await];
