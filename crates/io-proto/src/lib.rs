@@ -1,0 +1,4 @@
+//! Engine.IO and Socket.IO without a socket, a clock or a task: messages in, packets out.
+#![forbid(unsafe_code)]
+
+pub mod socket;
