@@ -1,0 +1,121 @@
+//! One way to walk data that was checked before, whichever encoding it came in. It cannot fail: where nothing is left,
+//! it reads null, which is what an argument that was not sent is.
+
+use std::borrow::Cow;
+
+use bytes::Bytes;
+
+use super::json::JsonReader;
+use super::unpack::MsgpackReader;
+
+/// A value, or the beginning of one.
+#[derive(Debug)]
+pub(crate) enum Token<'de> {
+    Null,
+    Bool(bool),
+    Unsigned(u64),
+    /// Less than zero.
+    Signed(i64),
+    Float(f64),
+    String(Cow<'de, str>),
+    Binary(Binary<'de>),
+    /// Elements follow, each after a `true` of [`Reader::more`].
+    Array(Level),
+    /// Members follow, each after a `true` of [`Reader::more`]: a key, then a value.
+    Object(Level),
+}
+
+/// Bytes, and what keeps them alive.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Binary<'de> {
+    pub(crate) owner: &'de Bytes,
+    pub(crate) bytes: &'de [u8],
+}
+
+impl Binary<'_> {
+    /// Without a copy.
+    pub(crate) fn to_bytes(self) -> Bytes {
+        self.owner.slice_ref(self.bytes)
+    }
+}
+
+/// How much of an array or object is left, where its encoding says so.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Level(Option<usize>);
+
+impl Level {
+    pub(crate) fn unknown() -> Self {
+        Self(None)
+    }
+
+    pub(crate) fn of(len: usize) -> Self {
+        Self(Some(len))
+    }
+
+    pub(crate) fn left(self) -> Option<usize> {
+        self.0
+    }
+}
+
+/// Walks data of either encoding.
+#[derive(Debug, Clone)]
+pub(crate) enum Reader<'de> {
+    Json(JsonReader<'de>),
+    Msgpack(MsgpackReader<'de>),
+}
+
+impl<'de> Reader<'de> {
+    /// Whether the next value is null, or there is none.
+    pub(crate) fn is_null(&mut self) -> bool {
+        match self {
+            Self::Json(reader) => reader.is_null(),
+            Self::Msgpack(reader) => reader.is_null(),
+        }
+    }
+
+    /// The next value.
+    pub(crate) fn token(&mut self) -> Token<'de> {
+        match self {
+            Self::Json(reader) => reader.token(),
+            Self::Msgpack(reader) => reader.token(),
+        }
+    }
+
+    /// Whether another element of this array or object follows.
+    pub(crate) fn more(&mut self, level: &mut Level) -> bool {
+        match self {
+            Self::Json(reader) => reader.more(),
+            Self::Msgpack(_) => {
+                let left = level.0.unwrap_or_default();
+                level.0 = Some(left.saturating_sub(1));
+                left > 0
+            }
+        }
+    }
+
+    /// The key of the next member.
+    pub(crate) fn key(&mut self) -> Cow<'de, str> {
+        match self {
+            Self::Json(reader) => reader.key(),
+            Self::Msgpack(reader) => reader.key(),
+        }
+    }
+
+    /// Passes over a value.
+    pub(crate) fn skip(&mut self) {
+        match self.token() {
+            Token::Array(mut level) => {
+                while self.more(&mut level) {
+                    self.skip();
+                }
+            }
+            Token::Object(mut level) => {
+                while self.more(&mut level) {
+                    self.key();
+                    self.skip();
+                }
+            }
+            _ => {}
+        }
+    }
+}

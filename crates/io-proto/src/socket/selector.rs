@@ -1,0 +1,110 @@
+//! Who is to hear a message, and how it is to be sent: plain data, which a cluster can carry.
+
+use std::time::Duration;
+
+use super::name::Name;
+
+/// Which sockets of a namespace are meant. No room means all of them; several rooms mean their union, each socket once.
+///
+/// Built fluently, each step giving a new value: `Selector::new().to("lobby").except("muted").volatile()`.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Selector {
+    /// Sockets in any of these rooms; everybody if empty. No room stands here twice.
+    pub rooms: Vec<Name>,
+    /// … but not those in any of these.
+    pub except: Vec<Name>,
+    /// How to send.
+    pub flags: Flags,
+}
+
+/// How a message is to be sent.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Flags {
+    /// May be dropped for a socket that is not ready to take it.
+    pub volatile: bool,
+    /// Only for the sockets of this process.
+    pub local: bool,
+    /// Whether to compress; unset leaves it to the transport's settings.
+    pub compress: Option<bool>,
+    /// How long to wait for answers.
+    pub timeout: Option<Duration>,
+}
+
+impl Selector {
+    /// Everybody.
+    #[must_use]
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Also those in this room.
+    #[must_use]
+    pub fn to(mut self, room: impl Into<Name>) -> Self {
+        add(&mut self.rooms, room.into());
+        self
+    }
+
+    /// Not those in this room.
+    #[must_use]
+    pub fn except(mut self, room: impl Into<Name>) -> Self {
+        add(&mut self.except, room.into());
+        self
+    }
+
+    /// May be dropped for a socket that is not ready to take it.
+    #[must_use]
+    pub fn volatile(mut self) -> Self {
+        self.flags.volatile = true;
+        self
+    }
+
+    /// Only for the sockets of this process.
+    #[must_use]
+    pub fn local(mut self) -> Self {
+        self.flags.local = true;
+        self
+    }
+
+    /// Whether to compress.
+    #[must_use]
+    pub fn compress(mut self, compress: bool) -> Self {
+        self.flags.compress = Some(compress);
+        self
+    }
+
+    /// How long to wait for answers.
+    #[must_use]
+    pub fn timeout(mut self, timeout: Duration) -> Self {
+        self.flags.timeout = Some(timeout);
+        self
+    }
+
+    /// Whether a socket in these rooms is meant.
+    pub fn selects<'r>(&self, rooms: impl Iterator<Item = &'r str> + Clone) -> bool {
+        let in_any = |list: &[Name]| rooms.clone().any(|room| list.iter().any(|name| name == room));
+        (self.rooms.is_empty() || in_any(&self.rooms)) && !in_any(&self.except)
+    }
+}
+
+/// Lists are short: to look through them costs less than a set.
+fn add(list: &mut Vec<Name>, room: Name) {
+    if !list.contains(&room) {
+        list.push(room);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn rooms_are_a_union_minus_the_exceptions() {
+        let selector = Selector::new().to("a").to("b").to("a").except("c");
+        assert_eq!(selector.rooms, ["a", "b"]);
+        assert!(selector.selects(["b", "x"].into_iter()));
+        assert!(!selector.selects(["x"].into_iter()));
+        assert!(!selector.selects(["a", "c"].into_iter()));
+        assert!(Selector::new().selects([].into_iter()));
+        assert!(!Selector::new().except("a").selects(["a"].into_iter()));
+    }
+}
