@@ -7,8 +7,8 @@ use crate::parcel::Parcel;
 use crate::port::Port;
 use crate::slot::SlotId;
 
-/// Names a member within its hub. Never used twice by the same hub, as long as a shard does not use a
-/// [`SlotId`] twice.
+/// Names a member within its hub, by its door: a member that is [relocated](crate::Member::relocate) has another name
+/// from then on. Never used twice by the same hub, as long as a shard does not use a [`SlotId`] twice.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct MemberId(Name);
 
@@ -19,6 +19,7 @@ enum Name {
     Slot(u64, SlotId),
 }
 
+#[derive(Clone)]
 pub(crate) enum Door<P: Parcel> {
     Outbox { id: u64, outbox: Arc<Outbox<P>> },
     Slot { slot: SlotId, port: Arc<Port<P>> },
@@ -26,14 +27,22 @@ pub(crate) enum Door<P: Parcel> {
 
 impl<P: Parcel> Door<P> {
     pub(crate) fn id(&self) -> MemberId {
-        MemberId(match self {
-            Self::Outbox { id, .. } => Name::Outbox(*id),
-            Self::Slot { slot, port } => Name::Slot(port.number(), *slot),
-        })
+        match self {
+            Self::Outbox { id, .. } => MemberId::of_outbox(*id),
+            Self::Slot { slot, port } => MemberId::of_slot(port, *slot),
+        }
     }
 }
 
 impl MemberId {
+    pub(crate) fn of_outbox(id: u64) -> Self {
+        Self(Name::Outbox(id))
+    }
+
+    pub(crate) fn of_slot<P: Parcel>(port: &Port<P>, slot: SlotId) -> Self {
+        Self(Name::Slot(port.number(), slot))
+    }
+
     /// The number of a member that has an outbox of its own.
     pub(crate) fn outbox(self) -> Option<u64> {
         match self.0 {

@@ -1,18 +1,21 @@
 //! Who is subscribed to what, and publishing to them. Topics are spread over shards by a hash of their name; a shard is
 //! locked to find or change a topic's roster, never while parcels are pushed.
 
+use std::array;
 use std::collections::HashMap;
 use std::fmt;
 use std::hash::{BuildHasher, RandomState};
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, PoisonError};
 
+use crate::audience::Audience;
 use crate::door::{Door, MemberId};
 use crate::error::HubError;
 use crate::limits::HubLimits;
 use crate::outcome::Delivery;
 use crate::parcel::Parcel;
-use crate::roster::Roster;
+use crate::roster::{Roster, Snapshot};
+use crate::selection::Moment;
 use crate::sync::{AtomicU64, RwLock, RwLockReadGuard, RwLockWriteGuard};
 use crate::topic::Topic;
 
@@ -48,6 +51,7 @@ struct Inner<P: Parcel> {
     limits: HubLimits,
     /// Seeded at random, so that clients who choose topics cannot aim at one shard.
     hasher: RandomState,
+    /// Whoever needs several of them at a time locks them in this order, and `everyone` after them.
     shards: [RwLock<Shard<P>>; SHARDS],
     everyone: RwLock<Roster<P>>,
     next_id: AtomicU64,
@@ -113,6 +117,29 @@ impl<P: Parcel> Hub<P> {
     /// Publishes to every member but one.
     pub fn publish_all_from(&self, from: MemberId, parcel: P) -> Delivery {
         self.deliver_all(Some(from), parcel)
+    }
+
+    /// Publishes to those in several topics, to each of them once. What holds for a publish to one topic holds for this:
+    /// it goes to those who are in the audience at one moment.
+    ///
+    /// An audience of one topic (or of everyone) without exceptions costs what [`publish_from`](Self::publish_from)
+    /// costs. Others are worked out anew with each publish, in time that grows with the members of the topics that are
+    /// included, and each port is given a list of its own.
+    pub fn publish_to(&self, audience: &Audience<'_>, parcel: P) -> Delivery {
+        self.tally(self.snapshots(audience).deliver(audience.skip, parcel))
+    }
+
+    /// Names those who are in an audience now, in no order.
+    #[must_use]
+    pub fn members_of(&self, audience: &Audience<'_>) -> Vec<MemberId> {
+        self.snapshots(audience).ids(audience.skip)
+    }
+
+    /// How many are in an audience now. Takes the time of a [publish](Self::publish_to) to it, but that nothing is
+    /// published.
+    #[must_use]
+    pub fn count_of(&self, audience: &Audience<'_>) -> usize {
+        self.snapshots(audience).count(audience.skip)
     }
 
     /// Counts what became of published parcels after a [`Port`](crate::Port) took them: `dropped` and `overflowed` are
@@ -212,26 +239,72 @@ impl<P: Parcel> Hub<P> {
         write(&self.inner.everyone).remove(door);
     }
 
+    /// Gives a member of these topics another door, in all of them at the same moment: an audience of several topics
+    /// must not find it by both doors, nor by neither.
+    pub(crate) fn exchange<'t>(&self, topics: impl Iterator<Item = &'t Topic> + Clone, old: &Door<P>, new: &Door<P>) {
+        let places = self.places(topics.clone().map(Topic::as_str));
+        let mut shards =
+            array::from_fn::<_, SHARDS, _>(|place| places[place].then(|| write(&self.inner.shards[place])));
+        let mut everyone = write(&self.inner.everyone);
+        for topic in topics {
+            let shard = shards[self.place(topic)].as_mut();
+            if let Some(roster) = shard.and_then(|shard| shard.get_mut(topic)) {
+                roster.exchange(old, new);
+            }
+        }
+        everyone.exchange(old, new);
+    }
+
+    /// The rosters of an audience at one moment.
+    pub(crate) fn snapshots(&self, audience: &Audience<'_>) -> Moment<P> {
+        let snapshot = |topic: &str| read(self.shard(topic)).get(topic).map(Roster::snapshot);
+        match (audience.include, audience.except) {
+            (Some([topic]), []) => Moment::One(snapshot(topic)),
+            (None, []) => Moment::One(Some(read(&self.inner.everyone).snapshot())),
+            (include, except) => self.snapshots_of_several(include, except),
+        }
+    }
+
+    fn snapshots_of_several(&self, include: Option<&[&str]>, except: &[&str]) -> Moment<P> {
+        let places = self.places(include.unwrap_or_default().iter().chain(except).copied());
+        let shards = array::from_fn::<_, SHARDS, _>(|place| places[place].then(|| read(&self.inner.shards[place])));
+        let snapshots = |topics: &[&str]| -> Vec<Snapshot<P>> {
+            let roster = |topic: &&str| shards[self.place(topic)].as_ref()?.get(*topic).map(Roster::snapshot);
+            topics.iter().filter_map(roster).collect()
+        };
+        let everyone = || vec![read(&self.inner.everyone).snapshot()];
+        Moment::of_several(include.map_or_else(everyone, snapshots), snapshots(except))
+    }
+
+    /// Where the shards of these topics are.
+    fn places<'t>(&self, topics: impl Iterator<Item = &'t str>) -> [bool; SHARDS] {
+        let mut places = [false; SHARDS];
+        topics.for_each(|topic| places[self.place(topic)] = true);
+        places
+    }
+
     fn shard(&self, topic: &str) -> &RwLock<Shard<P>> {
+        &self.inner.shards[self.place(topic)]
+    }
+
+    fn place(&self, topic: &str) -> usize {
         let hash = self.inner.hasher.hash_one(topic);
         // The remainder is below `SHARDS`, so it fits whatever the width of `usize`.
         #[expect(clippy::cast_possible_truncation, reason = "below SHARDS")]
         let place = (hash % SHARDS as u64) as usize;
-        &self.inner.shards[place]
+        place
     }
 
     fn deliver_topic(&self, except: Option<MemberId>, topic: &str, parcel: P) -> Delivery {
-        let snapshot = read(self.shard(topic)).get(topic).map(Roster::snapshot);
-        let delivery = snapshot.map(|snapshot| snapshot.deliver(except, parcel)).unwrap_or_default();
-        self.tally(delivery)
+        let audience = Audience { include: Some(&[topic]), except: &[], skip: except };
+        self.publish_to(&audience, parcel)
     }
 
     fn deliver_all(&self, except: Option<MemberId>, parcel: P) -> Delivery {
-        let snapshot = read(&self.inner.everyone).snapshot();
-        self.tally(snapshot.deliver(except, parcel))
+        self.publish_to(&Audience { skip: except, ..Audience::everyone() }, parcel)
     }
 
-    fn tally(&self, delivery: Delivery) -> Delivery {
+    pub(crate) fn tally(&self, delivery: Delivery) -> Delivery {
         self.record(delivery);
         delivery
     }

@@ -77,6 +77,7 @@
 //! target directory of its own, because the flag would make everything else be built anew.
 #![forbid(unsafe_code)]
 
+mod audience;
 mod door;
 mod error;
 mod flush;
@@ -92,11 +93,13 @@ mod port;
 mod publication;
 mod push;
 mod roster;
+mod selection;
 mod slot;
 mod sync;
 mod topic;
 mod topics;
 
+pub use audience::Audience;
 pub use door::MemberId;
 pub use error::{Closed, HubError, Refused};
 pub use flush::Flush;

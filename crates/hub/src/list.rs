@@ -55,6 +55,17 @@ impl<T: Keyed> List<T> {
         }
     }
 
+    /// A list of items that are sorted already.
+    pub(crate) fn from_sorted(items: &[&T]) -> Self {
+        let chunk = |items: &[&T]| Arc::new(items.iter().copied().cloned().collect());
+        let chunks = match items.len() {
+            0 => Chunks::None,
+            1..=CHUNK => Chunks::One(chunk(items)),
+            _ => Chunks::Many(Arc::new(items.chunks(CHUNK).map(chunk).collect())),
+        };
+        Self { chunks, len: items.len() }
+    }
+
     pub(crate) fn contains(&self, key: u64) -> bool {
         self.find(key).is_some()
     }
@@ -274,6 +285,20 @@ mod tests {
         list.remove(50);
         let shared = before.chunks.as_slice().iter().zip(list.chunks.as_slice());
         assert_eq!(shared.filter(|(before, now)| !Arc::ptr_eq(before, now)).count(), 1);
+    }
+
+    #[test]
+    fn a_list_of_sorted_items_is_as_if_they_had_been_added() {
+        for len in 0..3 * CHUNK as u64 {
+            let items: Vec<u64> = (0..len).map(|item| item * 2).collect();
+            let mut list = List::from_sorted(&items.iter().collect::<Vec<_>>());
+            check(&list);
+            assert!(list.iter().eq(&items));
+            list.insert(3);
+            list.remove(0);
+            check(&list);
+            assert!(list.contains(3) && !list.contains(0));
+        }
     }
 
     #[test]

@@ -3,13 +3,15 @@
 use std::fmt;
 use std::sync::{Arc, PoisonError};
 
+use crate::audience::Audience;
 use crate::door::{Door, MemberId};
 use crate::error::HubError;
 use crate::hub::Hub;
 use crate::outbox::Outbox;
-use crate::outcome::Delivery;
+use crate::outcome::{Delivery, Pushed};
 use crate::parcel::Parcel;
 use crate::port::Port;
+use crate::publication::Publication;
 use crate::slot::SlotId;
 use crate::sync::{Mutex, MutexGuard};
 use crate::topic::Topic;
@@ -22,9 +24,13 @@ use crate::topics::Topics;
 /// with one topic owns no memory of its own but itself.
 pub struct Member<P: Parcel> {
     hub: Hub<P>,
-    door: Door<P>,
     /// Locked before a shard of the hub, never after.
-    topics: Mutex<Topics>,
+    state: Mutex<State<P>>,
+}
+
+struct State<P: Parcel> {
+    door: Door<P>,
+    topics: Topics,
 }
 
 impl<P: Parcel> Hub<P> {
@@ -46,22 +52,23 @@ impl<P: Parcel> Hub<P> {
 
     fn admit(&self, door: Door<P>) -> Member<P> {
         self.arrive(&door);
-        Member { hub: self.clone(), door, topics: Mutex::default() }
+        Member { hub: self.clone(), state: Mutex::new(State { door, topics: Topics::default() }) }
     }
 }
 
 impl<P: Parcel> Member<P> {
-    /// Names this member, for [`Hub::publish_from`].
+    /// Names this member, for [`Hub::publish_from`]. It is the name of the member's door, and another one after
+    /// [`relocate`](Self::relocate).
     #[must_use]
     pub fn id(&self) -> MemberId {
-        self.door.id()
+        self.lock().door.id()
     }
 
     /// The queue that this member is reached by, if it is one of its own and not a shard's [`Port`].
     #[must_use]
-    pub fn outbox(&self) -> Option<&Arc<Outbox<P>>> {
-        match &self.door {
-            Door::Outbox { outbox, .. } => Some(outbox),
+    pub fn outbox(&self) -> Option<Arc<Outbox<P>>> {
+        match &self.lock().door {
+            Door::Outbox { outbox, .. } => Some(Arc::clone(outbox)),
             Door::Slot { .. } => None,
         }
     }
@@ -79,22 +86,22 @@ impl<P: Parcel> Member<P> {
     /// has [counted](Hub::counters) it.
     pub fn subscribe(&self, topic: &str) -> Result<bool, HubError> {
         self.hub.check_name(topic)?;
-        let mut topics = self.lock();
+        let State { door, topics } = &mut *self.lock();
         if topics.contains(topic) {
             return Ok(false);
         }
         self.hub.check_room(topics.len())?;
-        topics.insert(self.hub.enter(topic, &self.door));
+        topics.insert(self.hub.enter(topic, door));
         Ok(true)
     }
 
     /// Unsubscribes from a topic; `false` if it was not subscribed. A publish that began before this returned may still
     /// reach it.
     pub fn unsubscribe(&self, topic: &str) -> bool {
-        let mut topics = self.lock();
+        let State { door, topics } = &mut *self.lock();
         let was = topics.remove(topic);
         if was {
-            self.hub.leave(topic, &self.door);
+            self.hub.leave(topic, door);
         }
         was
     }
@@ -102,37 +109,90 @@ impl<P: Parcel> Member<P> {
     /// Whether this member is subscribed to a topic. Asks nobody but the member.
     #[must_use]
     pub fn is_subscribed(&self, topic: &str) -> bool {
-        self.lock().contains(topic)
+        self.lock().topics.contains(topic)
     }
 
     /// The topics subscribed to now, in no order.
     #[must_use]
     pub fn topics(&self) -> Vec<Topic> {
-        self.lock().iter().cloned().collect()
+        self.lock().topics.iter().cloned().collect()
     }
 
     /// Publishes to everyone in a topic but this member, who need not be in it.
     pub fn publish(&self, topic: &str, parcel: P) -> Delivery {
-        self.hub.publish_from(self.id(), topic, parcel)
+        self.publish_to(&Audience::topics(&[topic]), parcel)
     }
 
     /// Publishes to every member of the hub but this one.
     pub fn publish_all(&self, parcel: P) -> Delivery {
-        self.hub.publish_all_from(self.id(), parcel)
+        self.publish_to(&Audience::everyone(), parcel)
     }
 
-    fn lock(&self) -> MutexGuard<'_, Topics> {
+    /// Publishes to an audience but for this member, in place of whom the audience [skips](Audience::skip). Unlike
+    /// [`Hub::publish_to`] with this member's [name](Self::id) it knows the name of the very moment, also beside a
+    /// [`relocate`](Self::relocate).
+    pub fn publish_to(&self, audience: &Audience<'_>, parcel: P) -> Delivery {
+        let (id, moment) = {
+            let state = self.lock();
+            (state.door.id(), self.hub.snapshots(audience))
+        };
+        self.hub.tally(moment.deliver(Some(id), parcel))
+    }
+
+    /// Sends a parcel to this member alone, by its door: into its outbox by [`push`](Outbox::push), or through the port
+    /// of its shard, as a publication for one. So it keeps its order with what the same thread publishes. Of a member of
+    /// a port the answer says only whether the port took it: `Sent`, `Dropped` or `Closed`. What was thrown away is
+    /// [counted](Hub::counters).
+    pub fn send(&self, parcel: P) -> Pushed {
+        let door = self.lock().door.clone();
+        let pushed = match door {
+            Door::Outbox { outbox, .. } => outbox.push(parcel),
+            Door::Slot { slot, port } => port.push(Publication::to_one(parcel, slot)),
+        };
+        let mut delivery = Delivery::default();
+        delivery.count(pushed, 1);
+        self.hub.record(delivery);
+        pushed
+    }
+
+    /// Gives the member another outbox to be reached by, in place of the outbox or the port that it has. It keeps all its
+    /// topics. Each publish goes to exactly one of the two doors, and one that begins after this returns goes to the new
+    /// one; the old outbox, with what is in it, is left as it is.
+    ///
+    /// The member's [name](Self::id) is another one afterwards. All topics of the member wait meanwhile, which takes a
+    /// binary search for each of them.
+    pub fn relocate(&self, outbox: Arc<Outbox<P>>) {
+        self.move_to(Door::Outbox { id: self.hub.next_id(), outbox });
+    }
+
+    /// As [`relocate`](Self::relocate), to a slot of a shard. What came through the old port may still come out of it,
+    /// for the old slot.
+    pub fn relocate_slot(&self, port: &Arc<Port<P>>, slot: SlotId) {
+        self.move_to(Door::Slot { slot, port: Arc::clone(port) });
+    }
+
+    fn move_to(&self, door: Door<P>) {
+        let mut state = self.lock();
+        self.hub.exchange(state.topics.iter(), &state.door, &door);
+        let old = std::mem::replace(&mut state.door, door);
+        drop(state);
+        // It may be the last that holds the outbox: parcels are not dropped under a lock.
+        drop(old);
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State<P>> {
         // No code that may panic runs under the lock, so a poisoned one holds nothing half done.
-        self.topics.lock().unwrap_or_else(PoisonError::into_inner)
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 impl<P: Parcel> Drop for Member<P> {
     fn drop(&mut self) {
-        for topic in self.lock().iter() {
-            self.hub.leave(topic, &self.door);
+        let State { door, topics } = &*self.lock();
+        for topic in topics.iter() {
+            self.hub.leave(topic, door);
         }
-        self.hub.part(&self.door);
+        self.hub.part(door);
     }
 }
 

@@ -91,18 +91,24 @@ impl<P: Parcel> Outbox<P> {
         Self { limits, state: Mutex::new(State::new()) }
     }
 
-    /// Queues a parcel for a sender that cannot wait; if it does not fit, the [policy](Limits::overflow) decides.
+    /// Queues a parcel for a sender that cannot wait; if it does not fit, the [policy](Limits::overflow) decides. A
+    /// [volatile](Parcel::is_volatile) parcel is dropped then, and also while the peer lags.
     pub fn push(&self, parcel: P) -> Pushed {
-        let weight = parcel.weight();
+        let (weight, volatile) = (parcel.weight(), parcel.is_volatile());
         let mut parcel = Some(parcel); // What is not taken is dropped at the end, outside the lock.
         self.with(|state, after| {
             if state.phase != Phase::Open {
                 return Pushed::Closed;
             }
+            let is_full = |state: &State<P>| !state.queue.is_empty() && !state.has_room(&self.limits, weight);
+            if volatile && (state.stalled || is_full(state)) {
+                state.dropped += 1;
+                return Pushed::Dropped;
+            }
             let mut evicted = false;
             // An empty queue accepts even while room is set aside for others: that the peer reads and a sender is slow
             // to use its turn must not cost a parcel or the connection.
-            while !state.queue.is_empty() && !state.has_room(&self.limits, weight) {
+            while is_full(state) {
                 match self.limits.overflow {
                     Overflow::DropOldest => state.evict(after),
                     Overflow::DropNewest => {

@@ -7,7 +7,8 @@ pub enum Pushed {
     Sent,
     /// Queued, but the peer lags: its driver could not write, or older parcels were dropped to make room.
     Buffered,
-    /// Thrown away: the queue is full and its policy is [`Overflow::DropNewest`](crate::Overflow::DropNewest).
+    /// Thrown away: the queue is full and its policy is [`Overflow::DropNewest`](crate::Overflow::DropNewest), or the
+    /// parcel is [volatile](crate::Parcel::is_volatile) and the peer lags.
     Dropped,
     /// The queue was full and its policy is [`Overflow::Close`](crate::Overflow::Close): this call closed the outbox.
     Overflowed,

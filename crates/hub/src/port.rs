@@ -11,7 +11,7 @@ use crate::limits::PortLimits;
 use crate::outcome::Pushed;
 use crate::parcel::Parcel;
 use crate::publication::Publication;
-use crate::sync::{Mutex, MutexGuard};
+use crate::sync::{self, Mutex, MutexGuard};
 
 /// Room in the queue that an idle port keeps; what a burst needed beyond it is given back.
 const IDLE_PUBLICATIONS: usize = 1024;
@@ -32,6 +32,8 @@ pub struct Port<P: Parcel> {
     /// Unlike that of any other port of the process.
     number: u64,
     limits: PortLimits,
+    /// How many publications are queued, as the last one to change that has said under the lock.
+    len: sync::AtomicU64,
     state: Mutex<State<P>>,
 }
 
@@ -51,7 +53,12 @@ impl<P: Parcel> Port<P> {
         // Not one of `sync`: the models need no choice of who gets which number.
         static PORTS: atomic::AtomicU64 = atomic::AtomicU64::new(0);
         let state = State { queue: Vec::new(), bytes: 0, shard: None, closed: false, refused: 0 };
-        Self { number: PORTS.fetch_add(1, Ordering::Relaxed), limits, state: Mutex::new(state) }
+        Self {
+            number: PORTS.fetch_add(1, Ordering::Relaxed),
+            limits,
+            len: sync::AtomicU64::new(0),
+            state: Mutex::new(state),
+        }
     }
 
     /// Takes all publications that are queued, and appends them to `into`. An empty `into` is exchanged for the queue:
@@ -65,7 +72,12 @@ impl<P: Parcel> Port<P> {
     pub fn poll_take(&self, cx: &mut Context<'_>, into: &mut Vec<Publication<P>>) -> Poll<Result<(), Closed>> {
         // The waker that is not needed any more outlives the lock: the last waker of a task may drop the task, and with
         // it members.
-        let (polled, _unused) = self.lock().take(cx.waker(), into);
+        let (polled, _unused) = {
+            let mut state = self.lock();
+            let taken = state.take(cx.waker(), into);
+            self.len.store(0, Ordering::Release);
+            taken
+        };
         polled
     }
 
@@ -75,6 +87,7 @@ impl<P: Parcel> Port<P> {
         let mut state = self.lock();
         state.closed = true;
         state.bytes = 0;
+        self.len.store(0, Ordering::Release);
         let debris = (std::mem::take(&mut state.queue), state.shard.take());
         drop(state);
         if let (_, Some(shard)) = debris {
@@ -88,10 +101,10 @@ impl<P: Parcel> Port<P> {
         self.lock().queue.len()
     }
 
-    /// Whether nothing is queued now.
+    /// Whether nothing is queued now. Takes no lock; what a caller knows to have been published is counted.
     #[must_use]
     pub fn is_empty(&self) -> bool {
-        self.len() == 0
+        self.len.load(Ordering::Acquire) == 0
     }
 
     /// Bytes queued now: each publication's parcel by its weight, once.
@@ -138,6 +151,7 @@ impl<P: Parcel> Port<P> {
         }
         state.bytes = bytes;
         state.queue.push(publication);
+        self.len.store(state.queue.len() as u64, Ordering::Release);
         let shard = state.shard.take();
         drop(state);
         if let Some(shard) = shard {

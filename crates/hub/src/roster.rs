@@ -26,9 +26,9 @@ struct Seats<P: Parcel> {
 }
 
 #[derive(Clone)]
-struct Seat<P: Parcel> {
-    id: u64,
-    outbox: Arc<Outbox<P>>,
+pub(crate) struct Seat<P: Parcel> {
+    pub(crate) id: u64,
+    pub(crate) outbox: Arc<Outbox<P>>,
 }
 
 /// The members that are reached through one port; at least one.
@@ -46,7 +46,7 @@ impl<P: Parcel> Keyed for Seat<P> {
 
 impl<P: Parcel> Roster<P> {
     pub(crate) fn len(&self) -> usize {
-        self.0.outboxes.len() + self.0.ports.iter().map(|section| section.slots.len()).sum::<usize>()
+        self.0.len()
     }
 
     pub(crate) fn is_empty(&self) -> bool {
@@ -79,6 +79,12 @@ impl<P: Parcel> Roster<P> {
         }
     }
 
+    /// One member by another, in one step.
+    pub(crate) fn exchange(&mut self, old: &Door<P>, new: &Door<P>) {
+        self.remove(old);
+        self.insert(new);
+    }
+
     pub(crate) fn snapshot(&self) -> Snapshot<P> {
         Snapshot(Arc::clone(&self.0))
     }
@@ -92,8 +98,16 @@ impl<P: Parcel> Default for Roster<P> {
 }
 
 impl<P: Parcel> Seats<P> {
+    fn len(&self) -> usize {
+        self.outboxes.len() + self.ports.iter().map(|section| section.slots.len()).sum::<usize>()
+    }
+
     fn place(&self, port: &Arc<Port<P>>) -> Option<usize> {
         self.ports.iter().position(|section| Arc::ptr_eq(&section.port, port))
+    }
+
+    fn slots(&self, port: &Arc<Port<P>>) -> Option<&List<SlotId>> {
+        self.place(port).map(|place| &self.ports[place].slots)
     }
 
     fn section(&mut self, port: &Arc<Port<P>>) -> &mut Section<P> {
@@ -107,6 +121,29 @@ impl<P: Parcel> Seats<P> {
 }
 
 impl<P: Parcel> Snapshot<P> {
+    pub(crate) fn len(&self) -> usize {
+        self.0.len()
+    }
+
+    pub(crate) fn contains(&self, id: MemberId) -> bool {
+        let among_slots =
+            |section: &Section<P>| id.slot_of(&section.port).is_some_and(|slot| section.slots.contains(slot.key()));
+        id.outbox().is_some_and(|id| self.0.outboxes.contains(id)) || self.0.ports.iter().any(among_slots)
+    }
+
+    pub(crate) fn outboxes(&self) -> &List<Seat<P>> {
+        &self.0.outboxes
+    }
+
+    pub(crate) fn ports(&self) -> impl Iterator<Item = &Arc<Port<P>>> {
+        self.0.ports.iter().map(|section| &section.port)
+    }
+
+    /// Those who are reached through this port, if there are any.
+    pub(crate) fn slots(&self, port: &Arc<Port<P>>) -> Option<&List<SlotId>> {
+        self.0.slots(port)
+    }
+
     /// Pushes the parcel to everyone but one. Runs code of the parcel's and of wakers: no lock may be held.
     pub(crate) fn deliver(&self, except: Option<MemberId>, parcel: P) -> Delivery {
         let Seats { outboxes, ports } = &*self.0;

@@ -45,7 +45,7 @@ impl Topics {
         was
     }
 
-    pub(crate) fn iter(&self) -> impl Iterator<Item = &Topic> {
+    pub(crate) fn iter(&self) -> impl Iterator<Item = &Topic> + Clone {
         self.first.iter().chain(self.rest.iter().flat_map(|rest| rest.iter()))
     }
 

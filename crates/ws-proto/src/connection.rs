@@ -243,9 +243,23 @@ impl Connection {
     /// # Errors
     /// As [`send`](Self::send).
     pub fn send_prepared(&mut self, prepared: &Prepared, now: Instant, out: &mut Output) -> Result<(), SendError> {
+        self.send_prepared_with(prepared, SendOptions::default(), now, out)
+    }
+
+    /// [`send_prepared`](Self::send_prepared) with options of the message's own.
+    ///
+    /// # Errors
+    /// As [`send`](Self::send).
+    pub fn send_prepared_with(
+        &mut self,
+        prepared: &Prepared,
+        options: SendOptions,
+        now: Instant,
+        out: &mut Output,
+    ) -> Result<(), SendError> {
         self.check_open(now)?;
         let (writer, means) = self.writer();
-        writer.prepared(means, prepared, out)
+        writer.prepared(means, prepared, options.compress, out)
     }
 
     /// Appends a piece of a message. The first piece begins it, `last` ends it; in between no other message can be sent,

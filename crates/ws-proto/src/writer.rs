@@ -89,12 +89,18 @@ impl Writer {
 
     /// A message encoded before. Under context takeover a compressed form made elsewhere is unknown to our compressor,
     /// whose context must then be given up, or later references would point at the wrong bytes.
-    pub(crate) fn prepared(&self, means: Means<'_>, prepared: &Prepared, out: &mut Output) -> Result<(), SendError> {
+    pub(crate) fn prepared(
+        &self,
+        means: Means<'_>,
+        prepared: &Prepared,
+        compress: bool,
+        out: &mut Output,
+    ) -> Result<(), SendError> {
         if self.open.is_some() {
             return Err(SendError::MessageOpen);
         }
         let payload_len = prepared.plain().len();
-        let compression = means.compression.filter(|compression| payload_len >= compression.threshold);
+        let compression = means.compression.filter(|compression| compress && payload_len >= compression.threshold);
         let deflated = compression.and_then(|compression| {
             let deflated = prepared.deflated(compression.window)?;
             compression.deflater.reset();

@@ -13,8 +13,9 @@ use crate::inbox::InboxLimits;
 use crate::metrics::Metrics;
 use crate::parcel::Hub;
 
-/// The settings of an endpoint: a server, or one or more client connections. Cloning is cheap, and clones share the hub
-/// and the metrics.
+/// The settings of an endpoint: a server, or one or more client connections. Cloning is cheap, and clones share the hub,
+/// the metrics and the [set of open connections](Self::connections), also when one of them is changed: so an endpoint may
+/// have several configurations, for connections of different kinds.
 ///
 /// ```
 /// use std::time::Duration;
@@ -149,6 +150,19 @@ impl Config {
     #[must_use]
     pub fn connections(&self) -> &Connections {
         &self.0.connections
+    }
+
+    /// These settings for a connection of an endpoint that may have others.
+    #[cfg(unix)]
+    pub(crate) fn of_endpoint(mut self, endpoint: &Self) -> Self {
+        let (own, theirs) = (&self.0, &endpoint.0);
+        if !own.connections.is(&theirs.connections) || !Arc::ptr_eq(&own.metrics, &theirs.metrics) {
+            let inner = self.inner();
+            inner.connections = theirs.connections.clone();
+            inner.metrics = Arc::clone(&theirs.metrics);
+            inner.shards = theirs.shards.clone();
+        }
+        self
     }
 
     /// Where the shards of the endpoint are kept.

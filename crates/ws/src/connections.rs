@@ -66,6 +66,12 @@ impl Connections {
         .await;
     }
 
+    /// Whether both are the same set.
+    #[cfg(unix)]
+    pub(crate) fn is(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.0, &other.0)
+    }
+
     /// Hears when everyone is to close, without being a connection: for a driver of many of them.
     pub(crate) fn watch(&self) -> Watch {
         let mut state = self.lock();

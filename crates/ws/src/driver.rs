@@ -207,15 +207,18 @@ impl<S: Io, H: Handler> Driver<S, H> {
         if timer.sleep.as_mut().poll(cx).is_pending() {
             return false;
         }
-        let now = now().max(timer.at);
+        let at = timer.at;
         self.timer = None;
-        let backlog = self.backlog.as_ref().map_or(0, |backlog| backlog.len());
-        self.session.timeout(backlog, now);
+        self.turn(|driver, turn| {
+            turn.now = turn.now.max(at);
+            driver.session.timeout(turn);
+        });
         true
     }
 
     fn turn<R>(&mut self, run: impl FnOnce(&mut Self, &mut Turn) -> R) -> R {
-        let mut turn = Turn { now: now(), out: self.take_output(), place: None, tally: Tally::default() };
+        let mut turn =
+            Turn { now: now(), out: self.take_output(), place: None, delivering: false, tally: Tally::default() };
         let result = run(self, &mut turn);
         self.session.config().get_metrics().add(&turn.tally);
         self.put_output(turn.out);

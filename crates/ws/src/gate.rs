@@ -32,6 +32,18 @@ pub trait Gate: Send + Sync + 'static {
     /// The pass: the client becomes a [`Visitor`].
     fn open(&self, request: &Request<()>, peer: PeerAddr, pass: Pass) -> Result<Box<dyn Handler>, Pass>;
 
+    /// The settings of the connection that a request for a WebSocket asks for, by which it is also judged (origins,
+    /// subprotocols, compression), in place of those of the listener. `None`, as by default: those of the listener. Asked
+    /// before [`open`](Self::open). A panic refuses the client with 500.
+    ///
+    /// Whatever it was made from, such a connection belongs to the listener's endpoint: it is counted and closed with the
+    /// others ([`Config::connections`], [`Config::get_metrics`]). A configuration that was not cloned from the listener's
+    /// is copied to make it so, for each connection: better clone the listener's, change the clone and keep it.
+    fn config(&self, request: &Request<()>) -> Option<Config> {
+        let _ = request;
+        None
+    }
+
     /// A client that gets no WebSocket here, with all that it has sent so far.
     fn visit(&self, visitor: Visitor);
 }
@@ -95,7 +107,7 @@ pub enum GatedListener {
 
 /// What becomes of a request that a shard has read.
 pub(crate) enum Verdict {
-    Open { response: Box<http::Response<()>>, info: Info, handler: Box<dyn Handler> },
+    Open { response: Box<http::Response<()>>, info: Info, handler: Box<dyn Handler>, config: Config },
     Visit(Reason, Pass),
 }
 
@@ -109,6 +121,8 @@ pub(crate) fn judge(gate: &dyn Gate, config: &Config, request: Request<()>, peer
 }
 
 fn judge_unguarded(gate: &dyn Gate, config: &Config, request: Request<()>, peer: PeerAddr, pass: Pass) -> Verdict {
+    let own = handshake::is_upgrade(request.headers()).then(|| gate.config(&request)).flatten();
+    let config = own.map_or_else(|| config.clone(), |own| own.of_endpoint(config));
     let Accepted { response, protocol, deflate } = match handshake::accept(&request, config.get_handshake()) {
         Ok(accepted) => accepted,
         Err(rejection) if handshake::is_upgrade(request.headers()) => {
@@ -120,7 +134,7 @@ fn judge_unguarded(gate: &dyn Gate, config: &Config, request: Request<()>, peer:
         Ok(handler) => {
             let (parts, ()) = request.into_parts();
             let info = Info::new(peer, parts.uri, parts.headers).agreed(protocol, deflate);
-            Verdict::Open { response: Box::new(response), info, handler }
+            Verdict::Open { response: Box::new(response), info, handler, config }
         }
         Err(pass) => {
             let rejection = Rejection::new(StatusCode::NOT_FOUND, "There is no WebSocket at this path.\n");

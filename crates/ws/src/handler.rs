@@ -2,7 +2,7 @@
 //! allocated, and whatever is sent while one read is processed leaves in one write.
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use switchboard_hub::{Delivery, HubError, Member, Pushed};
 use switchboard_ws_proto::{
@@ -11,6 +11,7 @@ use switchboard_ws_proto::{
 
 use crate::config::Config;
 use crate::error::Outcome;
+use crate::forms::Form;
 use crate::info::Info;
 use crate::link::Link;
 use crate::parcel::{Content, Hub, Parcel};
@@ -61,6 +62,22 @@ pub trait Handler: Send + 'static {
         let _ = cx;
     }
 
+    /// When [`on_deadline`](Self::on_deadline) is to be called. Default: never.
+    ///
+    /// Asked when it may be of interest, often or seldom, so it should cost nothing. The driver remembers the answer: when
+    /// the deadline has come *nearer* since (or there is one for the first time), the handler says so by
+    /// [`Context::deadline_moved`]. One that has moved away, or is no more, need not be told: the driver then wakes in
+    /// vain, asks and goes to sleep again.
+    fn deadline(&self) -> Option<Instant> {
+        None
+    }
+
+    /// The [`deadline`](Self::deadline) has passed: up to 64 ms ago, by a shard that keeps it, never in the future. It is
+    /// still to be another one, or none, when this returns: the driver would call this again and again.
+    fn on_deadline(&mut self, cx: &mut Context<'_>) {
+        let _ = cx;
+    }
+
     /// The connection is over. Called once, after everything else; not after a panic of this handler.
     fn on_close(&mut self, outcome: &Outcome) {
         let _ = outcome;
@@ -98,6 +115,14 @@ impl<H: Handler + ?Sized> Handler for Box<H> {
 
     fn on_drain(&mut self, cx: &mut Context<'_>) {
         (**self).on_drain(cx);
+    }
+
+    fn deadline(&self) -> Option<Instant> {
+        (**self).deadline()
+    }
+
+    fn on_deadline(&mut self, cx: &mut Context<'_>) {
+        (**self).on_deadline(cx);
     }
 
     fn on_close(&mut self, outcome: &Outcome) {
@@ -167,6 +192,10 @@ pub(crate) struct Flags {
     pub(crate) more: bool,
     /// Everyone was told that the connection is over.
     pub(crate) over: bool,
+    /// The handler's deadline has come nearer than what it said last.
+    pub(crate) deadline_moved: bool,
+    /// What kind of connection it is.
+    pub(crate) form: Form,
 }
 
 impl Own {
@@ -174,15 +203,27 @@ impl Own {
         self.link.get_or_insert_with(|| Arc::new(Link::new(self.config.get_outbox())))
     }
 
+    fn join(&mut self, hub: &Hub, place: Option<&Place>) -> Member<Parcel> {
+        match place {
+            Some(Place { port, slot }) => hub.join_slot(port, *slot),
+            None => hub.join(Arc::clone(&self.link().outbox)),
+        }
+    }
+
     fn member(&mut self, place: Option<&Place>) -> Option<&Member<Parcel>> {
         if self.member.is_none() {
             let hub = self.config.get_hub()?.clone();
-            self.member = Some(Box::new(match place {
-                Some(Place { port, slot }) => hub.join_slot(port, *slot),
-                None => hub.join(Arc::clone(&self.link().outbox)),
-            }));
+            self.member = Some(Box::new(self.join(&hub, place)));
         }
         self.member.as_deref()
+    }
+
+    /// Counts what became of a publication after the port took it: by the hub that the connection subscribed in, or else
+    /// that of the endpoint.
+    pub(crate) fn record(&self, later: Delivery) {
+        if let Some(hub) = self.member.as_deref().map(Member::hub).or_else(|| self.config.get_hub()) {
+            hub.record(later);
+        }
     }
 }
 
@@ -221,6 +262,34 @@ impl Context<'_> {
         }
         let sent = self.connection.send_prepared(prepared, self.turn.now, &mut self.turn.out);
         self.sent(sent)
+    }
+
+    /// Sends whatever goes through hubs and outboxes, as [`send`](Self::send) sends a message. A volatile parcel is dropped
+    /// while the peer lags.
+    pub fn send_parcel(&mut self, parcel: &Parcel) -> Pushed {
+        if let Content::Close(frame) = &parcel.0 {
+            self.close_by(frame.clone());
+            return Pushed::Sent;
+        }
+        if self.must_drop(parcel) {
+            return Pushed::Dropped;
+        }
+        if self.must_queue() {
+            return self.queue(parcel.clone());
+        }
+        self.encode(parcel)
+    }
+
+    /// Whether something that others, or this handler, have published or sent to this connection may still be on its way:
+    /// what is [sent](Self::send) here now might overtake it. On a shard that is so while anything waits for any of the
+    /// shard's connections; what is then [sent by the member](Member::send) comes after it. Takes no lock unless the
+    /// connection has an outbox.
+    #[must_use]
+    pub fn has_undelivered(&self) -> bool {
+        let is_due = |place: &Place| self.turn.delivering || !place.port.is_empty();
+        self.own.flags.queued
+            || self.turn.place.as_ref().is_some_and(is_due)
+            || self.own.link.as_ref().is_some_and(|link| !link.outbox.is_empty())
     }
 
     /// Sends a piece of a message: the first begins it, `last` ends it. In between nothing else can be sent here, and
@@ -290,6 +359,38 @@ impl Context<'_> {
         delivery
     }
 
+    /// Makes this connection a member of any hub, in which it is subscribed to nothing yet. The membership is the
+    /// caller's: it ends when that is dropped, which should be in [`Handler::on_close`] or with the handler. It has nothing
+    /// to do with the one that [`subscribe`](Self::subscribe) uses. A connection should have one in each hub at most.
+    #[must_use = "a member that is dropped has left"]
+    pub fn join(&mut self, hub: &Hub) -> Member<Parcel> {
+        self.own.join(hub, self.turn.place.as_ref())
+    }
+
+    /// Has a member that was reached elsewhere be reached by this connection from now on. See [`Member::relocate`].
+    pub fn relocate(&mut self, member: &Member<Parcel>) {
+        match &self.turn.place {
+            Some(Place { port, slot }) => member.relocate_slot(port, *slot),
+            None => member.relocate(Arc::clone(&self.own.link().outbox)),
+        }
+    }
+
+    /// Says what kind of connection this is, from now on: which of its [`Forms`](crate::Forms) a parcel has here.
+    pub fn set_form(&mut self, form: Form) {
+        self.own.flags.form = form;
+    }
+
+    /// The time, by the driver's clock: read once for the whole turn.
+    #[must_use]
+    pub fn now(&self) -> Instant {
+        self.turn.now
+    }
+
+    /// [`Handler::deadline`] is earlier than when the driver last asked, or there is one for the first time.
+    pub fn deadline_moved(&mut self) {
+        self.own.flags.deadline_moved = true;
+    }
+
     /// The endpoint's hub.
     ///
     /// # Panics
@@ -304,11 +405,7 @@ impl Context<'_> {
     /// # Errors
     /// [`SendError::InvalidCloseCode`] for a code that may not be sent.
     pub fn close(&mut self, code: CloseCode, reason: &str) -> Result<(), SendError> {
-        if self.own.link.is_none() {
-            return self.connection.close(code, reason, self.turn.now);
-        }
-        let frame = CloseFrame::new(code, reason)?;
-        self.own.link().request_close(frame);
+        self.close_by(CloseFrame::new(code, reason)?);
         Ok(())
     }
 
@@ -380,6 +477,57 @@ impl Context<'_> {
 
     fn member(&mut self, wanted: &'static str) -> &Member<Parcel> {
         self.own.member(self.turn.place.as_ref()).expect(wanted)
+    }
+
+    /// Encodes a parcel that need not wait.
+    pub(crate) fn encode(&mut self, parcel: &Parcel) -> Pushed {
+        let (now, out) = (self.turn.now, &mut self.turn.out);
+        match &parcel.0 {
+            Content::Message(message, options) => {
+                let sent = self.connection.send_shared(message, *options, now, out);
+                self.sent(sent)
+            }
+            Content::Prepared(prepared) => {
+                let sent = self.connection.send_prepared(prepared, now, out);
+                self.sent(sent)
+            }
+            Content::Forms(forms) => {
+                let options = SendOptions { compress: forms.is_compressed() };
+                let mut pushed = Pushed::Sent;
+                for prepared in forms.frames(self.own.flags.form) {
+                    let sent = self.connection.send_prepared_with(prepared, options, now, &mut self.turn.out);
+                    pushed = self.sent(sent);
+                }
+                pushed
+            }
+            Content::Close(frame) => {
+                self.close_now(frame);
+                Pushed::Sent
+            }
+        }
+    }
+
+    /// Whether a parcel is for those alone who keep up, and this peer does not; then it is counted. That something is in the
+    /// outbox says little: that is how everything comes that is sent from elsewhere.
+    pub(crate) fn must_drop(&mut self, parcel: &Parcel) -> bool {
+        let must = self.own.flags.lagged && parcel.is_volatile();
+        self.turn.tally.dropped += u64::from(must);
+        must
+    }
+
+    /// Closes after what was sent, here and by others.
+    pub(crate) fn close_by(&mut self, frame: CloseFrame) {
+        match &self.own.link {
+            Some(link) => link.request_close(frame),
+            None => self.close_now(&frame),
+        }
+    }
+
+    fn close_now(&mut self, frame: &CloseFrame) {
+        if let Err(error) = self.connection.close(frame.code, &frame.reason, self.turn.now) {
+            // Codes are checked where they come in.
+            tracing::error!(%error, "a close code slipped through");
+        }
     }
 
     fn must_queue(&self) -> bool {

@@ -19,6 +19,7 @@ mod connect;
 mod connections;
 mod driver;
 mod error;
+mod forms;
 #[cfg(unix)]
 mod gate;
 mod handler;
@@ -55,6 +56,7 @@ pub use connect::{Client, ConnectError, ConnectStep, connect};
 pub use connections::Connections;
 pub use driver::Io;
 pub use error::{Error, Outcome};
+pub use forms::{Form, Forms};
 #[cfg(unix)]
 pub use gate::{Gate, GatedListener, Pass, Reason, Visitor};
 pub use handler::{Context, Handler, OnMessage};
@@ -70,7 +72,9 @@ pub use server::Server;
 #[doc(hidden)]
 pub use shard::Simulation;
 pub use socket::{Receiver, Socket};
-pub use switchboard_hub::{Accepted, Delivery, HubError, HubLimits, Limits as OutboxLimits, Overflow, Pushed, Refused};
+pub use switchboard_hub::{
+    Accepted, Audience, Delivery, HubError, HubLimits, Limits as OutboxLimits, Overflow, Pushed, Refused,
+};
 pub use switchboard_ws_proto::handshake::{
     ExtraHeaders, HandshakeError, Limits as HandshakeLimits, Origins, Protocols, Refused as RefusedByServer, Rejection,
     ServerOptions, is_upgrade,

@@ -6,12 +6,14 @@ use std::sync::Arc;
 use std::task::{self, Poll};
 use std::time::{Duration, Instant};
 
+use switchboard_hub::Delivery;
 #[cfg(unix)]
-use switchboard_hub::{Delivery, Pushed};
+use switchboard_hub::Pushed;
 use switchboard_ws_proto::{Cause, CloseCode, CloseFrame, Connection, Disconnect, Event, Input, ReadyState, Received};
 use tokio::sync::oneshot;
 
 use crate::config::Config;
+use crate::driver::now;
 use crate::error::{Error, Outcome};
 use crate::handler::{Context, Flags, Handler, Own};
 use crate::info::Info;
@@ -23,6 +25,9 @@ use crate::turn::Turn;
 /// Parcels are encoded while less than this waits to be written; the rest stays in the outbox, where the policy can
 /// still drop it.
 const ENCODE_AHEAD: usize = 64 << 10;
+
+/// What becomes of a volatile parcel for a peer that lags.
+const DROPPED: Delivery = Delivery { reached: 0, lagging: 0, dropped: 1, overflowed: 0 };
 
 #[derive(Debug)]
 pub(crate) struct Session<H: Handler> {
@@ -37,7 +42,7 @@ pub(crate) struct Session<H: Handler> {
 struct Rare {
     /// Pings that somebody waits for: number, time, waiters.
     pings: Vec<(u64, Instant, Vec<oneshot::Sender<Duration>>)>,
-    /// The answer to the peer's Close waits for the application until then.
+    /// The answer to the peer's Close waits for the application until then; or else the connection is to be driven then.
     hold_until: Option<Instant>,
     /// Messages that the outbox has dropped and that were counted.
     dropped: u64,
@@ -135,31 +140,52 @@ impl<H: Handler> Session<H> {
     }
 
     /// Deadlines that have passed are acted on.
-    pub(crate) fn timeout(&mut self, backlog: usize, now: Instant) {
-        if !self.wants_read(backlog) {
+    pub(crate) fn timeout(&mut self, turn: &mut Turn) {
+        let now = turn.now;
+        if !self.wants_read(turn.out.len()) {
             self.connection.not_reading(now);
         }
         if let Some(rare) = &mut self.rare
             && rare.hold_until.is_some_and(|until| now >= until)
         {
             rare.hold_until = None;
-            self.own.link().release_close();
+            if let Some(link) = &self.own.link {
+                link.release_close();
+            }
         }
         self.connection.handle_timeout(now);
         // Deadlines pass on quiet connections, and about once a heartbeat on others.
         self.connection.rest();
+        if self.handler_deadline().is_some_and(|deadline| now >= deadline) {
+            self.guarded(turn, H::on_deadline);
+        }
     }
 
-    pub(crate) fn deadline(&self) -> Option<Instant> {
+    pub(crate) fn deadline(&mut self) -> Option<Instant> {
+        self.own.flags.deadline_moved = false;
         let hold_until = self.rare.as_ref().and_then(|rare| rare.hold_until);
-        [self.connection.poll_timeout(), hold_until].into_iter().flatten().min()
+        [self.connection.poll_timeout(), hold_until, self.handler_deadline()].into_iter().flatten().min()
+    }
+
+    fn handler_deadline(&mut self) -> Option<Instant> {
+        if self.has_panicked() {
+            return None;
+        }
+        let deadline = catch_unwind(AssertUnwindSafe(|| self.handler.deadline()));
+        deadline.unwrap_or_else(|_| {
+            let now = now();
+            self.panicked(now);
+            // Nobody else may have a reason to drive the connection, which has a Close frame to send.
+            self.rare().hold_until = Some(now);
+            Some(now)
+        })
     }
 
     /// What [`deadline`](Self::deadline) said last still holds, or says too early.
     #[cfg(unix)]
     #[inline]
     pub(crate) fn is_settled(&self) -> bool {
-        self.rare.is_none() && self.connection.is_settled()
+        self.rare.is_none() && !self.own.flags.deadline_moved && self.connection.is_settled()
     }
 
     /// Encodes what waits: requests, parcels, and what the protocol itself has to say. Registers the task for more.
@@ -186,22 +212,30 @@ impl<H: Handler> Session<H> {
         self.speak(link, drained, turn);
     }
 
-    /// A message that was published to this connection: encoded at once while the peer keeps up, else left to the outbox and
-    /// its policy.
+    /// What was published to this connection: encoded at once while the peer keeps up, else left to the outbox and its
+    /// policy.
     #[cfg(unix)]
     pub(crate) fn publish(&mut self, parcel: &Parcel, turn: &mut Turn) {
+        // No policy keeps a connection from being closed.
+        if let (Content::Close(frame), Some(link)) = (&parcel.0, &self.own.link) {
+            link.request_close(frame.clone());
+            link.outbox.close();
+            self.own.flags.queued = true;
+            return;
+        }
         if !self.own.flags.queued && turn.out.len() < ENCODE_AHEAD && !self.connection.is_message_open() {
             return self.encode(parcel, turn);
+        }
+        if self.context(turn).must_drop(parcel) {
+            return self.own.record(DROPPED);
         }
         self.own.flags.queued = true;
         let refused = match self.own.link().outbox.push(parcel.clone()) {
             Pushed::Sent | Pushed::Buffered | Pushed::Closed => return,
-            Pushed::Dropped => Delivery { dropped: 1, ..Delivery::default() },
+            Pushed::Dropped => DROPPED,
             Pushed::Overflowed => Delivery { overflowed: 1, ..Delivery::default() },
         };
-        if let Some(member) = &self.own.member {
-            member.hub().record(refused);
-        }
+        self.own.record(refused);
     }
 
     /// `count` bytes were written and `turn.out` is what is left of them. `true`: [`pump`](Self::pump) has more to encode,
@@ -342,14 +376,12 @@ impl<H: Handler> Session<H> {
     }
 
     fn encode(&mut self, parcel: &Parcel, turn: &mut Turn) {
-        let sent = match &parcel.0 {
-            Content::Message(message, options) => {
-                self.connection.send_shared(message, *options, turn.now, &mut turn.out)
-            }
-            Content::Prepared(prepared) => self.connection.send_prepared(prepared, turn.now, &mut turn.out),
-        };
+        let mut cx = self.context(turn);
+        if cx.must_drop(parcel) {
+            return self.own.record(DROPPED);
+        }
         // After Close nothing can be sent; whoever queued this hears how the connection ended.
-        turn.tally.messages_out += u64::from(sent.is_ok());
+        cx.encode(parcel);
     }
 
     fn act_on(&mut self, link: &Link, requests: Requests, drained: bool, turn: &mut Turn) {
@@ -445,6 +477,10 @@ impl<H: Handler> Session<H> {
         });
     }
 
+    fn context<'a>(&'a mut self, turn: &'a mut Turn) -> Context<'a> {
+        Context { connection: &mut self.connection, own: &mut self.own, turn }
+    }
+
     /// Runs code that may call the handler. If that panics, this connection ends and no other notices.
     fn guarded_session(&mut self, now: Instant, run: impl FnOnce(&mut Self)) {
         if self.has_panicked() {
@@ -454,10 +490,14 @@ impl<H: Handler> Session<H> {
         // methods do not call user code half-way.
         let result = catch_unwind(AssertUnwindSafe(|| run(self)));
         if result.is_err() {
-            tracing::error!(peer = %self.own.info.peer(), "the handler panicked; its connection ends with 1011");
-            self.rare().error = Some(Error::Panicked);
-            self.close(CloseCode::INTERNAL, "internal error", now);
+            self.panicked(now);
         }
+    }
+
+    fn panicked(&mut self, now: Instant) {
+        tracing::error!(peer = %self.own.info.peer(), "the handler panicked; its connection ends with 1011");
+        self.rare().error = Some(Error::Panicked);
+        self.close(CloseCode::INTERNAL, "internal error", now);
     }
 }
 

@@ -18,6 +18,8 @@ pub(crate) struct Turn {
     pub(crate) out: Output,
     /// How publications reach the connection, where not by an outbox of its own.
     pub(crate) place: Option<Place>,
+    /// Of what has left the port some was not delivered yet, to this connection or to others.
+    pub(crate) delivering: bool,
     /// What is counted until the driver adds it to the endpoint's metrics.
     pub(crate) tally: Tally,
 }

@@ -6,23 +6,19 @@ use std::future::Future;
 use std::io;
 use std::panic::AssertUnwindSafe;
 
-#[cfg(any(feature = "tower", feature = "axum"))]
 use bytes::Bytes;
 use futures_util::FutureExt as _;
 use http::{Extensions, Request, Response};
 use hyper::upgrade::{OnUpgrade, Upgraded};
 use hyper_util::rt::TokioIo;
-#[cfg(any(feature = "tower", feature = "axum"))]
 use hyper_util::server::conn::auto;
 use switchboard_ws_proto::Role;
 use switchboard_ws_proto::handshake::Rejection;
-#[cfg(any(feature = "tower", feature = "axum"))]
 use tokio::net::{TcpStream, UnixStream};
 use tokio::time::timeout;
 
 use crate::accept::judge;
 use crate::config::Config;
-#[cfg(any(feature = "tower", feature = "axum"))]
 use crate::driver::Io;
 use crate::error::Outcome;
 use crate::handler::Handler;
@@ -141,6 +137,25 @@ impl Upgrade {
         Ok(self.open().await?.serve(handler).await)
     }
 
+    /// Runs a handler on the connection without the caller, as soon as there is one: on a shard, where hyper was given a
+    /// plain socket, else in a task of its own. When the transport never comes, that is logged, and the handler is dropped
+    /// without having been called.
+    ///
+    /// # Panics
+    /// Outside of a tokio runtime.
+    pub fn spawn_handler<H: Handler>(self, handler: H) {
+        self.spawn_handler_or(handler, |error| log_failure(&error));
+    }
+
+    fn spawn_handler_or<H: Handler>(self, handler: H, failed: impl FnOnce(AcceptError) + Send + 'static) {
+        tokio::spawn(async move {
+            match self.open().await {
+                Ok(opened) => spawn(opened, handler),
+                Err(error) => failed(error),
+            }
+        });
+    }
+
     /// Runs a function on the socket in a task of its own. A panic in it ends this connection alone, with 1011, and is
     /// logged; so is a transport that never comes.
     ///
@@ -180,12 +195,7 @@ impl Upgrade {
             tracing::error!(peer = %self.info.peer(), "making a handler panicked; its client is refused with 500");
             return Err(refuse(internal_error(), &self.config));
         };
-        tokio::spawn(async move {
-            match self.open().await {
-                Ok(opened) => spawn(opened, handler),
-                Err(error) => failed(error),
-            }
-        });
+        self.spawn_handler_or(handler, failed);
         Ok(())
     }
 
@@ -206,7 +216,6 @@ impl Upgrade {
 }
 
 /// Runs a handler, on a shard if the transport can be taken back out of hyper and is a plain socket.
-#[cfg(any(feature = "tower", feature = "axum"))]
 fn spawn<H: Handler>(opened: Opened<TokioIo<Upgraded>>, handler: H) {
     let Opened { io, role, info, config, .. } = opened;
     match recover(io.into_inner()) {
@@ -219,7 +228,6 @@ fn spawn<H: Handler>(opened: Opened<TokioIo<Upgraded>>, handler: H) {
 
 /// The transport that hyper was given, with what hyper has read ahead of it: known are the kinds that hyper itself is
 /// usually given, and `axum::serve`.
-#[cfg(any(feature = "tower", feature = "axum"))]
 fn recover(upgraded: Upgraded) -> Result<(Box<dyn Io>, Bytes), Upgraded> {
     let upgraded = match recover_as::<TcpStream>(upgraded) {
         Ok(recovered) => return Ok(recovered),
@@ -233,7 +241,6 @@ fn recover(upgraded: Upgraded) -> Result<(Box<dyn Io>, Bytes), Upgraded> {
     Ok((parts.io.into_inner(), parts.read_buf))
 }
 
-#[cfg(any(feature = "tower", feature = "axum"))]
 fn recover_as<T: Io>(upgraded: Upgraded) -> Result<(Box<dyn Io>, Bytes), Upgraded> {
     match upgraded.downcast::<TokioIo<T>>() {
         Ok(parts) => Ok((Box::new(parts.io.into_inner()), parts.read_buf)),

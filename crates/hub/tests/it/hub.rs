@@ -11,7 +11,7 @@ fn join(hub: &Hub<Word>) -> Member<Word> {
 }
 
 fn heard(member: &Member<Word>) -> Vec<String> {
-    drain(own(member))
+    drain(&own(member))
 }
 
 fn reached(members: usize) -> Delivery {
@@ -71,7 +71,7 @@ fn a_dropped_member_has_left_everything() {
     }
     ben.subscribe("news").unwrap();
     assert_eq!((hub.members(), hub.topics(), hub.count("news"), hub.count("sport")), (2, 2, 2, 1));
-    let queue = Arc::clone(own(&ann));
+    let queue = own(&ann);
     drop(ann);
     assert_eq!((hub.members(), hub.topics(), hub.count("news"), hub.count("sport")), (1, 1, 1, 0));
     assert_eq!(hub.publish_all(word("who is here?")), reached(1));

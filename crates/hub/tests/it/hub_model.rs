@@ -90,7 +90,7 @@ impl World {
                 Some(port) => self.read_port(port),
                 None => {
                     if let Some((member, plain)) = &mut self.members[place] {
-                        assert_eq!(drain(own(member)), std::mem::take(&mut plain.queue));
+                        assert_eq!(drain(&own(member)), std::mem::take(&mut plain.queue));
                     }
                 }
             },

@@ -27,7 +27,7 @@ pub(crate) fn outbox<P: Parcel>(messages: usize, bytes: usize, overflow: Overflo
 }
 
 /// The outbox of a member that has one.
-pub(crate) fn own<P: Parcel>(member: &Member<P>) -> &Arc<Outbox<P>> {
+pub(crate) fn own<P: Parcel>(member: &Member<P>) -> Arc<Outbox<P>> {
     member.outbox().expect("it joined with an outbox")
 }
 

@@ -142,7 +142,7 @@ fn publishing_is_right_while_members_come_and_go() {
                     assert!(passer_by.unsubscribe(topic));
                     assert_eq!(passer_by.subscribe(topic), Ok(true));
                     own(&passer_by).close();
-                    assert_in_order(own(&passer_by), PUBLISHERS);
+                    assert_in_order(&own(&passer_by), PUBLISHERS);
                 }
             });
         }
@@ -153,7 +153,7 @@ fn publishing_is_right_while_members_come_and_go() {
     });
     for member in &stayers {
         own(member).close();
-        assert_eq!(assert_in_order(own(member), PUBLISHERS), [EACH; PUBLISHERS], "something was missed");
+        assert_eq!(assert_in_order(&own(member), PUBLISHERS), [EACH; PUBLISHERS], "something was missed");
     }
     assert_eq!((hub.members(), hub.count("lobby"), hub.count("news"), hub.topics()), (4, 4, 4, 2));
 }

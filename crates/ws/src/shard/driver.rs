@@ -106,7 +106,13 @@ impl Driver {
             generation: 0,
             everyone: config.connections().watch(),
             buffer: vec![0; READ_BUFFER].into_boxed_slice(),
-            turn: Turn { now: now(), out: Output::new(), place: Some(place), tally: Tally::default() },
+            turn: Turn {
+                now: now(),
+                out: Output::new(),
+                place: Some(place),
+                delivering: false,
+                tally: Tally::default(),
+            },
             metrics: Arc::clone(config.get_metrics()),
         })
     }
@@ -220,11 +226,16 @@ impl Driver {
     }
 
     fn drive(&mut self, key: usize) {
+        self.drive_or_time_out(key, false);
+    }
+
+    /// `due`: a deadline of the connection has passed.
+    fn drive_or_time_out(&mut self, key: usize, due: bool) {
         match self.entries.get_mut(key) {
             Some(Entry::Open(slot)) => {
                 let at = At { mailbox: &self.rouser, key };
                 self.turn.set_slot(slot.id(key));
-                let next = slot.drive(&mut self.buffer, at, &mut self.turn);
+                let next = slot.drive(due, &mut self.buffer, at, &mut self.turn);
                 self.after(key, next);
             }
             Some(Entry::Opening(opening)) => {
@@ -247,10 +258,12 @@ impl Driver {
                 more = false;
                 break;
             };
+            self.turn.delivering = true;
             for group in publications.chunk_by(Publication::shares_receivers) {
                 self.deliver_group(group);
             }
             publications.clear();
+            self.turn.delivering = false;
         }
         self.publications = publications;
         more
@@ -317,8 +330,7 @@ impl Driver {
             Some(Entry::Open(slot)) => {
                 slot.armed = Tick::NEVER;
                 if slot.session.deadline().is_some_and(|deadline| deadline <= now) {
-                    slot.timeout(now);
-                    self.drive(key);
+                    self.drive_or_time_out(key, true);
                 } else {
                     self.after(key, Next::Waits);
                 }

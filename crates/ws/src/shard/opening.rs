@@ -131,8 +131,8 @@ impl Opening {
         forget: impl FnOnce(&mut dyn Source),
     ) -> Step {
         let Self { mut socket, peer, pass, read: mut earlier, door, .. } = self;
-        let (response, info, handler) = match judge(&*door.gate, &door.config, head, peer, pass) {
-            Verdict::Open { response, info, handler } => (response, info, handler),
+        let (response, info, handler, config) = match judge(&*door.gate, &door.config, head, peer, pass) {
+            Verdict::Open { response, info, handler, config } => (response, info, handler, config),
             Verdict::Visit(reason, pass) => {
                 earlier.extend_from_slice(read);
                 forget(socket.source());
@@ -141,9 +141,9 @@ impl Opening {
         };
         let mut answer = Vec::with_capacity(256);
         encode_response(&response, &mut answer);
-        let limits = Arc::clone(door.config.get_limits());
+        let limits = Arc::clone(config.get_limits());
         let connection = Connection::server(limits, info.deflate().copied(), now);
-        let session = Session::new(connection, handler, Arc::new(info), door.config.clone());
+        let session = Session::new(connection, handler, Arc::new(info), config);
         let leftover = read[consumed..].to_vec();
         Step::Opened(Box::new(NewSlot { socket, session, answer, leftover, unread }))
     }

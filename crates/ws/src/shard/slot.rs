@@ -3,7 +3,6 @@
 use std::io::{self, IoSlice};
 use std::sync::Arc;
 use std::task::{Context, Waker};
-use std::time::Instant;
 
 use switchboard_hub::SlotId;
 use switchboard_ws_proto::{Disconnect, Output};
@@ -116,13 +115,17 @@ impl Slot {
         self.conclude(result, turn)
     }
 
-    /// One turn: at most one read, then everything that it brought about in as few writes as can be.
-    pub(super) fn drive(&mut self, buffer: &mut [u8], at: At<'_>, turn: &mut Turn) -> Next {
+    /// One turn: at most one read, then everything that it brought about in as few writes as can be. `due`: a deadline has
+    /// passed, and is acted on before.
+    pub(super) fn drive(&mut self, due: bool, buffer: &mut [u8], at: At<'_>, turn: &mut Turn) -> Next {
         if let Some(waker) = &self.waker {
             waker.driven();
         }
         if let Some(backlog) = &mut self.backlog {
             std::mem::swap(&mut turn.out, backlog);
+        }
+        if due {
+            self.session.timeout(turn);
         }
         let result = self.read(buffer, turn).and_then(|()| self.write_all(at, turn));
         self.conclude(result, turn)
@@ -148,11 +151,6 @@ impl Slot {
     /// Who has this place now, unlike whoever had it before.
     pub(super) fn id(&self, key: usize) -> SlotId {
         SlotId { key: index(key), generation: self.generation }
-    }
-
-    /// Deadlines that have passed are acted on; the turn that follows says what comes of it.
-    pub(super) fn timeout(&mut self, now: Instant) {
-        self.session.timeout(self.backlog_len(), now);
     }
 
     /// Answers the opening handshake. A fresh socket has room for that; if not, it goes before everything else.
