@@ -12,6 +12,7 @@ mod heartbeat;
 pub mod packet;
 pub mod payload;
 mod query;
+mod queue;
 pub mod session;
 pub mod sid;
 mod urlencoded;

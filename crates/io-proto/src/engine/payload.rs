@@ -371,6 +371,17 @@ mod tests {
         }
     }
 
+    /// Attack: CVE-2020-36048, a body that took Node minutes. A quadratic reader would hang here.
+    #[test]
+    fn a_full_body_of_the_smallest_packets_is_read() {
+        const COUNT: usize = 250_000;
+        assert_eq!(decode(Protocol::V4, &b"6\x1e".repeat(COUNT)[..2 * COUNT - 1]).flatten().count(), COUNT);
+        assert_eq!(decode(Protocol::V3, &b"1:6".repeat(COUNT)).flatten().count(), COUNT);
+        assert_eq!(decode(Protocol::V3, &b"0:".repeat(COUNT)).count(), 0);
+        assert_eq!(decode_binary_v3(&[0, 1, 255, b'6'].repeat(COUNT)).flatten().count(), COUNT);
+        assert_eq!(decode(Protocol::V3, &b"1".repeat(COUNT)).count(), 1);
+    }
+
     #[test]
     fn scripts_escape_what_ends_a_string_or_a_line() {
         let script = jsonp_script(7, "2:4\"\\\n\u{2028}\u{2029}</script>");

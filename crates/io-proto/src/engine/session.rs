@@ -1,6 +1,5 @@
 //! The server's end of a session. See [`Session`] for its contract.
 
-use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -10,6 +9,7 @@ use crate::engine::event::{Event, Out};
 use crate::engine::handshake::Known;
 use crate::engine::heartbeat::{Half, Heartbeat};
 use crate::engine::packet::{Encoding, Packet, Transport};
+use crate::engine::queue::Queue;
 
 /// How long a poll stays open while a WebSocket is a candidate: until it ends the client cannot pause polling.
 const NOOP_AFTER: Duration = Duration::from_millis(100);
@@ -66,8 +66,7 @@ enum Greeting {
 
 #[derive(Debug)]
 struct Extra<M> {
-    queue: VecDeque<(M, usize)>,
-    queued_bytes: usize,
+    queue: Queue<M>,
     /// A GET that is open.
     poll: Option<Poll>,
     candidate: Option<Candidate>,
@@ -100,7 +99,7 @@ struct Candidate {
 
 impl<M> Default for Extra<M> {
     fn default() -> Self {
-        Self { queue: VecDeque::new(), queued_bytes: 0, poll: None, candidate: None, close_by: None }
+        Self { queue: Queue::default(), poll: None, candidate: None, close_by: None }
     }
 }
 
@@ -166,7 +165,7 @@ impl<M> Session<M> {
     /// How many messages wait, and their weight in bytes.
     #[must_use]
     pub fn queued(&self) -> (usize, usize) {
-        self.extra.as_ref().map_or((0, 0), |extra| (extra.queue.len(), extra.queued_bytes))
+        self.extra.as_ref().map_or((0, 0), |extra| extra.queue.len())
     }
 
     // What came in.
@@ -190,12 +189,9 @@ impl<M> Session<M> {
                 Transport::Polling => self.late_post_says(packet),
             };
         }
-        let packet = match packet {
-            Ok(packet) => packet,
-            Err(_) => {
-                self.end(CloseReason::ParseError);
-                return None;
-            }
+        let Ok(packet) = packet else {
+            self.end(CloseReason::ParseError);
+            return None;
         };
         match packet {
             // The other end of a poll that is open is told so by a noop: it is the client who ends the session.
@@ -406,15 +402,8 @@ impl<M> Session<M> {
         if !self.is_open() {
             return Err(SendError::Closed);
         }
-        let (max_count, max_bytes) = (self.config.max_queued, self.config.max_queued_bytes);
-        let extra = self.extra();
-        let bytes = extra.queued_bytes.saturating_add(weight);
-        if !extra.queue.is_empty() && (extra.queue.len() >= max_count || bytes > max_bytes) {
-            return Err(SendError::Full);
-        }
-        extra.queued_bytes = bytes;
-        extra.queue.push_back((message, weight));
-        Ok(())
+        let queue = &mut self.extra.get_or_insert_default().queue;
+        if queue.push(message, weight, &self.config) { Ok(()) } else { Err(SendError::Full) }
     }
 
     /// [`answer_poll`](Self::answer_poll) would answer.
@@ -481,17 +470,10 @@ impl<M> Session<M> {
         if self.heartbeat.take_ping() {
             return Some(Out::Ping);
         }
-        if let Some(extra) = &mut self.extra
-            && let Some(&(_, weight)) = extra.queue.front()
+        if let Some(Extra { queue, .. }) = self.extra.as_deref_mut()
+            && !queue.is_empty()
         {
-            // The byte that stands between two packets counts as well.
-            let cost = weight.saturating_add(1);
-            if cost > *room && !first {
-                return None;
-            }
-            *room = room.saturating_sub(cost);
-            extra.queued_bytes -= weight;
-            return extra.queue.pop_front().map(|(message, _)| Out::Message(message));
+            return queue.pop(room, first).map(Out::Message);
         }
         let Phase::Closing(reason) = self.phase else { return None };
         self.end(reason);
