@@ -155,6 +155,16 @@ impl<P: Parcel> Member<P> {
         pushed
     }
 
+    /// Whether something that was sent or published to this member may be on its way: in its outbox, or in the port of its
+    /// shard, where it may as well be for others. What the calling thread has published itself is always counted.
+    #[must_use]
+    pub fn has_undelivered(&self) -> bool {
+        match &self.lock().door {
+            Door::Outbox { outbox, .. } => !outbox.is_empty(),
+            Door::Slot { port, .. } => !port.is_empty(),
+        }
+    }
+
     /// Gives the member another outbox to be reached by, in place of the outbox or the port that it has. It keeps all its
     /// topics. Each publish goes to exactly one of the two doors, and one that begins after this returns goes to the new
     /// one; the old outbox, with what is in it, is left as it is.

@@ -162,6 +162,12 @@ impl<M> Session<M> {
             && self.extra.as_ref().is_none_or(|extra| extra.queue.is_empty())
     }
 
+    /// A WebSocket wants to take over and may still.
+    #[must_use]
+    pub fn has_candidate(&self) -> bool {
+        self.extra.as_ref().is_some_and(|extra| extra.candidate.is_some())
+    }
+
     /// How many messages wait, and their weight in bytes.
     #[must_use]
     pub fn queued(&self) -> (usize, usize) {

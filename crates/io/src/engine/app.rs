@@ -1,0 +1,47 @@
+//! What stands above the engine: an [`App`] is told of new sessions and gives each a [`Conversation`], which hears what
+//! its client says. The engine calls up only through these.
+
+use std::time::Instant;
+
+use switchboard_io_proto::engine::CloseReason;
+use switchboard_ws::{Message, MessageRef};
+
+use super::session::Session;
+
+/// Whatever speaks over Engine.IO sessions.
+pub trait App: Send + Sync + 'static {
+    /// A session was opened; what is sent to it here follows its opening packet. A panic closes the session.
+    fn open(&self, session: &Session) -> Box<dyn Conversation>;
+}
+
+/// One session's user. Its methods are called one at a time, in the order of what happened, and never under a lock; they
+/// should not block. A panic in one closes the session with [`CloseReason::TransportError`] and is logged.
+pub trait Conversation: Send + Sync + 'static {
+    /// The client has sent a message.
+    fn message(&self, session: &Session, message: MessageRef<'_>);
+
+    /// The client has sent a message that may be kept without a copy.
+    fn owned_message(&self, session: &Session, message: Message) {
+        self.message(session, message.as_ref());
+    }
+
+    /// The client has answered a ping: it has received all that was sent before that ping.
+    fn alive(&self, session: &Session) {
+        let _ = session;
+    }
+
+    /// When [`on_deadline`](Self::on_deadline) is to be called. Asked after every call of another method.
+    fn deadline(&self) -> Option<Instant> {
+        None
+    }
+
+    /// The deadline has come.
+    fn on_deadline(&self, session: &Session, now: Instant) {
+        let _ = (session, now);
+    }
+
+    /// The session is over. Called once, last; nothing more can be sent.
+    fn closed(&self, session: &Session, reason: CloseReason) {
+        let _ = (session, reason);
+    }
+}

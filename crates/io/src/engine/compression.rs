@@ -1,0 +1,134 @@
+//! Compressed answers to polls (Node: `httpCompression`).
+
+use std::io::Write as _;
+
+use bytes::Bytes;
+use flate2::Compression;
+use flate2::write::{GzEncoder, ZlibEncoder};
+use http::HeaderMap;
+use http::header::ACCEPT_ENCODING;
+
+/// When answers to polls are compressed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct HttpCompression {
+    /// Payloads of fewer bytes are not. Default: 1,024.
+    pub threshold: usize,
+    /// The level, 0–9. Default: 6.
+    pub level: u32,
+}
+
+impl Default for HttpCompression {
+    fn default() -> Self {
+        Self { threshold: 1024, level: 6 }
+    }
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Coding {
+    Gzip,
+    Deflate,
+}
+
+impl Coding {
+    pub(crate) fn as_str(self) -> &'static str {
+        match self {
+            Self::Gzip => "gzip",
+            Self::Deflate => "deflate",
+        }
+    }
+
+    /// The one that the client likes best; gzip where it likes both as well.
+    pub(crate) fn accepted(request: &HeaderMap) -> Option<Self> {
+        let mut any = 0.0_f32;
+        let (mut gzip, mut deflate) = (None, None);
+        let values = request.get_all(ACCEPT_ENCODING).iter().filter_map(|value| value.to_str().ok());
+        for element in values.flat_map(|value| value.split(',')) {
+            let (name, quality) = parse_element(element);
+            match &*name.to_ascii_lowercase() {
+                "gzip" | "x-gzip" => gzip = Some(quality),
+                "deflate" => deflate = Some(quality),
+                "*" => any = quality,
+                _ => {}
+            }
+        }
+        let (gzip, deflate) = (gzip.unwrap_or(any), deflate.unwrap_or(any));
+        if gzip > 0.0 && gzip >= deflate { Some(Self::Gzip) } else { (deflate > 0.0).then_some(Self::Deflate) }
+    }
+}
+
+fn parse_element(element: &str) -> (&str, f32) {
+    let mut pieces = element.split(';').map(str::trim);
+    let name = pieces.next().unwrap_or_default();
+    let quality = pieces.find_map(|piece| piece.strip_prefix("q=")).map_or(1.0, |q| q.parse().unwrap_or(0.0));
+    (name, quality)
+}
+
+impl HttpCompression {
+    /// The payload compressed, where that is wanted and makes it smaller.
+    pub(crate) fn compress(self, payload: &[u8], request: &HeaderMap) -> Option<(Coding, Bytes)> {
+        if payload.len() < self.threshold {
+            return None;
+        }
+        let coding = Coding::accepted(request)?;
+        let level = Compression::new(self.level.min(9));
+        let out = Vec::with_capacity(payload.len() / 4);
+        let compressed = match coding {
+            Coding::Gzip => {
+                let mut encoder = GzEncoder::new(out, level);
+                encoder.write_all(payload).and_then(|()| encoder.finish())
+            }
+            // RFC 9110 §8.4.1.2: "deflate" is the zlib format.
+            Coding::Deflate => {
+                let mut encoder = ZlibEncoder::new(out, level);
+                encoder.write_all(payload).and_then(|()| encoder.finish())
+            }
+        };
+        let compressed = compressed.ok().filter(|compressed| compressed.len() < payload.len())?;
+        Some((coding, compressed.into()))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::Read as _;
+
+    use flate2::read::{GzDecoder, ZlibDecoder};
+
+    use super::*;
+
+    fn accepting(value: &'static str) -> HeaderMap {
+        let mut headers = HeaderMap::new();
+        headers.insert(ACCEPT_ENCODING, value.parse().expect("a value"));
+        headers
+    }
+
+    #[test]
+    fn the_client_chooses() {
+        let accepted = |value| Coding::accepted(&accepting(value));
+        assert_eq!(accepted("gzip, deflate, br"), Some(Coding::Gzip));
+        assert_eq!(accepted("deflate"), Some(Coding::Deflate));
+        assert_eq!(accepted("gzip;q=0.2, deflate;q=0.8"), Some(Coding::Deflate));
+        assert_eq!(accepted("*"), Some(Coding::Gzip));
+        assert_eq!(accepted("*;q=0, deflate"), Some(Coding::Deflate));
+        assert_eq!(accepted("gzip;q=0"), None);
+        assert_eq!(accepted("br"), None);
+        assert_eq!(Coding::accepted(&HeaderMap::new()), None);
+    }
+
+    #[test]
+    fn what_is_long_enough_comes_back_whole() {
+        let payload = "4hello ".repeat(200);
+        let config = HttpCompression::default();
+        let compress = |value| config.compress(payload.as_bytes(), &accepting(value));
+        let mut text = String::new();
+        let (_, gzip) = compress("gzip").expect("compressed");
+        GzDecoder::new(&*gzip).read_to_string(&mut text).expect("gzip");
+        assert_eq!(text, payload);
+        text.clear();
+        let (_, deflate) = compress("deflate").expect("compressed");
+        ZlibDecoder::new(&*deflate).read_to_string(&mut text).expect("zlib");
+        assert_eq!(text, payload);
+        assert!(config.compress(&payload.as_bytes()[..1023], &accepting("gzip")).is_none());
+        assert!(compress("br").is_none());
+    }
+}

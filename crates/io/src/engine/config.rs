@@ -1,0 +1,79 @@
+//! The settings of an engine.
+
+use switchboard_io_proto::engine;
+use switchboard_ws::{DeflateConfig, OutboxLimits};
+
+use super::compression::HttpCompression;
+use super::cookie::Cookie;
+use super::cors::Cors;
+use super::hooks::Hooks;
+
+/// Settings of an [`Engine`](crate::engine::Engine). The defaults are those of Node's engine.io, but for the limits that
+/// Node does not have.
+#[derive(Debug, Clone)]
+pub struct EngineConfig {
+    /// Where it is served, without a slash at the end. Default: `/engine.io`. Everything below it is answered as well.
+    pub path: String,
+    /// The path ends with a slash, and is not answered without. Default: yes.
+    pub add_trailing_slash: bool,
+    /// Heartbeat, upgrades, transports, the largest payload. What waits for a poll is bounded by `outbox`; the bounds of
+    /// queues in here are not used.
+    pub session: engine::Config,
+    /// What may wait for one client, and what happens beyond. Default: 1,024 messages, 1 MiB, close.
+    pub outbox: OutboxLimits,
+    /// How many sessions there may be. Default: `None`, as many as come. Beyond: 503.
+    pub max_sessions: Option<usize>,
+    /// What pages of other origins may do. Default: `None`, nothing; see [`Cors`].
+    pub cors: Option<Cors>,
+    /// A cookie with the session's id. Default: `None`.
+    pub cookie: Option<Cookie>,
+    /// Compression of answers to polls. Default: gzip and deflate from 1,024 bytes.
+    pub http_compression: Option<HttpCompression>,
+    /// permessage-deflate for WebSockets. Default: `None`, off, as in Node.
+    pub per_message_deflate: Option<DeflateConfig>,
+    /// The application's say in requests. Default: none.
+    pub hooks: Hooks,
+}
+
+impl Default for EngineConfig {
+    fn default() -> Self {
+        Self {
+            path: "/engine.io".into(),
+            add_trailing_slash: true,
+            session: engine::Config::default(),
+            outbox: OutboxLimits::default(),
+            max_sessions: None,
+            cors: None,
+            cookie: None,
+            http_compression: Some(HttpCompression::default()),
+            per_message_deflate: None,
+            hooks: Hooks::default(),
+        }
+    }
+}
+
+impl EngineConfig {
+    /// Whether a request for this path is the engine's.
+    pub(crate) fn owns(&self, path: &str) -> bool {
+        match path.strip_prefix(self.path.trim_end_matches('/')) {
+            Some("") => !self.add_trailing_slash,
+            Some(rest) => rest.starts_with('/'),
+            None => false,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_path_is_matched_whole() {
+        let config = EngineConfig::default();
+        assert!(config.owns("/engine.io/") && config.owns("/engine.io/more"));
+        assert!(!config.owns("/engine.io") && !config.owns("/engine.iox/") && !config.owns("/"));
+        let config = EngineConfig { add_trailing_slash: false, path: "/a/".into(), ..config };
+        assert!(config.owns("/a") && config.owns("/a/"));
+        assert!(!config.owns("/ab"));
+    }
+}

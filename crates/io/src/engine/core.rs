@@ -1,0 +1,61 @@
+//! What all sessions of an engine share.
+
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+
+use switchboard_io_proto::engine;
+use switchboard_ws::{Config as WsConfig, Hub, Limits, Origins, ServerOptions};
+
+use super::app::App;
+use super::clock::Clock;
+use super::config::EngineConfig;
+use super::metrics::Metrics;
+use super::registry::Registry;
+
+pub(crate) struct Core {
+    pub(crate) config: EngineConfig,
+    /// The same settings as machines share them.
+    pub(crate) proto: Arc<engine::Config>,
+    pub(crate) app: Arc<dyn App>,
+    pub(crate) hub: Hub,
+    pub(crate) ws: WsConfig,
+    pub(crate) registry: Registry,
+    pub(crate) metrics: Metrics,
+    pub(crate) clock: Clock,
+    pub(crate) closing: AtomicBool,
+}
+
+impl Core {
+    pub(crate) fn new(config: EngineConfig, app: Arc<dyn App>, hub: Hub) -> Self {
+        // The outbox bounds what waits, and is emptied into the machine only as far as one answer needs.
+        let proto = engine::Config { max_queued: usize::MAX, max_queued_bytes: usize::MAX, ..config.session.clone() };
+        let ws = ws_config(WsConfig::default(), &config, &hub);
+        Self {
+            proto: Arc::new(proto),
+            app,
+            hub,
+            ws,
+            registry: Registry::default(),
+            metrics: Metrics::default(),
+            clock: Clock::default(),
+            closing: AtomicBool::new(false),
+            config,
+        }
+    }
+}
+
+/// The settings of the engine's WebSockets.
+pub(crate) fn ws_config(base: WsConfig, config: &EngineConfig, hub: &Hub) -> WsConfig {
+    let limits = Limits {
+        max_message: config.session.max_payload,
+        max_frame: config.session.max_payload,
+        // The heartbeat is Engine.IO's.
+        ping_interval: None,
+        idle_timeout: None,
+        deflate: config.per_message_deflate.clone(),
+        ..(**base.get_limits()).clone()
+    };
+    // Who may come is decided by what is said of CORS.
+    let options = ServerOptions { origins: Origins::Any, ..base.get_handshake().clone() };
+    base.limits(limits).handshake(options).outbox(config.outbox).hub(hub.clone()).keep_request(false)
+}

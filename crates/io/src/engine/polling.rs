@@ -1,0 +1,279 @@
+//! Polling requests: a GET waits until there is something to tell and fetches it, a POST brings what the client says.
+
+use std::future::poll_fn;
+use std::task::{Context, Poll};
+
+use bytes::{Buf as _, Bytes, BytesMut};
+use http::header::{CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE, VARY};
+use http::request::Parts;
+use http::{HeaderMap, HeaderValue, StatusCode};
+use http_body::Body;
+use http_body_util::BodyExt as _;
+use switchboard_io_proto::engine::payload::{self, Packets, Payload};
+use switchboard_io_proto::engine::{
+    BadRequest, CloseReason, Encoding, Event, HandshakeError, Out, Packet, PacketError, Protocol, Query, RequestError,
+    Transport, open_packet,
+};
+use switchboard_ws::{Kind, Parcel, Prepared};
+
+use super::answer::{self, Answer};
+use super::clock::now;
+use super::forms;
+use super::session::Session;
+use super::state::Call;
+
+/// A poll: waits for something to tell. Dropped before that, the client has given it up, and the session ends.
+pub(crate) async fn get(session: &Session, query: &Query, headers: &HeaderMap) -> Answer {
+    let began = session.act(|state| {
+        let began = state.machine.poll_begin(now());
+        if let (Ok(()), Some(polling)) = (&began, &state.polling) {
+            // Somebody listens: what is for those alone is taken.
+            polling.outbox.settle();
+        }
+        began
+    });
+    if let Err(error) = began {
+        return refuse(error);
+    }
+    let mut polling = Polling { session, answered: false };
+    let (outs, encoding) = poll_fn(|cx| poll_answer(session, cx)).await;
+    polling.answered = true;
+    write(session, outs, encoding, query, headers)
+}
+
+/// Ends a session whose client gives a poll up.
+struct Polling<'a> {
+    session: &'a Session,
+    answered: bool,
+}
+
+impl Drop for Polling<'_> {
+    fn drop(&mut self) {
+        if !self.answered {
+            self.session.act(|state| state.machine.poll_abort());
+        }
+    }
+}
+
+fn poll_answer(session: &Session, cx: &mut Context<'_>) -> Poll<(Vec<Out<Parcel>>, Encoding)> {
+    let mut state = session.lock();
+    session.check_outbox(&mut state);
+    state.fetch(session.core().proto.max_payload, cx);
+    let mut outs = Vec::new();
+    if !state.machine.answer_poll(|out| outs.push(out)) {
+        if let Some(polling) = &mut state.polling {
+            polling.poller = Some(cx.waker().clone());
+        }
+        // Its deadline may be nearer now.
+        session.follow(state);
+        return Poll::Pending;
+    }
+    if let Some(polling) = &mut state.polling {
+        polling.poller = None;
+        polling.outbox.stall();
+    }
+    let encoding = state.machine.encoding();
+    session.follow(state);
+    Poll::Ready((outs, encoding))
+}
+
+fn write(session: &Session, outs: Vec<Out<Parcel>>, encoding: Encoding, query: &Query, headers: &HeaderMap) -> Answer {
+    let pieces: Vec<Piece> = outs.into_iter().map(|out| Piece::new(session, out)).collect();
+    let packets: Vec<Packet<'_>> = pieces.iter().flat_map(|piece| piece.packets(encoding.protocol)).collect();
+    let (kind, body) = match (payload::encode(&packets, encoding), query.jsonp) {
+        (Payload::Text(text), Some(j)) => (answer::SCRIPT, Bytes::from(payload::jsonp_script(j, &text))),
+        (Payload::Text(text), None) => (answer::TEXT, Bytes::from(text)),
+        (Payload::Binary(bytes), _) => (answer::BYTES, Bytes::from(bytes)),
+    };
+    let compressed = session.core().config.http_compression.and_then(|config| config.compress(&body, headers));
+    let Some((coding, compressed)) = compressed else { return answer::with_body(StatusCode::OK, kind, body) };
+    let mut answer = answer::with_body(StatusCode::OK, kind, compressed);
+    answer.headers_mut().insert(CONTENT_ENCODING, HeaderValue::from_static(coding.as_str()));
+    answer.headers_mut().append(VARY, HeaderValue::from_static("Accept-Encoding"));
+    answer
+}
+
+/// Something to be written, that packets borrow from.
+enum Piece {
+    Packet(Packet<'static>),
+    Frames(Vec<(Kind, Bytes)>),
+}
+
+impl Piece {
+    fn new(session: &Session, out: Out<Parcel>) -> Self {
+        let config = &session.core().proto;
+        if let Some(packet) = out.control() {
+            return Self::Packet(packet);
+        }
+        match out {
+            Out::Open => {
+                let packet = open_packet(session.sid(), config, Transport::Polling);
+                Self::Packet(Packet::Open(packet[1..].to_owned().into()))
+            }
+            Out::Message(parcel) => {
+                let frames = parcel.frames(forms::polling_form(session.protocol()));
+                let frame = |frame: &Prepared| (frame.kind(), frame.payload());
+                Self::Frames(frames.iter().map(frame).collect())
+            }
+            _ => config
+                .initial_packet
+                .clone()
+                .map_or(Self::Packet(Packet::Noop), |message| Self::Packet(Packet::Message(message))),
+        }
+    }
+
+    fn packets(&self, protocol: Protocol) -> Vec<Packet<'_>> {
+        match self {
+            Self::Packet(packet) => vec![packet.clone()],
+            Self::Frames(frames) => frames.iter().filter_map(|(kind, bytes)| packet(*kind, bytes, protocol)).collect(),
+        }
+    }
+}
+
+fn packet(kind: Kind, bytes: &[u8], protocol: Protocol) -> Option<Packet<'_>> {
+    let packet = match kind {
+        Kind::Text => {
+            let text = std::str::from_utf8(bytes).map_err(|_| PacketError::InvalidUtf8);
+            text.and_then(|text| Packet::from_text(protocol, text))
+        }
+        Kind::Binary => Packet::from_binary(protocol, bytes),
+    };
+    packet.inspect_err(|error| tracing::warn!(%error, "a parcel that is no packet was not sent")).ok()
+}
+
+/// What a POST brings. Dropped before the body has come, the client has given it up, and the session ends.
+pub(crate) async fn post<B>(session: &Session, query: &Query, parts: &Parts, body: B) -> Answer
+where
+    B: Body,
+{
+    if let Err(error) = session.act(|state| state.machine.post_begin()) {
+        return refuse(error);
+    }
+    let mut posting = Posting { session, done: false };
+    let is_binary = parts.headers.get(CONTENT_TYPE).is_some_and(|kind| kind == answer::BYTES);
+    if is_binary && session.protocol() == Protocol::V4 {
+        session.act(|state| state.machine.abort(CloseReason::TransportError));
+        posting.done = true;
+        return answer::empty(StatusCode::BAD_REQUEST);
+    }
+    let body = match read(body, &parts.headers, session.core().proto.max_payload).await {
+        Ok(body) => body,
+        Err(Unread::TooLong) => {
+            posting.finish();
+            session.core().metrics.too_large();
+            return answer::empty(StatusCode::PAYLOAD_TOO_LARGE);
+        }
+        // The client is gone: nobody reads this.
+        Err(Unread::Failed) => return answer::empty(StatusCode::BAD_REQUEST),
+    };
+    let reason = hear(session, query, is_binary, &body);
+    drop(body);
+    poll_fn(|cx| poll_resumed(session, cx)).await;
+    posting.finish();
+    match reason {
+        // Node cuts the connection here; that tells less.
+        Some(CloseReason::ParseError | CloseReason::TransportError) => answer::empty(StatusCode::BAD_REQUEST),
+        _ => answer::with_body(StatusCode::OK, answer::HTML, "ok"),
+    }
+}
+
+/// Ends a session whose client gives a POST up.
+struct Posting<'a> {
+    session: &'a Session,
+    done: bool,
+}
+
+impl Posting<'_> {
+    fn finish(&mut self) {
+        self.done = true;
+        self.session.act(|state| state.machine.post_end());
+    }
+}
+
+impl Drop for Posting<'_> {
+    fn drop(&mut self) {
+        if !self.done {
+            self.session.act(|state| state.machine.post_abort());
+        }
+    }
+}
+
+enum Unread {
+    TooLong,
+    Failed,
+}
+
+/// The whole body, if it is not longer than it may be.
+async fn read<B: Body>(body: B, headers: &HeaderMap, limit: usize) -> Result<Bytes, Unread> {
+    let told = headers.get(CONTENT_LENGTH).and_then(|length| length.to_str().ok()?.parse::<u64>().ok());
+    if told.is_some_and(|told| told > limit as u64) {
+        return Err(Unread::TooLong);
+    }
+    let mut body = std::pin::pin!(body);
+    let mut whole = BytesMut::new();
+    while let Some(frame) = body.frame().await {
+        let frame = frame.map_err(|_| Unread::Failed)?;
+        let Ok(mut data) = frame.into_data() else { continue };
+        if data.remaining() > limit - whole.len() {
+            return Err(Unread::TooLong);
+        }
+        while data.has_remaining() {
+            let chunk = data.chunk();
+            whole.extend_from_slice(chunk);
+            let count = chunk.len();
+            data.advance(count);
+        }
+    }
+    Ok(whole.freeze())
+}
+
+/// Tells the session what a body holds; returns how the session has ended, if it has.
+fn hear(session: &Session, query: &Query, is_binary: bool, body: &[u8]) -> Option<CloseReason> {
+    if query.jsonp.is_some() {
+        return match payload::decode_jsonp_form(body) {
+            Ok(text) => hear_packets(session, payload::decode(session.protocol(), text.as_bytes())),
+            Err(error) => {
+                session.act(|state| state.machine.receive(Transport::Polling, Err(error), now()).is_some());
+                session.lock().machine.ended()
+            }
+        };
+    }
+    match is_binary {
+        true => hear_packets(session, payload::decode_binary_v3(body)),
+        false => hear_packets(session, payload::decode(session.protocol(), body)),
+    }
+}
+
+fn hear_packets(session: &Session, packets: Packets<'_>) -> Option<CloseReason> {
+    for packet in packets {
+        let is_pong = session.protocol() == Protocol::V4 && matches!(packet, Ok(Packet::Pong(_)));
+        let mut state = session.lock();
+        match state.machine.receive(Transport::Polling, packet, now()) {
+            Some(Event::Message(data)) => drop(session.tell(state, Call::of(data))),
+            _ if is_pong && state.machine.is_open() => drop(session.tell(state, Call::Alive)),
+            _ => session.follow(state),
+        }
+    }
+    session.lock().machine.ended()
+}
+
+fn poll_resumed(session: &Session, cx: &mut Context<'_>) -> Poll<()> {
+    let mut state = session.lock();
+    let is_over = state.machine.ended().is_some();
+    match &mut state.polling {
+        Some(polling) if session.is_paused() && !is_over => {
+            polling.poster = Some(cx.waker().clone());
+            Poll::Pending
+        }
+        _ => Poll::Ready(()),
+    }
+}
+
+/// The answer to a request that cannot be served.
+fn refuse(error: RequestError) -> Answer {
+    match error {
+        RequestError::Overlap => answer::empty(StatusCode::BAD_REQUEST),
+        RequestError::Closed => answer::refusal(&HandshakeError::UnknownSid),
+        RequestError::Upgraded => answer::refusal(&BadRequest::TransportMismatch.into()),
+    }
+}

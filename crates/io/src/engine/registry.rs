@@ -1,0 +1,91 @@
+//! Which sessions there are, by their ids.
+
+use std::collections::HashMap;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use switchboard_io_proto::engine::Sid;
+use tokio::sync::Notify;
+
+use super::session::Session;
+
+/// So many locks, so that requests for different sessions seldom wait for each other.
+const SHARDS: usize = 32;
+
+#[derive(Default)]
+pub(crate) struct Registry {
+    /// Ids are random: that their hasher is seeded at random as well costs little and nobody has to think about it.
+    shards: [Mutex<HashMap<Sid, Session>>; SHARDS],
+    count: AtomicUsize,
+    /// Told when the last session is gone.
+    empty: Notify,
+}
+
+impl Registry {
+    pub(crate) fn get(&self, sid: &Sid) -> Option<Session> {
+        self.shard(sid).get(sid).cloned()
+    }
+
+    /// `false`, and nothing has changed: the id is taken, or there are `max` sessions.
+    pub(crate) fn insert(&self, session: &Session, max: Option<usize>) -> bool {
+        // Reserved first: those who come at the same moment must not all find the last place free.
+        let before = self.count.fetch_add(1, Ordering::AcqRel);
+        let is_new = max.is_none_or(|max| before < max) && {
+            let mut shard = self.shard(session.sid());
+            let is_new = !shard.contains_key(session.sid());
+            if is_new {
+                shard.insert(*session.sid(), session.clone());
+            }
+            is_new
+        };
+        if !is_new {
+            self.leave();
+        }
+        is_new
+    }
+
+    pub(crate) fn remove(&self, sid: &Sid) {
+        // Dropped after the lock: the last handle of a session leaves rooms.
+        let removed = self.shard(sid).remove(sid);
+        if removed.is_some() {
+            self.leave();
+        }
+    }
+
+    pub(crate) fn len(&self) -> usize {
+        self.count.load(Ordering::Acquire)
+    }
+
+    pub(crate) fn all(&self) -> Vec<Session> {
+        self.shards.iter().flat_map(|shard| lock(shard).values().cloned().collect::<Vec<_>>()).collect()
+    }
+
+    /// Waits until there is no session.
+    pub(crate) async fn emptied(&self) {
+        loop {
+            let mut told = std::pin::pin!(self.empty.notified());
+            told.as_mut().enable();
+            if self.len() == 0 {
+                return;
+            }
+            told.await;
+        }
+    }
+
+    fn leave(&self) {
+        if self.count.fetch_sub(1, Ordering::AcqRel) == 1 {
+            self.empty.notify_waiters();
+        }
+    }
+
+    fn shard(&self, sid: &Sid) -> MutexGuard<'_, HashMap<Sid, Session>> {
+        // The first characters are of random bytes; any of them would do.
+        let place = sid.as_str().bytes().take(4).fold(0_usize, |sum, byte| sum.wrapping_mul(31) + usize::from(byte));
+        lock(&self.shards[place % SHARDS])
+    }
+}
+
+fn lock(shard: &Mutex<HashMap<Sid, Session>>) -> MutexGuard<'_, HashMap<Sid, Session>> {
+    // Nothing that may panic runs under the lock, so a poisoned one holds nothing half done.
+    shard.lock().unwrap_or_else(PoisonError::into_inner)
+}

@@ -1,0 +1,232 @@
+//! The HTTP service: what a request is, who may make it, and the answer with all its headers.
+
+use std::convert::Infallible;
+use std::fmt;
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::task::{Context, Poll};
+
+use bytes::Bytes;
+use http::header::SET_COOKIE;
+use http::request::Parts;
+use http::{HeaderMap, Method, Request, Response, StatusCode};
+use http_body::Body;
+use http_body_util::Full;
+use switchboard_hub::Outbox;
+use switchboard_io_proto::engine::{
+    self, Applicant, BadRequest, HandshakeError, Known, Query, Sid, Transport, Verdict,
+};
+use switchboard_ws::is_upgrade;
+use tower_service::Service;
+
+use super::answer::{self, Answer, EngineBody};
+use super::core::Core;
+use super::cors::may_open_websocket;
+use super::handshake::Handshake;
+use super::hooks::{ConnectionError, Stop};
+use super::polling;
+use super::session::Session;
+use super::state::Call;
+use super::websocket::{EngineSocket, Opening};
+
+/// Answers every request as one for the engine, whatever its path: what is not the engine's is for a
+/// [layer](super::EngineLayer) or a router to see to. Always ready; clones share everything.
+///
+/// WebSockets need a server that serves connections `with_upgrades()`, as `axum::serve` does. The peer's address is taken
+/// from an extension of type [`PeerAddr`](switchboard_ws::PeerAddr) or `SocketAddr` in the request.
+#[derive(Clone)]
+pub struct EngineService {
+    pub(crate) core: Arc<Core>,
+}
+
+impl fmt::Debug for EngineService {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("EngineService").field("config", &self.core.config).finish_non_exhaustive()
+    }
+}
+
+/// The future of an answer.
+pub(crate) type Answering = Pin<Box<dyn Future<Output = Result<Response<EngineBody>, Infallible>> + Send>>;
+
+impl<B> Service<Request<B>> for EngineService
+where
+    B: Body + Send + 'static,
+    B::Data: Send,
+{
+    type Response = Response<EngineBody>;
+    type Error = Infallible;
+    type Future = Answering;
+
+    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn call(&mut self, request: Request<B>) -> Answering {
+        let core = Arc::clone(&self.core);
+        Box::pin(async move { Ok(answer(&core, request).await.map(Full::new)) })
+    }
+}
+
+/// The answer to a request that is the engine's.
+pub(crate) async fn answer<B>(core: &Arc<Core>, request: Request<B>) -> Answer
+where
+    B: Body,
+{
+    let (parts, body) = request.into_parts();
+    let parts = Arc::new(parts);
+    if let (Some(cors), &Method::OPTIONS) = (&core.config.cors, &parts.method) {
+        let mut answer = answer::empty(StatusCode::NO_CONTENT);
+        cors.write_preflight(&parts.headers, answer.headers_mut());
+        return answer;
+    }
+    let query = Query::parse(parts.uri.query().unwrap_or_default());
+    let upgrade = is_upgrade(&parts.headers);
+    let mut extra = HeaderMap::new();
+    let answered = match core.config.hooks.run_middlewares(&parts).await {
+        Ok(headers) => {
+            extra = headers;
+            serve(core, &parts, &query, upgrade, body).await
+        }
+        Err(Stop::Answer(answer)) => return *answer,
+        Err(Stop::Failed(detail)) => Err(Failure { error: BadRequest::Middleware.into(), detail: Some(detail) }),
+    };
+    let mut answer = answered.unwrap_or_else(|failure| refuse(core, &parts, upgrade, &failure));
+    if let Some(cors) = &core.config.cors {
+        cors.write(&parts.headers, answer.headers_mut());
+    }
+    answer.headers_mut().extend(extra);
+    answer
+}
+
+/// Why a request is refused.
+struct Failure {
+    error: HandshakeError,
+    detail: Option<String>,
+}
+
+impl<E: Into<HandshakeError>> From<E> for Failure {
+    fn from(error: E) -> Self {
+        Self { error: error.into(), detail: None }
+    }
+}
+
+fn refuse(core: &Core, parts: &Parts, upgrade: bool, failure: &Failure) -> Answer {
+    let Failure { error, detail } = failure;
+    core.metrics.refuse(error);
+    core.config.hooks.tell(&ConnectionError { request: parts, error, detail: detail.as_deref() });
+    if upgrade { answer::refused_upgrade(error) } else { answer::refusal(error) }
+}
+
+async fn serve<B: Body>(
+    core: &Arc<Core>,
+    parts: &Arc<Parts>,
+    query: &Query,
+    upgrade: bool,
+    body: B,
+) -> Result<Answer, Failure> {
+    let verdict = judge(core, &parts.method, &parts.headers, query, upgrade)?;
+    let session = |sid: Sid| core.registry.get(&sid).ok_or(HandshakeError::UnknownSid);
+    let mut is_initial = false;
+    let mut answer = match verdict {
+        Verdict::Open(applicant) => {
+            is_initial = true;
+            if core.closing.load(Ordering::Acquire) || is_full(core) {
+                return Ok(answer::empty(StatusCode::SERVICE_UNAVAILABLE));
+            }
+            core.config.hooks.ask(parts).await?;
+            open(core, parts, query, applicant, body).await?
+        }
+        Verdict::Upgrade(sid) => {
+            let handler = EngineSocket::candidate(session(sid)?, query.b64, None);
+            switch(core, parts, body, handler)
+        }
+        Verdict::Poll(sid) => polling::get(&session(sid)?, query, &parts.headers).await,
+        Verdict::Post(sid) => polling::post(&session(sid)?, query, parts, body).await,
+        // As Node does it.
+        Verdict::UnknownMethod(_) => answer::empty(StatusCode::INTERNAL_SERVER_ERROR),
+    };
+    if answer.status() != StatusCode::SWITCHING_PROTOCOLS {
+        answer::finish(&mut answer, &parts.headers);
+    }
+    core.config.hooks.change_headers(is_initial, answer.headers_mut(), parts);
+    Ok(answer)
+}
+
+/// Judges a request, and whether its page may open a WebSocket.
+pub(crate) fn judge(
+    core: &Core,
+    method: &Method,
+    headers: &HeaderMap,
+    query: &Query,
+    upgrade: bool,
+) -> Result<Verdict, HandshakeError> {
+    let origin = headers.get(http::header::ORIGIN).map(http::HeaderValue::as_bytes);
+    let request = engine::Request { method: method.as_str(), query: *query, upgrade, origin };
+    let verdict = engine::judge(&core.proto, &request, |sid| core.registry.get(sid).map(|session| session.known()))?;
+    if upgrade && !may_open_websocket(core.config.cors.as_ref(), headers) {
+        return Err(HandshakeError::forbidden(None));
+    }
+    Ok(verdict)
+}
+
+pub(crate) fn is_full(core: &Core) -> bool {
+    core.config.max_sessions.is_some_and(|max| core.registry.len() >= max)
+}
+
+async fn open<B: Body>(
+    core: &Arc<Core>,
+    parts: &Arc<Parts>,
+    query: &Query,
+    applicant: Applicant,
+    body: B,
+) -> Result<Answer, Failure> {
+    let known = applicant.admit(&core.config.session)?;
+    let sid = core.config.hooks.make_id(parts)?;
+    let handshake = Handshake::of(parts);
+    if known.transport == Transport::WebSocket {
+        let opening = Opening { core: Arc::clone(core), sid, known, b64: query.b64, handshake };
+        return Ok(switch(core, parts, body, EngineSocket::open(opening, None)));
+    }
+    let session = open_polling(core, sid, known, query, handshake)?;
+    let mut answer = polling::get(&session, query, &parts.headers).await;
+    if let Some(cookie) = core.config.cookie.as_ref().and_then(|cookie| cookie.header(&sid)) {
+        answer.headers_mut().append(SET_COOKIE, cookie);
+    }
+    Ok(answer)
+}
+
+fn open_polling(
+    core: &Arc<Core>,
+    sid: Sid,
+    known: Known,
+    query: &Query,
+    handshake: Handshake,
+) -> Result<Session, BadRequest> {
+    let outbox = Arc::new(Outbox::new(core.config.outbox));
+    // Nobody listens until there is a poll: what is for those alone is not kept.
+    outbox.stall();
+    let member = core.hub.join(Arc::clone(&outbox));
+    let b64 = query.encoding().b64;
+    let session = Session::new(core, sid, known, b64, handshake, member, Some(outbox));
+    if !core.registry.insert(&session, core.config.max_sessions) {
+        // The id is taken: whoever makes ids has made one twice.
+        return Err(BadRequest::IdGeneration);
+    }
+    core.metrics.open(Transport::Polling);
+    session.act(|state| state.calls.inbox.push_back(Call::Open));
+    Ok(session)
+}
+
+/// 101, and the handler that runs when it was sent.
+fn switch<B>(core: &Core, parts: &Arc<Parts>, body: B, handler: EngineSocket) -> Answer {
+    let mut request = Request::from_parts((**parts).clone(), body);
+    match switchboard_ws::upgrade::<_, Bytes>(&mut request, &core.ws) {
+        Ok((response, upgrade)) => {
+            upgrade.spawn_handler(handler);
+            response
+        }
+        Err(rejection) => rejection.into_response(),
+    }
+}

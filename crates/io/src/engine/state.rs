@@ -1,0 +1,186 @@
+//! What a session keeps under its lock: the protocol machine, what polling needs, and the calls that the conversation is
+//! still to get. Nothing of the application's runs under it.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+use std::task::{Context, Poll, Waker};
+use std::time::Instant;
+
+use switchboard_hub::{Outbox, Parcel as _};
+use switchboard_io_proto::engine::{self, CloseReason, Data, Transport};
+use switchboard_ws::{Message, MessageRef, Parcel, Sender};
+
+use super::app::Conversation;
+use super::session::Session;
+
+pub(crate) struct State {
+    pub(crate) machine: engine::Session<Parcel>,
+    pub(crate) polling: Option<Box<Polling>>,
+    pub(crate) calls: Calls,
+    /// When the conversation wants to be called.
+    pub(crate) due: Option<Instant>,
+    /// Numbers the WebSockets that were candidates: the last one's is this.
+    pub(crate) candidate: u32,
+    /// Reads the WebSocket again after a pause; there once there was one.
+    pub(crate) reader: Option<Sender>,
+    /// The end was noticed, and is told or to be told.
+    noticed: bool,
+}
+
+/// What polling needs, until an upgrade.
+pub(crate) struct Polling {
+    /// What waits for the next poll.
+    pub(crate) outbox: Arc<Outbox<Parcel>>,
+    /// A GET that waits.
+    pub(crate) poller: Option<Waker>,
+    /// A POST whose answer waits for the end of a pause.
+    pub(crate) poster: Option<Waker>,
+    /// When the clock is to look at the session, at the latest.
+    pub(crate) armed: Option<Instant>,
+}
+
+impl State {
+    pub(crate) fn new(machine: engine::Session<Parcel>, outbox: Option<Arc<Outbox<Parcel>>>) -> Self {
+        let polling = |outbox| Box::new(Polling { outbox, poller: None, poster: None, armed: None });
+        Self {
+            machine,
+            polling: outbox.map(polling),
+            calls: Calls::default(),
+            due: None,
+            candidate: 0,
+            reader: None,
+            noticed: false,
+        }
+    }
+
+    /// The end, told once.
+    pub(crate) fn notice_end(&mut self) -> Option<CloseReason> {
+        let reason = self.machine.ended()?;
+        (!std::mem::replace(&mut self.noticed, true)).then_some(reason)
+    }
+
+    /// Whether the WebSocket of this number is a candidate still.
+    pub(crate) fn is_candidate(&self, number: u32) -> bool {
+        self.machine.has_candidate() && self.candidate == number
+    }
+
+    /// Requests that have something to do now.
+    pub(crate) fn take_wakers(&mut self) -> [Option<Waker>; 2] {
+        let over = self.machine.ended().is_some() || self.machine.transport() != Transport::Polling;
+        let due = over || self.machine.polling_due();
+        let Some(polling) = &mut self.polling else { return [None, None] };
+        [polling.poller.take_if(|_| due), polling.poster.take_if(|_| over)]
+    }
+
+    /// When something is due, of the machine's or the conversation's.
+    pub(crate) fn next_deadline(&self) -> Option<Instant> {
+        [self.machine.poll_timeout(), self.due].into_iter().flatten().min()
+    }
+
+    /// The conversation's deadline may have come.
+    pub(crate) fn look_at_due(&mut self, now: Instant) {
+        if self.due.take_if(|due| *due <= now).is_some() {
+            self.calls.inbox.push_back(Call::Deadline(now));
+        }
+    }
+
+    /// Takes what waits for a poll, as much as one answer holds. `cx` is woken by what comes later.
+    pub(crate) fn fetch(&mut self, max_payload: usize, cx: &mut Context<'_>) {
+        let Some(polling) = &self.polling else { return };
+        while self.machine.is_open() && self.machine.queued().1 < max_payload {
+            let Poll::Ready(Some(parcel)) = polling.outbox.poll_pop(cx) else { return };
+            queue(&mut self.machine, parcel);
+        }
+    }
+
+    /// Takes all that waits for polls; nothing more comes.
+    pub(crate) fn fetch_all(&mut self) {
+        let Some(polling) = &self.polling else { return };
+        polling.outbox.close();
+        while let Some(parcel) = pop(&polling.outbox) {
+            queue(&mut self.machine, parcel);
+        }
+    }
+
+    /// When the clock is to look at the session, if it has not been told so yet. A session on a WebSocket has its heartbeat
+    /// looked after by the WebSocket; `held`: all of it.
+    pub(crate) fn rearm(&mut self, held: bool) -> Option<Instant> {
+        if self.machine.ended().is_some() {
+            return None;
+        }
+        if self.machine.transport() == Transport::WebSocket {
+            return self.due.filter(|_| !held);
+        }
+        let next = self.next_deadline()?;
+        let armed = &mut self.polling.as_mut()?.armed;
+        if armed.is_some_and(|armed| armed <= next) {
+            return None;
+        }
+        *armed = Some(next);
+        Some(next)
+    }
+}
+
+/// What waits in an outbox, if anything does now.
+pub(crate) fn pop(outbox: &Outbox<Parcel>) -> Option<Parcel> {
+    match outbox.poll_pop(&mut Context::from_waker(Waker::noop())) {
+        Poll::Ready(parcel) => parcel,
+        Poll::Pending => None,
+    }
+}
+
+fn queue(machine: &mut engine::Session<Parcel>, parcel: Parcel) {
+    // Bytes become base64, by a third longer. Text is counted so as well: its share is not known here.
+    let weight = parcel.weight();
+    if machine.send(parcel, weight + weight / 3 + 4).is_err() {
+        // The machine's queue has no bounds and the session is open: the outbox is what is bounded.
+        debug_assert!(!machine.is_open(), "a parcel was lost");
+    }
+}
+
+/// The conversation, and what it is still to be told. Whoever finds it at rest takes it, calls it until there is nothing
+/// left, and puts it back.
+#[derive(Default)]
+pub(crate) struct Calls {
+    pub(crate) running: bool,
+    pub(crate) conversation: Option<Box<dyn Conversation>>,
+    pub(crate) inbox: VecDeque<Call<'static>>,
+}
+
+/// Something to be done in the conversation's order.
+pub(crate) type Job = Box<dyn FnOnce(&Session) + Send>;
+
+pub(crate) enum Call<'a> {
+    Open,
+    Message(MessageRef<'a>),
+    Owned(Message),
+    Alive,
+    Deadline(Instant),
+    Job(Job),
+    Closed(CloseReason),
+}
+
+impl<'a> Call<'a> {
+    pub(crate) fn into_owned(self) -> Call<'static> {
+        match self {
+            Self::Message(message) => Call::Owned(message.to_owned()),
+            Self::Open => Call::Open,
+            Self::Owned(message) => Call::Owned(message),
+            Self::Alive => Call::Alive,
+            Self::Deadline(now) => Call::Deadline(now),
+            Self::Job(job) => Call::Job(job),
+            Self::Closed(reason) => Call::Closed(reason),
+        }
+    }
+
+    /// A message as the machine gives it.
+    pub(crate) fn of(data: Data<'a>) -> Self {
+        use std::borrow::Cow;
+        match data {
+            Data::Text(Cow::Borrowed(text)) => Self::Message(MessageRef::Text(text)),
+            Data::Binary(Cow::Borrowed(bytes)) => Self::Message(MessageRef::Binary(bytes)),
+            Data::Text(Cow::Owned(text)) => Self::Owned(Message::from(text)),
+            Data::Binary(Cow::Owned(bytes)) => Self::Owned(Message::from(bytes)),
+        }
+    }
+}
