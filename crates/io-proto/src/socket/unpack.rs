@@ -188,7 +188,7 @@ impl<'de> MsgpackReader<'de> {
     fn ext(&self, kind: i8, bytes: &'de [u8]) -> Token<'de> {
         let date = match (kind, bytes) {
             (0, [0]) => return Token::Null,
-            (0, [millis @ ..]) if millis.len() == 8 => date::from_millis(millis),
+            (0, millis) if millis.len() == 8 => date::from_millis(millis),
             (-1, timestamp @ ([_, _, _, _] | [_, _, _, _, _, _, _, _])) => date::from_timestamp(timestamp),
             (-1, timestamp) if timestamp.len() == 12 => date::from_timestamp(timestamp),
             _ => return Token::Binary(Binary { owner: self.owner, bytes }),
