@@ -114,7 +114,7 @@ fn a_tuple_is_several_arguments_and_the_unit_none() {
         assert_eq!(args.get::<Option<String>>(usize::MAX).unwrap(), None);
         assert!(args.get::<String>(3).is_err());
         assert!(args.get::<String>(0).is_err());
-        assert_eq!(args.get::<bool>(2).unwrap(), true);
+        assert!(args.get::<bool>(2).unwrap());
         #[derive(Debug, PartialEq, Deserialize)]
         struct Said {
             count: u8,

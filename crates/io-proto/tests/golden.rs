@@ -380,24 +380,47 @@ fn msgpack_as_notepack_writes_it() {
 
 #[test]
 fn msgpack_takes_what_clients_add() {
-    // {"nsp":"/","options":{"compress":true},"id":undefined,"type":0,"data":undefined}
-    let client =
-        hex("85 a36e7370 a12f a76f7074696f6e73 81 a8636f6d7072657373 c3 a26964 d40000 a474797065 00 a464617461 d40000");
-    assert_eq!(unpack(client).unwrap().kind, Kind::Connect(None));
-    // Dates, old and new, and an ArrayBuffer as an extension.
-    let dates = hex(concat!(
-        "83 a474797065 02 a36e7370 a12f a464617461 95 a164 d700 0000018bcfe5687b c70cff 0754d4c0 000000006553f100 ",
-        "d6ff 6553f100 c70300 010203"
+    // notepack.io 2.2.0, {type: 0, data: undefined, nsp: "/", options: {compress: true}, id: undefined}
+    let client = hex(concat!(
+        "85 a474797065 00 a464617461 d40000 a36e7370 a12f a76f7074696f6e73 81 a8636f6d7072657373 c3 ",
+        "a26964 d40000"
     ));
-    let Kind::Event { args, .. } = unpack(dates).unwrap().kind else { panic!() };
-    let iso = |text: &str| Value::from(text);
+    assert_eq!(unpack(client).unwrap().kind, Kind::Connect(None));
+    // The same: a date, undefined, a Buffer, an ArrayBuffer, {a: undefined}, 1.5, -70000, 2 ** 40, NaN
+    let client = hex(concat!(
+        "83 a474797065 02 a464617461 9a a161 d7000000018bcfe5687b d40000 c4020102 c7010003 81 a161 d40000 ",
+        "cb3ff8000000000000 d2fffeee90 cf0000010000000000 cb7ff8000000000000 a36e7370 a12f"
+    ));
+    let Kind::Event { args, .. } = unpack(client).unwrap().kind else { panic!() };
+    let bytes = |bytes: &'static [u8]| Value::from(Bytes::from_static(bytes));
+    let mut values = args.values();
+    assert!(values.pop().unwrap().as_number().unwrap().as_f64().is_nan());
+    assert_eq!(
+        values,
+        [
+            Value::from("2023-11-14T22:13:20.123Z"),
+            Value::Null,
+            bytes(&[1, 2]),
+            bytes(&[3]),
+            Value::Object(vec![("a".into(), Value::Null)]),
+            Value::from(1.5),
+            Value::from(-70_000),
+            Value::from(1_u64 << 40),
+        ]
+    );
+    // Dates as later versions write them, and ArrayBuffers that are as long as `undefined` and a date are.
+    let others = hex(concat!(
+        "83 a474797065 02 a36e7370 a12f a464617461 95 a164 c70cff 0754d4c0 000000006553f100 d6ff 6553f100 ",
+        "c70100 00 c70800 0000018bcfe5687b"
+    ));
+    let Kind::Event { args, .. } = unpack(others).unwrap().kind else { panic!() };
     assert_eq!(
         args.values(),
         [
-            iso("2023-11-14T22:13:20.123Z"),
-            iso("2023-11-14T22:13:20.123Z"),
-            iso("2023-11-14T22:13:20.000Z"),
-            Bytes::from_static(&[1, 2, 3]).into()
+            Value::from("2023-11-14T22:13:20.123Z"),
+            Value::from("2023-11-14T22:13:20.000Z"),
+            bytes(&[0]),
+            bytes(&[0, 0, 1, 0x8B, 0xCF, 0xE5, 0x68, 0x7B]),
         ]
     );
 }
