@@ -249,7 +249,7 @@ impl World {
             },
             None => None,
         };
-        let audience = include.map_or(Audience::everyone(), Audience::topics).except(except);
+        let audience = include.map_or_else(Audience::everyone, Audience::topics).except(except);
         let audience = from_id.map_or(audience, |id| audience.skip(id));
         let mut named = self.hub.members_of(&audience);
         let delivery = match (from_id, include, except) {

@@ -62,7 +62,7 @@ impl Args {
     /// # Errors
     /// [`DecodeError`] names the rule broken; [`DecodeError::AckData`] when it is not an array.
     pub fn from_json(array: &str, attachments: Vec<Bytes>, limits: &Limits) -> Result<Self, DecodeError> {
-        let mut scanner = Scanner::new(array.as_bytes(), 0, limits.depth());
+        let mut scanner = Scanner::new(array.as_bytes(), 0, limits.max_depth());
         if !scanner.take(b'[') {
             return Err(DecodeError::AckData);
         }
@@ -81,13 +81,13 @@ impl Args {
     ///
     /// # Errors
     /// [`DecodeError`] names the rule broken; [`DecodeError::AckData`] when it is not an array.
-    pub fn from_msgpack(array: Bytes, limits: &Limits) -> Result<Self, DecodeError> {
-        let mut cursor = Cursor::new(&array);
-        cursor.check(0, limits.depth())?;
+    pub fn from_msgpack(array: &Bytes, limits: &Limits) -> Result<Self, DecodeError> {
+        let mut cursor = Cursor::new(array);
+        cursor.check(0, limits.max_depth())?;
         if cursor.pos() != array.len() {
             return Err(cursor.wrong());
         }
-        let mut cursor = Cursor::new(&array);
+        let mut cursor = Cursor::new(array);
         let Some(super::unpack::Item::Array(len)) = cursor.item() else {
             return Err(DecodeError::AckData);
         };

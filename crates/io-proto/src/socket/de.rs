@@ -4,7 +4,7 @@
 use std::borrow::Cow;
 
 use serde::de::value::{CowStrDeserializer, SeqDeserializer};
-use serde::de::{self, DeserializeSeed, Error as _, Visitor};
+use serde::de::{self, DeserializeSeed, Error as _, Unexpected, Visitor};
 use serde::forward_to_deserialize_any;
 
 use super::error::ArgsError;
@@ -48,6 +48,18 @@ impl<'de> de::Deserializer<'de> for One<'_, 'de> {
     fn deserialize_any<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, ArgsError> {
         let token = self.0.token();
         self.visit(token, visitor)
+    }
+
+    /// Binary data is no text, though serde would take it for some if it happens to be UTF-8.
+    fn deserialize_str<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, ArgsError> {
+        match self.0.token() {
+            Token::Binary(binary) => Err(ArgsError::invalid_type(Unexpected::Bytes(binary.bytes), &visitor)),
+            token => self.visit(token, visitor),
+        }
+    }
+
+    fn deserialize_string<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, ArgsError> {
+        self.deserialize_str(visitor)
     }
 
     fn deserialize_option<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, ArgsError> {
@@ -101,8 +113,7 @@ impl<'de> de::Deserializer<'de> for One<'_, 'de> {
     }
 
     forward_to_deserialize_any! {
-        bool i8 i16 i32 i64 i128 u8 u16 u32 u64 u128 f32 f64 char str string bytes byte_buf unit unit_struct
-        tuple_struct map struct identifier
+        bool i8 i16 i32 i64 i128 u8 u16 u32 u64 u128 f32 f64 char bytes byte_buf unit unit_struct tuple_struct map struct identifier
     }
 }
 
@@ -116,7 +127,7 @@ pub(super) struct All<'r, 'de> {
 impl<'de> All<'_, 'de> {
     /// As many as were asked for.
     fn padded<V: Visitor<'de>>(self, wanted: usize, visitor: V) -> Result<V::Value, ArgsError> {
-        visitor.visit_seq(Arguments { reader: self.reader, left: wanted })
+        visitor.visit_seq(Sent { reader: self.reader, left: wanted })
     }
 }
 
@@ -208,12 +219,12 @@ impl<'de> de::Deserializer<'de> for Parameter<'_, 'de> {
     }
 }
 
-struct Arguments<'r, 'de> {
+struct Sent<'r, 'de> {
     reader: &'r mut Reader<'de>,
     left: usize,
 }
 
-impl<'de> de::SeqAccess<'de> for Arguments<'_, 'de> {
+impl<'de> de::SeqAccess<'de> for Sent<'_, 'de> {
     type Error = ArgsError;
 
     fn next_element_seed<T: DeserializeSeed<'de>>(&mut self, seed: T) -> Result<Option<T::Value>, ArgsError> {

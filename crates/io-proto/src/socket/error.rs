@@ -59,7 +59,7 @@ pub enum DecodeError {
     ReservedEvent,
     /// The data of an ACK is missing or not an array.
     AckData,
-    /// The data of a CONNECT_ERROR is missing, or neither a string nor an object.
+    /// The data of a `CONNECT_ERROR` is missing, or neither a string nor an object.
     ConnectErrorData,
     /// A placeholder for an attachment that is not there.
     Placeholder,

@@ -376,6 +376,8 @@ fn skip_space(bytes: &[u8], mut pos: usize) -> usize {
 fn find_special(bytes: &[u8], from: usize) -> usize {
     const ONES: u64 = u64::MAX / 255;
     const HIGH: u64 = ONES * 0x80;
+    const QUOTES: u64 = ONES * b'"' as u64;
+    const BACKSLASHES: u64 = ONES * b'\\' as u64;
     let rest = bytes.get(from..).unwrap_or_default();
     let (words, tail) = rest.as_chunks::<8>();
     for (index, word) in words.iter().enumerate() {
@@ -383,7 +385,7 @@ fn find_special(bytes: &[u8], from: usize) -> usize {
         // The usual trick: subtracting borrows from a byte's top bit if the byte was smaller. The first hit is exact.
         let zero = |x: u64| x.wrapping_sub(ONES) & !x;
         let control = word.wrapping_sub(ONES * 0x20) & !word;
-        let hits = (zero(word ^ ONES * u64::from(b'"')) | zero(word ^ ONES * u64::from(b'\\')) | control) & HIGH;
+        let hits = (zero(word ^ QUOTES) | zero(word ^ BACKSLASHES) | control) & HIGH;
         if hits != 0 {
             return from + index * 8 + hits.trailing_zeros() as usize / 8;
         }

@@ -26,7 +26,7 @@ impl Default for Limits {
 
 impl Limits {
     /// The depth that is really applied.
-    pub(crate) fn depth(&self) -> u8 {
+    pub(crate) fn max_depth(&self) -> u8 {
         self.depth.min(MAX_DEPTH)
     }
 }

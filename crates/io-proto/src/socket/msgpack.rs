@@ -36,8 +36,9 @@ pub(super) fn encode(
 }
 
 /// Appends a packet without data.
-pub(super) fn encode_empty(out: &mut Vec<u8>, head: &Head<'_>) -> Result<(), EncodeError> {
-    write(&mut Writer::new(Parser::Msgpack, out, &mut Vec::new()), head, |_, _| Ok(()))
+pub(super) fn encode_empty(out: &mut Vec<u8>, head: &Head<'_>) {
+    let written = write(&mut Writer::new(Parser::Msgpack, out, &mut Vec::new()), head, |_, _| Ok(()));
+    debug_assert!(written.is_ok(), "only a namespace of 4 GiB cannot be written");
 }
 
 fn write(
@@ -66,7 +67,7 @@ pub(super) fn decode(message: &Bytes, limits: &Limits) -> Result<Packet, DecodeE
     if message.len() > limits.bytes {
         return Err(DecodeError::TooBig { limit: limits.bytes });
     }
-    let envelope = Envelope::read(message, limits.depth())?;
+    let envelope = Envelope::read(message, limits.max_depth())?;
     let kind = envelope.kind.ok_or(DecodeError::UnknownType)?;
     let namespace = envelope.namespace.ok_or(DecodeError::Namespace)?;
     let data = envelope.data.map(|range| message.slice(range));

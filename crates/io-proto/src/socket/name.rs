@@ -63,8 +63,8 @@ impl From<&String> for Name {
     }
 }
 
-impl From<&Name> for Name {
-    fn from(name: &Name) -> Self {
+impl From<&Self> for Name {
+    fn from(name: &Self) -> Self {
         name.clone()
     }
 }

@@ -13,6 +13,13 @@ impl Namespace {
     /// The main namespace, `/`.
     pub const ROOT: Self = Self(Name::ascii(b'/'));
 
+    /// The main namespace, `/`, to borrow.
+    #[must_use]
+    pub fn root() -> &'static Self {
+        static ROOT: Namespace = Namespace::ROOT;
+        &ROOT
+    }
+
     /// The namespace of this name; as in Node, a missing `/` is put in front.
     ///
     /// # Errors

@@ -142,7 +142,7 @@ impl Parser {
     /// Writes a CONNECT; `data` is one object, or `()` for none.
     ///
     /// # Errors
-    /// Data that is anything else, or holds binary data.
+    /// Data that is anything else, or (default parser only) that holds binary data.
     pub fn connect(self, namespace: &Namespace, data: &(impl Arguments + ?Sized)) -> Result<Frames, EncodeError> {
         let data = Args::new(self, data)?;
         if data.len() > 1 || (data.len() == 1 && !data.is_object()) {
@@ -154,16 +154,25 @@ impl Parser {
     /// Writes a DISCONNECT.
     #[must_use]
     pub fn disconnect(self, namespace: &Namespace) -> Frames {
-        // Nothing in it can fail.
-        self.single(Type::Disconnect, namespace, &Args::default())
-            .unwrap_or_else(|_| Frames::one(Frame::Text(Bytes::from_static(b"41"))))
+        let line = Head { kind: Type::Disconnect, namespace, id: None };
+        let mut out = Vec::with_capacity(32);
+        Frames::one(match self {
+            Self::Json => {
+                text::write_head(&mut out, &line);
+                Frame::Text(out.into())
+            }
+            Self::Msgpack => {
+                msgpack::encode_empty(&mut out, &line);
+                Frame::Binary(out.into())
+            }
+        })
     }
 
-    /// Writes a CONNECT_ERROR: `{"message":…}`, and `"data"` if `data` is not `()`. Revision 4 calls it ERROR, and gets
+    /// Writes a `CONNECT_ERROR`: `{"message":…}`, and `"data"` if `data` is not `()`. Revision 4 calls it ERROR, and gets
     /// the data by itself, or else the message.
     ///
     /// # Errors
-    /// Data that cannot be written, that is more than one value, or that holds binary data.
+    /// Data that cannot be written, that is more than one value, or (default parser only) that holds binary data.
     pub fn connect_error(
         self,
         protocol: Protocol,
@@ -238,7 +247,8 @@ impl Parser {
         let line = Head { kind, namespace, id: None };
         self.frames(64, |out, attachments| {
             if data.is_empty() && self == Self::Msgpack {
-                return msgpack::encode_empty(out, &line);
+                msgpack::encode_empty(out, &line);
+                return Ok(());
             }
             self.packet_into(&line, out, attachments, |writer| {
                 writer.raw(data.raw());
@@ -275,7 +285,7 @@ impl Parser {
     }
 }
 
-/// CONNECT and CONNECT_ERROR have no binary variant.
+/// CONNECT and `CONNECT_ERROR` have no binary variant in text.
 fn no_binary(data: &Args) -> Result<(), EncodeError> {
     if data.attachments().is_empty() {
         return Ok(());

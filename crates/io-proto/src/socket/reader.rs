@@ -39,7 +39,7 @@ impl Binary<'_> {
     }
 }
 
-/// How much of an array or object is left, where its encoding says so.
+/// How much of an array or object is left, where its encoding says so; 0 when it was read to its end.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Level(Option<usize>);
 
@@ -84,7 +84,15 @@ impl<'de> Reader<'de> {
     /// Whether another element of this array or object follows.
     pub(crate) fn more(&mut self, level: &mut Level) -> bool {
         match self {
-            Self::Json(reader) => reader.more(),
+            // Once it is closed, the next bracket belongs to what is around it.
+            Self::Json(_) if level.0 == Some(0) => false,
+            Self::Json(reader) => {
+                let more = reader.more();
+                if !more {
+                    level.0 = Some(0);
+                }
+                more
+            }
             Self::Msgpack(_) => {
                 let left = level.0.unwrap_or_default();
                 level.0 = Some(left.saturating_sub(1));

@@ -46,7 +46,7 @@ pub(super) fn encode(
     written
 }
 
-fn write_head(out: &mut Vec<u8>, head: &Head<'_>) {
+pub(super) fn write_head(out: &mut Vec<u8>, head: &Head<'_>) {
     out.extend_from_slice(&[b'4', b'0' + head.kind as u8]);
     if !head.namespace.is_root() {
         out.extend_from_slice(head.namespace.as_str().as_bytes());
@@ -110,7 +110,7 @@ pub(super) fn decode(source: Source<'_>, limits: &Limits) -> Result<(Packet, usi
     let attachments = if kind.is_binary() { cursor.attachments(limits.attachments)? } else { 0 };
     let namespace = cursor.namespace()?;
     let id = cursor.id()?;
-    let mut scanner = Scanner::new(text, cursor.pos, limits.depth());
+    let mut scanner = Scanner::new(text, cursor.pos, limits.max_depth());
     let has_data = cursor.pos < text.len();
     let kind = match kind {
         Type::Connect if !has_data => Kind::Connect(None),

@@ -20,15 +20,18 @@ pub(crate) enum Item<'de> {
     Float(f64),
     String(&'de [u8]),
     Binary(&'de [u8]),
+    /// An extension of a length that its header byte says: 1, 2, 4, 8 or 16.
+    FixExt(i8, &'de [u8]),
+    /// An extension of any other length; notepack.io tells an `ArrayBuffer` by it.
     Ext(i8, &'de [u8]),
     Array(usize),
     Map(usize),
 }
 
 impl Item<'_> {
-    /// Nothing, to JavaScript: nil, or what notepack.io writes for `undefined` (ext type 0, one byte 0).
+    /// Nothing, to JavaScript: nil, or what notepack.io writes for `undefined` (fixext type 0, one byte).
     pub(crate) fn is_nothing(&self) -> bool {
-        matches!(self, Self::Nil | Self::Ext(0, [0]))
+        matches!(self, Self::Nil | Self::FixExt(0, [_]))
     }
 }
 
@@ -76,9 +79,9 @@ impl<'de> Cursor<'de> {
         self.take(len).map(Item::String)
     }
 
-    fn ext(&mut self, len: usize) -> Option<Item<'de>> {
+    fn ext(&mut self, len: usize) -> Option<(i8, &'de [u8])> {
         let [kind] = self.fixed()?;
-        Some(Item::Ext(i8::from_be_bytes([kind]), self.take(len)?))
+        Some((i8::from_be_bytes([kind]), self.take(len)?))
     }
 
     /// The next header and what belongs to it; `None` if the bytes end before, or the header is `c1`, which is none.
@@ -98,7 +101,8 @@ impl<'de> Cursor<'de> {
             }
             0xC7..=0xC9 => {
                 let len = self.len(1 << (head - 0xC7))?;
-                self.ext(len)?
+                let (kind, bytes) = self.ext(len)?;
+                Item::Ext(kind, bytes)
             }
             0xCA => Item::Float(f32::from_be_bytes(self.fixed()?).into()),
             0xCB => Item::Float(f64::from_be_bytes(self.fixed()?)),
@@ -107,7 +111,10 @@ impl<'de> Cursor<'de> {
             0xD1 => signed(i16::from_be_bytes(self.fixed()?).into()),
             0xD2 => signed(i32::from_be_bytes(self.fixed()?).into()),
             0xD3 => signed(i64::from_be_bytes(self.fixed()?)),
-            0xD4..=0xD8 => self.ext(1 << (head - 0xD4))?,
+            0xD4..=0xD8 => {
+                let (kind, bytes) = self.ext(1 << (head - 0xD4))?;
+                Item::FixExt(kind, bytes)
+            }
             0xD9..=0xDB => self.string(1 << (head - 0xD9))?,
             0xDC | 0xDD => Item::Array(self.len(2 << (head - 0xDC))?),
             0xDE | 0xDF => Item::Map(self.len(2 << (head - 0xDE))?),
@@ -169,32 +176,23 @@ impl<'de> MsgpackReader<'de> {
     /// The next value, or its beginning; null when there is none.
     pub(crate) fn token(&mut self) -> Token<'de> {
         match self.cursor.item().unwrap_or(Item::Nil) {
-            Item::Nil => Token::Null,
+            Item::Nil | Item::FixExt(0, [_]) => Token::Null,
             Item::Bool(value) => Token::Bool(value),
             Item::Unsigned(number) => Token::Unsigned(number),
             Item::Signed(number) => Token::Signed(number),
             Item::Float(number) => Token::Float(number),
             Item::String(text) => Token::String(String::from_utf8_lossy(text)),
-            Item::Binary(bytes) => Token::Binary(Binary { owner: self.owner, bytes }),
-            Item::Ext(kind, bytes) => self.ext(kind, bytes),
+            // notepack.io 2 writes dates as milliseconds in eight bytes of type 0; type −1 is msgpack's own timestamp.
+            Item::FixExt(0, bytes @ [_, _, _, _, _, _, _, _]) => date(date::from_millis(bytes)),
+            Item::FixExt(-1, bytes @ ([_, _, _, _] | [_, _, _, _, _, _, _, _])) => date(date::from_timestamp(bytes)),
+            Item::Ext(-1, bytes) if bytes.len() == 12 => date(date::from_timestamp(bytes)),
+            // A `Buffer`, an `ArrayBuffer` (type 0), and extensions that are nobody's.
+            Item::Binary(bytes) | Item::FixExt(_, bytes) | Item::Ext(_, bytes) => {
+                Token::Binary(Binary { owner: self.owner, bytes })
+            }
             Item::Array(len) => Token::Array(Level::of(len)),
             Item::Map(len) => Token::Object(Level::of(len)),
         }
-    }
-
-    /// What notepack.io writes as extensions: `undefined` (type 0, one byte), `ArrayBuffer` (type 0), `Date` (type −1 as in
-    /// the msgpack specification; type 0 and eight bytes of milliseconds in old versions). A date reads as the text that
-    /// `toJSON` makes of it, so that it is the same with either parser; extensions that are nobody's read as their bytes.
-    fn ext(&self, kind: i8, bytes: &'de [u8]) -> Token<'de> {
-        let date = match (kind, bytes) {
-            (0, [0]) => return Token::Null,
-            (0, [millis @ ..]) if millis.len() == 8 => date::from_millis(millis),
-            (-1, timestamp @ ([_, _, _, _] | [_, _, _, _, _, _, _, _])) => date::from_timestamp(timestamp),
-            (-1, timestamp) if timestamp.len() == 12 => date::from_timestamp(timestamp),
-            _ => return Token::Binary(Binary { owner: self.owner, bytes }),
-        };
-        // `toJSON` of a date that JavaScript cannot hold is null.
-        date.map_or(Token::Null, |text| Token::String(text.into()))
     }
 
     pub(crate) fn key(&mut self) -> Cow<'de, str> {
@@ -205,4 +203,10 @@ impl<'de> MsgpackReader<'de> {
             _ => Cow::Borrowed(""),
         }
     }
+}
+
+/// A date reads as the text that `toJSON` makes of it, so that it is the same with either parser; null for one that
+/// JavaScript cannot hold.
+fn date(text: Option<String>) -> Token<'static> {
+    text.map_or(Token::Null, |text| Token::String(text.into()))
 }

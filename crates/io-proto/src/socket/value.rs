@@ -168,7 +168,6 @@ macro_rules! from {
     ($($kind:ty => $convert:expr;)*) => {
         $(impl From<$kind> for Value {
             fn from(value: $kind) -> Self {
-                #[expect(clippy::redundant_closure_call, reason = "a closure names the conversion")]
                 ($convert)(value)
             }
         })*
