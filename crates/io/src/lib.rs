@@ -1,4 +1,62 @@
-//! Socket.IO on tokio. [`engine`] carries sessions of messages over HTTP long polling and WebSockets.
+//! A Socket.IO server: the stock clients cannot tell it from Node's.
+//!
+//! [`SocketIo`] is the server, [`Namespace`] a channel of it, [`Socket`] a client in one. Handlers are asynchronous closures
+//! that ask for what they need by type; see [`FromCall`]. [`Broadcast`] chooses whom an event goes to.
+//!
+//! Below all that, [`engine`] is Engine.IO: sessions over HTTP long polling and WebSocket.
 #![forbid(unsafe_code)]
 
+mod ack;
+mod answers;
+mod broadcast;
+mod client;
+mod depart;
+mod dispatch;
 pub mod engine;
+mod enter;
+mod error;
+mod extract;
+mod handler;
+mod in_place;
+mod listeners;
+mod namespace;
+mod on;
+mod pattern;
+mod peer;
+mod polls;
+mod publish;
+mod reason;
+mod recovery;
+mod remote;
+mod roll;
+mod room;
+mod router;
+mod seats;
+mod server;
+mod server_events;
+mod settings;
+mod socket;
+mod space;
+mod watch;
+
+pub use ack::Ack;
+pub use answers::{Answers, Unanswered};
+pub use broadcast::{Broadcast, Rooms};
+pub use error::{AckError, EmitError, JoinError, Refusal};
+pub use extract::{Auth, Call, CallError, Data, Event, FromCall, State};
+pub use handler::{Failure, Handler, Middleware, Outcome};
+pub use listeners::ListenerId;
+pub use namespace::{Namespace, ParentNamespace};
+pub use pattern::PatternError;
+pub use reason::DisconnectReason;
+pub use recovery::{RecoveryCounters, RecoverySettings};
+pub use remote::{ClusterError, RemoteSocket};
+pub use room::topic;
+pub use server::{Builder, SocketIo};
+pub use socket::{Emitter, Socket};
+pub use switchboard_hub::{Delivery, HubLimits};
+pub use switchboard_io_proto::socket::{
+    Args, ArgsError, Arguments, DecodeError, EncodeError, Limits, Name, Namespace as NamespaceName, Number, Parser,
+    Value,
+};
+pub use watch::RoomEvent;

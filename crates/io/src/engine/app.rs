@@ -30,6 +30,11 @@ pub trait Conversation: Send + Sync + 'static {
         let _ = session;
     }
 
+    /// The session went over to another transport: its [membership](Session::member) has another id now.
+    fn moved(&self, session: &Session) {
+        let _ = session;
+    }
+
     /// When [`on_deadline`](Self::on_deadline) is to be called. Asked after every call of another method.
     fn deadline(&self) -> Option<Instant> {
         None

@@ -352,6 +352,7 @@ impl Session {
             Call::Message(message) => conversation.message(self, message),
             Call::Owned(message) => conversation.owned_message(self, message),
             Call::Alive => conversation.alive(self),
+            Call::Moved => conversation.moved(self),
             Call::Deadline(now) => conversation.on_deadline(self, now),
             Call::Job(job) => job(self),
             Call::Closed(reason) => {

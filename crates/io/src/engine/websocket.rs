@@ -123,7 +123,7 @@ impl EngineSocket {
                 self.role = Role::InUse { session: session.clone(), late };
                 write_frames(&session, cx);
                 // What comes with the end of a poll that was open.
-                held(&session, cx, || session.act(|_| ()));
+                held(&session, cx, || session.act(|state| state.calls.inbox.push_back(Call::Moved)));
                 self.rest(cx);
             }
             Some(Event::CloseCandidate) => {

@@ -1,0 +1,182 @@
+//! Whom an event goes to, chosen step by step: rooms, exceptions, how it is sent. What Node calls a broadcast operator.
+
+use std::collections::HashSet;
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+use serde::de::DeserializeOwned;
+use switchboard_hub::Delivery;
+use switchboard_io_proto::socket::{Arguments, Name, Selector};
+use tokio::time::Instant;
+
+use crate::answers::Answers;
+use crate::error::EmitError;
+use crate::peer::Peer;
+use crate::publish::{self, Event};
+use crate::space::Space;
+
+/// How long many sockets are waited for, unless set otherwise.
+const POLL_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// Sockets of a namespace, and how to send to them. Each step gives a new value; one can be kept and used many times.
+///
+/// Several rooms mean everyone in at least one of them, each once.
+#[derive(Clone)]
+#[must_use = "it sends nothing until `emit`"]
+pub struct Broadcast {
+    space: Arc<Space<Peer>>,
+    selector: Selector,
+    /// The socket that speaks, which does not hear itself.
+    skip: Option<Arc<Peer>>,
+}
+
+impl Broadcast {
+    pub(crate) fn new(space: Arc<Space<Peer>>, skip: Option<Arc<Peer>>) -> Self {
+        Self { space, selector: Selector::new(), skip }
+    }
+
+    /// Only those in these rooms (and in others given before).
+    pub fn to<R: Rooms>(mut self, rooms: R) -> Self {
+        for room in rooms.names() {
+            self.selector = self.selector.to(room);
+        }
+        self
+    }
+
+    /// The same as [`to`](Self::to); reads better before anything but `emit`. (`in` is a word of Rust's.)
+    pub fn within<R: Rooms>(self, rooms: R) -> Self {
+        self.to(rooms)
+    }
+
+    /// But for those in these rooms. The id of a socket is a room with that socket in it.
+    pub fn except<R: Rooms>(mut self, rooms: R) -> Self {
+        for room in rooms.names() {
+            self.selector = self.selector.except(room);
+        }
+        self
+    }
+
+    /// May be lost: whoever is not ready to take it does not get it later.
+    pub fn volatile(mut self) -> Self {
+        self.selector = self.selector.volatile();
+        self
+    }
+
+    /// Only sockets of this server, not those of others in a cluster.
+    pub fn local(mut self) -> Self {
+        self.selector = self.selector.local();
+        self
+    }
+
+    /// Whether to compress it, where compression is on.
+    pub fn compress(mut self, compress: bool) -> Self {
+        self.selector = self.selector.compress(compress);
+        self
+    }
+
+    /// How long [`emit_with_ack`](Self::emit_with_ack) waits. Default 10 seconds.
+    pub fn timeout(mut self, timeout: Duration) -> Self {
+        self.selector = self.selector.timeout(timeout);
+        self
+    }
+
+    /// Sends an event. It is written once, queued, and never waited for: each socket has a bounded queue with a policy of
+    /// its own.
+    ///
+    /// # Errors
+    /// It cannot be written: a reserved name, or data that does not serialise.
+    pub fn emit<A: Arguments + ?Sized>(&self, event: &str, args: &A) -> Result<Delivery, EmitError> {
+        publish::broadcast(&self.space, &self.selector, self.skip(), &Event { name: event, args, id: None })
+    }
+
+    /// Sends a `message` event.
+    ///
+    /// # Errors
+    /// As [`emit`](Self::emit).
+    pub fn send<A: Arguments + ?Sized>(&self, args: &A) -> Result<Delivery, EmitError> {
+        self.emit("message", args)
+    }
+
+    /// Sends an event whose receivers are to answer, each with what reads as `T`: a tuple for several arguments, else the
+    /// first one.
+    ///
+    /// # Errors
+    /// As [`emit`](Self::emit).
+    pub fn emit_with_ack<T: DeserializeOwned>(
+        &self,
+        event: &str,
+        args: &(impl Arguments + ?Sized),
+    ) -> Result<Answers<T>, EmitError> {
+        let Self { space, selector, .. } = self;
+        let owing: HashSet<_> = self.peers().iter().map(|peer| peer.id.clone()).collect();
+        let id = space.next_ack();
+        let answers = space.polls.open(id, owing.clone());
+        let until = Instant::now() + selector.flags.timeout.unwrap_or(POLL_TIMEOUT);
+        // From here on it is closed when it is dropped.
+        let answers = Answers::new(Arc::clone(space), id, owing, answers, until);
+        publish::broadcast(space, selector, self.skip(), &Event { name: event, args, id: Some(id) })?;
+        Ok(answers)
+    }
+
+    /// How many sockets of this server it means.
+    #[must_use]
+    pub fn count(&self) -> usize {
+        self.peers().len()
+    }
+
+    /// The sockets of this server that it means.
+    pub(crate) fn peers(&self) -> Vec<Arc<Peer>> {
+        publish::selected(&self.space, &self.selector, self.skip())
+    }
+
+    fn skip(&self) -> Option<&Peer> {
+        self.skip.as_deref()
+    }
+}
+
+impl fmt::Debug for Broadcast {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Broadcast").field("namespace", &self.space.name).field("selector", &self.selector).finish()
+    }
+}
+
+/// One room, or several: a name, or an array, slice or `Vec` of names.
+pub trait Rooms {
+    /// The names.
+    #[doc(hidden)]
+    fn names(self) -> impl Iterator<Item = Name>;
+}
+
+macro_rules! one_room {
+    ($($kind:ty),*) => {$(
+        impl Rooms for $kind {
+            fn names(self) -> impl Iterator<Item = Name> {
+                std::iter::once(Name::from(self))
+            }
+        }
+    )*};
+}
+
+one_room!(&str, String, &String, Name, &Name);
+
+impl<R: Rooms, const N: usize> Rooms for [R; N] {
+    fn names(self) -> impl Iterator<Item = Name> {
+        self.into_iter().flat_map(Rooms::names)
+    }
+}
+
+impl<R: Rooms> Rooms for Vec<R> {
+    fn names(self) -> impl Iterator<Item = Name> {
+        self.into_iter().flat_map(Rooms::names)
+    }
+}
+
+impl<'a, R> Rooms for &'a [R]
+where
+    &'a R: Rooms,
+{
+    fn names(self) -> impl Iterator<Item = Name> {
+        self.iter().flat_map(Rooms::names)
+    }
+}

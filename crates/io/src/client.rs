@@ -1,0 +1,192 @@
+//! What one client says over its Engine.IO session: packets for all the namespaces that it is in, or wants to be in.
+
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Instant;
+
+use switchboard_io_proto::engine::{CloseReason, Protocol};
+use switchboard_io_proto::socket::{Args, DecodeError, Decoder, Incoming, Kind, Namespace, Packet};
+use switchboard_ws::{Message, MessageRef};
+
+use crate::depart;
+use crate::dispatch;
+use crate::engine::{Conversation, Session};
+use crate::enter::{self, Entrant};
+use crate::handler::fail;
+use crate::in_place::InFlight;
+use crate::listeners::Heard;
+use crate::reason::DisconnectReason;
+use crate::router::Router;
+use crate::seats::{Seats, Unasked};
+
+/// A client.
+pub(crate) struct Client {
+    router: Arc<Router>,
+    in_flight: Arc<InFlight>,
+    seats: Arc<Seats>,
+    hearing: Mutex<Hearing>,
+}
+
+struct Hearing {
+    decoder: Decoder,
+    /// It must have joined a namespace by then, or the packet that waits for attachments must be whole.
+    deadline: Option<Instant>,
+}
+
+impl Client {
+    pub(crate) fn new(router: &Arc<Router>, session: &Session, now: Instant) -> Self {
+        let hearing = Hearing { decoder: Decoder::new(), deadline: Some(now + router.settings.connect_timeout) };
+        let client = Self {
+            router: Arc::clone(router),
+            in_flight: Arc::new(InFlight::new(router.settings.in_flight)),
+            seats: Arc::default(),
+            hearing: Mutex::new(hearing),
+        };
+        if session.protocol() == Protocol::V3 {
+            // Clients of Socket.IO 2 are in the main namespace without asking.
+            client.connect(session, Namespace::ROOT, Args::default());
+        }
+        client
+    }
+
+    fn take(&self, session: &Session, message: Incoming<'_>) {
+        let settings = &self.router.settings;
+        let mut hearing = self.hearing();
+        let decoded = settings.parser.decode(&mut hearing.decoder, &settings.limits, message);
+        let deadline = match hearing.deadline {
+            _ if !hearing.decoder.is_waiting() && self.seats.was_in() => None,
+            None if hearing.decoder.is_waiting() => Some(Instant::now() + settings.attachments_timeout),
+            deadline => deadline,
+        };
+        hearing.deadline = deadline;
+        drop(hearing);
+        match decoded {
+            Ok(Some(packet)) => self.packet(session, packet),
+            Ok(None) => {}
+            Err(error) => self.broke(session, error),
+        }
+    }
+
+    fn packet(&self, session: &Session, packet: Packet) {
+        let Packet { namespace, kind } = packet;
+        match kind {
+            Kind::Event { name, args, id } => match self.seats.get(&namespace) {
+                Some(peer) if peer.is_connected() => {
+                    dispatch::event(&peer, &self.in_flight, Heard { name, args, ack: id, answered: None });
+                }
+                // The client does not know yet that it was disconnected.
+                Some(_) => {}
+                None => self.misbehaved(session, &namespace, "an event for a namespace that it is not in"),
+            },
+            Kind::Ack { args, id } => match self.seats.get(&namespace) {
+                Some(peer) => peer.acked(id, args),
+                None => self.misbehaved(session, &namespace, "an ack for a namespace that it is not in"),
+            },
+            Kind::Connect(auth) => self.connect(session, namespace, auth.unwrap_or_default()),
+            Kind::Disconnect => {
+                if let Some(peer) = self.seats.remove(&namespace) {
+                    depart::depart(&peer, DisconnectReason::ClientNamespaceDisconnect);
+                }
+            }
+            Kind::ConnectError(_) => self.misbehaved(session, &namespace, "a packet that only servers send"),
+        }
+    }
+
+    /// The client asks for a namespace.
+    fn connect(&self, session: &Session, name: Namespace, auth: Args) {
+        let is_old = session.protocol() == Protocol::V3;
+        let (name, auth) = if is_old { enter::named_by_version_2(&name) } else { (name, auth) };
+        match self.seats.ask(&name, self.router.settings.max_namespaces) {
+            Ok(()) => enter::enter(Entrant {
+                router: Arc::clone(&self.router),
+                session: session.clone(),
+                seats: Arc::clone(&self.seats),
+                name,
+                auth,
+            }),
+            // It was let in unasked, and asks all the same.
+            Err(Unasked::Twice) if is_old && name.is_root() => {}
+            Err(Unasked::Twice) => self.misbehaved(session, &name, "a request for a namespace that it has asked for"),
+            Err(Unasked::TooMany) => self.misbehaved(session, &name, "a request for one namespace too many"),
+        }
+    }
+
+    /// The client broke a rule of the protocol: its sockets are told, and it is closed.
+    fn broke(&self, session: &Session, error: DecodeError) {
+        tracing::info!(peer = %session.handshake().peer(), %error, "a client sent what is no packet, and is closed");
+        for peer in &self.seats.all() {
+            fail(peer, &"error".into(), &error);
+        }
+        session.close(CloseReason::ForcedClose);
+    }
+
+    /// The client sent a packet that makes no sense here.
+    fn misbehaved(&self, session: &Session, namespace: &Namespace, what: &str) {
+        tracing::info!(peer = %session.handshake().peer(), %namespace, "a client sent {what}, and is closed");
+        for peer in &self.seats.end() {
+            depart::depart(peer, DisconnectReason::ForcedServerClose);
+        }
+        session.close(CloseReason::ForcedClose);
+    }
+
+    fn hearing(&self) -> MutexGuard<'_, Hearing> {
+        self.hearing.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Conversation for Client {
+    fn message(&self, session: &Session, message: MessageRef<'_>) {
+        match message {
+            MessageRef::Text(text) => self.take(session, Incoming::Text(text)),
+            MessageRef::Binary(bytes) => self.take(session, Incoming::Binary(bytes.to_vec().into())),
+        }
+    }
+
+    fn owned_message(&self, session: &Session, message: Message) {
+        match message {
+            Message::Text(text) => self.take(session, Incoming::OwnedText(text.into_bytes())),
+            Message::Binary(bytes) => self.take(session, Incoming::Binary(bytes)),
+        }
+    }
+
+    fn alive(&self, _: &Session) {
+        if let Some(recovery) = &self.router.recovery {
+            let newest = recovery.lock().newest();
+            self.seats.confirm(newest);
+        }
+    }
+
+    fn moved(&self, session: &Session) {
+        for peer in &self.seats.all() {
+            peer.space.roll().rename(&peer.id, session.member().id());
+        }
+    }
+
+    fn deadline(&self) -> Option<Instant> {
+        self.hearing().deadline
+    }
+
+    fn on_deadline(&self, session: &Session, now: Instant) {
+        let mut hearing = self.hearing();
+        if hearing.deadline.is_none_or(|deadline| deadline > now) {
+            return;
+        }
+        hearing.deadline = None;
+        let is_waiting = hearing.decoder.is_waiting();
+        drop(hearing);
+        let peer = session.handshake().peer();
+        if is_waiting {
+            tracing::info!(%peer, "the attachments of a packet do not come; its client is closed");
+        } else if self.seats.was_in() {
+            return;
+        } else {
+            tracing::info!(%peer, "a client has joined no namespace in time, and is closed");
+        }
+        session.close(CloseReason::ForcedClose);
+    }
+
+    fn closed(&self, _: &Session, reason: CloseReason) {
+        for peer in &self.seats.end() {
+            depart::depart(peer, reason.into());
+        }
+    }
+}

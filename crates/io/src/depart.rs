@@ -1,0 +1,87 @@
+//! How a socket leaves: who hears of it, in which order, and what is kept for the case that its client comes back.
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Instant;
+
+use switchboard_io_proto::engine::CloseReason;
+use switchboard_io_proto::socket::{Args, Flags, Parser};
+
+use crate::in_place;
+use crate::listeners::{For, Heard};
+use crate::peer::{Peer, Stage};
+use crate::publish;
+use crate::reason::DisconnectReason;
+use crate::recovery::Lost;
+
+/// The server takes a socket out of its namespace, and tells the client.
+pub(crate) fn dismiss(peer: &Arc<Peer>) {
+    if !peer.is_connected() {
+        // One that is still on its way in is told by a refusal.
+        depart(peer, DisconnectReason::ServerNamespaceDisconnect);
+        return;
+    }
+    publish::send(peer, &peer.space.settings.parser.disconnect(&peer.space.name), Flags::default());
+    depart(peer, DisconnectReason::ServerNamespaceDisconnect);
+}
+
+/// The server closes the client's connection; this socket of it has left for `reason`, the others are told by the session.
+pub(crate) fn close(peer: &Arc<Peer>, reason: DisconnectReason) {
+    if peer.is_connected() {
+        publish::send(peer, &peer.space.settings.parser.disconnect(&peer.space.name), Flags::default());
+    }
+    depart(peer, reason);
+    peer.session.close(CloseReason::ForcedClose);
+}
+
+/// A socket leaves. Listeners hear `disconnecting` while it is still in its rooms, and `disconnect` when it is not.
+pub(crate) fn depart(peer: &Arc<Peer>, reason: DisconnectReason) {
+    match peer.set_disconnected() {
+        Stage::Disconnected => {}
+        // Nobody has heard of it yet; but a middleware may have put it into a room.
+        Stage::Connecting => {
+            peer.leave_all();
+            peer.retire();
+        }
+        Stage::Connected => {
+            tell(peer, &For::Disconnecting, reason);
+            keep(peer, reason);
+            if let (Some(recovery), Some(pid)) = (&peer.space.recovery, &peer.pid) {
+                recovery.set_gone(pid);
+            }
+            peer.leave_all();
+            peer.space.roll().remove(&peer.id);
+            tell(peer, &For::Disconnect, reason);
+            peer.retire();
+            peer.space.departed();
+        }
+    }
+}
+
+/// Remembers it for the case that its client comes back.
+fn keep(peer: &Peer, reason: DisconnectReason) {
+    let (Some(recovery), Some(pid), true) = (&peer.space.recovery, peer.pid, reason.may_recover()) else { return };
+    let lost = Lost {
+        id: peer.id.clone(),
+        namespace: peer.space.name.clone(),
+        rooms: peer.joined(),
+        data: peer.data(),
+        confirmed: peer.confirmed.load(Ordering::Acquire),
+    };
+    recovery.keep(pid, lost, Instant::now());
+}
+
+fn tell(peer: &Arc<Peer>, what: &For, reason: DisconnectReason) {
+    let listeners = peer.listeners.for_other(what);
+    if listeners.is_empty() {
+        return;
+    }
+    // A word always serialises.
+    let args = Args::new(Parser::Json, reason.as_str()).unwrap_or_default();
+    let heard = Heard::news(if *what == For::Disconnect { "disconnect" } else { "disconnecting" }, args);
+    for listener in listeners {
+        let id = peer.id.clone();
+        let panicked = move || tracing::error!(%id, "a listener panicked as its socket left");
+        in_place::start(&peer.session, None, || listener.hear(peer, &heard), panicked);
+    }
+}

@@ -1,0 +1,233 @@
+//! A client's way into a namespace: found or refused, past the middlewares, given back what it missed if it was here
+//! before, and welcomed.
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use switchboard_io_proto::engine::{CloseReason, Protocol, Sid};
+use switchboard_io_proto::socket;
+use switchboard_io_proto::socket::{Args, Flags, Name, Namespace, Parser, Value};
+
+use crate::depart;
+use crate::engine::Session;
+use crate::error::Refusal;
+use crate::in_place;
+use crate::listeners::Heard;
+use crate::peer::Peer;
+use crate::publish;
+use crate::reason::DisconnectReason;
+use crate::recovery::{Claim, Recovery};
+use crate::router::{Found, Router};
+use crate::seats::Seats;
+use crate::space::Space;
+
+/// A client that asks for a namespace.
+#[derive(Clone)]
+pub(crate) struct Entrant {
+    pub(crate) router: Arc<Router>,
+    pub(crate) session: Session,
+    pub(crate) seats: Arc<Seats>,
+    pub(crate) name: Namespace,
+    pub(crate) auth: Args,
+}
+
+/// Lets a client in, or refuses it: now, or when everyone who is to be asked has answered.
+pub(crate) fn enter(entrant: Entrant) {
+    match entrant.router.find(&entrant.name) {
+        Found::Here(space) => approach(entrant, &space),
+        Found::Nowhere => refuse(&entrant, &Refusal::new("Invalid namespace")),
+        Found::Ask(parents) => {
+            let asking = Arc::clone(&entrant.router).ask(parents, entrant.name.clone(), entrant.auth.clone());
+            let unanswered = entrant.clone();
+            let session = entrant.session.clone();
+            let pending = async move {
+                let found = asking.await;
+                // What follows is to happen among the calls for what the client says.
+                entrant.session.clone().run(move |_| match found {
+                    Some(space) => approach(entrant, &space),
+                    None => refuse(&entrant, &Refusal::new("Invalid namespace")),
+                });
+            };
+            in_place::start(&session, None, || Some(Box::pin(pending)), move || panicked(&unanswered));
+        }
+    }
+}
+
+/// What a client of Socket.IO 2 names: a namespace with a query, which is all that it has to say for itself.
+pub(crate) fn named_by_version_2(name: &Namespace) -> (Namespace, Args) {
+    let (name, query) = name.split_query();
+    let pairs = query.map(|query| {
+        form_urlencoded::parse(query.as_bytes()).map(|(key, value)| (key.into_owned(), Value::from(&*value))).collect()
+    });
+    let auth = pairs.map(|pairs| Args::new(Parser::Json, &(Value::Object(pairs),)).unwrap_or_default());
+    (name, auth.unwrap_or_default())
+}
+
+/// The namespace is there. Its middlewares are asked, unless there are none or the client was here a moment ago.
+fn approach(entrant: Entrant, space: &Arc<Space<Peer>>) {
+    let claim = claim(&entrant, space);
+    let Some(peer) = peer(&entrant, space, claim.as_ref()) else {
+        return refuse(&entrant, &Refusal::new("the server has no random numbers to make an id of"));
+    };
+    let peer = Arc::new(peer);
+    let is_spared = claim.is_some() && space.recovery.as_ref().is_some_and(|recovery| recovery.skips_middlewares());
+    let guards = if is_spared { Vec::new() } else { space.rules.guards() };
+    if guards.is_empty() {
+        return admit(&entrant, &peer, claim);
+    }
+    let unanswered = entrant.clone();
+    let session = entrant.session.clone();
+    let heard = Heard::news("connection", entrant.auth.clone());
+    let pending = async move {
+        for guard in guards {
+            if let Err(refusal) = guard.decide(&peer, &heard).await {
+                return entrant.session.clone().run(move |_| {
+                    depart::depart(&peer, DisconnectReason::ServerNamespaceDisconnect);
+                    refuse(&entrant, &refusal);
+                });
+            }
+        }
+        entrant.session.clone().run(move |_| admit(&entrant, &peer, claim));
+    };
+    in_place::start(&session, None, || Some(Box::pin(pending)), move || panicked(&unanswered));
+}
+
+fn peer(entrant: &Entrant, space: &Arc<Space<Peer>>, claim: Option<&Claim>) -> Option<Peer> {
+    let Entrant { session, auth, .. } = entrant;
+    let pid = match (&space.recovery, session.protocol()) {
+        (Some(_), Protocol::V4) => Some(claim.map_or_else(|| Sid::generate().ok(), |claim| Some(claim.pid))?),
+        _ => None,
+    };
+    let id = match (claim, session.protocol()) {
+        (Some(claim), _) => claim.lost.id.clone(),
+        (None, Protocol::V4) => Name::from(Sid::generate().ok()?.as_str()),
+        // Clients of Socket.IO 2 make their ids themselves, of the session's.
+        (None, Protocol::V3) if space.name.is_root() => session.sid().as_str().into(),
+        (None, Protocol::V3) => format!("{}#{}", space.name, session.sid().as_str()).into(),
+    };
+    let mut peer = Peer::new(id, pid, session.clone(), Arc::clone(space), auth.clone());
+    if let Some(claim) = claim {
+        peer.recovered = true;
+        peer.set_data(claim.lost.data.clone());
+    }
+    Some(peer)
+}
+
+/// Whether the client was here before, and what it was given may be given back.
+fn claim(entrant: &Entrant, space: &Arc<Space<Peer>>) -> Option<Claim> {
+    #[derive(serde::Deserialize)]
+    struct Back {
+        pid: String,
+        offset: Option<String>,
+    }
+
+    let recovery = space.recovery.as_ref()?;
+    let Back { pid, offset } = entrant.auth.get(0).ok()?;
+    let pid = Sid::parse(&pid)?;
+    if let Some(before) = recovery.live(&pid) {
+        // The connection before this one is not yet known to be dead. Its client is here, so it is.
+        depart::depart(&before, DisconnectReason::TransportClose);
+        before.session.close(CloseReason::TransportClose);
+    }
+    recovery.claim(&pid, &space.name, offset.as_deref(), Instant::now())
+}
+
+/// The client is in.
+fn admit(entrant: &Entrant, peer: &Arc<Peer>, claim: Option<Claim>) {
+    if !(entrant.seats.admit(peer) && entrant.session.is_open()) {
+        return depart::depart(peer, DisconnectReason::TransportClose);
+    }
+    if !peer.set_connected() {
+        // A middleware has disconnected it.
+        return refuse(entrant, &Refusal::new("the server has disconnected this socket"));
+    }
+    match &peer.space.recovery {
+        None => welcome(peer),
+        Some(recovery) => {
+            if !give_back(recovery, peer, claim) {
+                // What it missed is gone meanwhile: it is to come as somebody new.
+                depart::depart(peer, DisconnectReason::ServerNamespaceDisconnect);
+                return entrant.session.close(CloseReason::TransportError);
+            }
+        }
+    }
+    let heard = Heard::news("connection", peer.auth.clone());
+    for listener in peer.space.rules.on_connect() {
+        let host = Arc::clone(peer);
+        let panicked = move || {
+            tracing::error!(id = %host.id, "a handler of connections panicked; its socket is disconnected");
+            depart::dismiss(&host);
+        };
+        in_place::start(&peer.session, None, || listener.hear(peer, &heard), panicked);
+    }
+}
+
+/// Sends what was missed, then the welcome; all in one step for those who publish, so that nothing is missed or sent
+/// twice. `false`: what was missed is gone.
+fn give_back(recovery: &Recovery<Peer>, peer: &Arc<Peer>, claim: Option<Claim>) -> bool {
+    let mut log = recovery.lock();
+    if let Some(claim) = claim {
+        let Some(missed) = recovery.missed(&mut log, &claim, Instant::now()) else { return false };
+        for frames in &missed {
+            publish::send(peer, frames, Flags::default());
+        }
+        for room in &claim.lost.rooms {
+            // It was in all of them before: they are not too many.
+            let _ = peer.join(room);
+        }
+    }
+    peer.confirmed.store(log.newest(), std::sync::atomic::Ordering::Release);
+    welcome(peer);
+    drop(log);
+    if let Some(pid) = peer.pid {
+        recovery.set_live(pid, peer);
+    }
+    true
+}
+
+/// Tells the client that it is in, and everyone else how to reach it.
+fn welcome(peer: &Arc<Peer>) {
+    let (space, parser) = (&peer.space, peer.space.settings.parser);
+    let frames = match (peer.session.protocol(), peer.pid) {
+        (Protocol::V3, _) => parser.connect(&space.name, &()),
+        (Protocol::V4, None) => parser.connect(&space.name, &Welcome { sid: &peer.id, pid: None }),
+        (Protocol::V4, Some(pid)) => parser.connect(&space.name, &Welcome { sid: &peer.id, pid: Some(pid.as_str()) }),
+    };
+    publish::send(peer, &frames.expect("two words can be written"), Flags::default());
+    space.roll().insert(&peer.id, peer.session.member().id(), Arc::clone(peer));
+    peer.come();
+}
+
+#[derive(serde::Serialize)]
+struct Welcome<'a> {
+    sid: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pid: Option<&'a str>,
+}
+
+fn refuse(entrant: &Entrant, refusal: &Refusal) {
+    let Entrant { router, session, seats, name, .. } = entrant;
+    seats.refuse(name);
+    let (parser, protocol) = (router.settings.parser, revision(session.protocol()));
+    let frames = parser
+        .connect_error(protocol, name, &refusal.message, &refusal.data)
+        // Details with bytes in them: the words go without.
+        .or_else(|_| parser.connect_error(protocol, name, &refusal.message, &()))
+        .expect("words can be written");
+    session.send(crate::engine::parcel(publish::parts(&frames), publish::options(Flags::default())));
+}
+
+/// Whoever was asked panicked.
+fn panicked(entrant: &Entrant) {
+    tracing::error!(namespace = %entrant.name, "a middleware panicked; its client is not let in");
+    let entrant = entrant.clone();
+    entrant.session.clone().run(move |_| refuse(&entrant, &Refusal::new("internal error")));
+}
+
+/// The revision of the Socket.IO protocol that goes with one of Engine.IO's.
+fn revision(protocol: Protocol) -> socket::Protocol {
+    match protocol {
+        Protocol::V3 => socket::Protocol::V4,
+        Protocol::V4 => socket::Protocol::V5,
+    }
+}

@@ -1,0 +1,113 @@
+//! What a socket listens to.
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+use switchboard_io_proto::socket::{Args, Name};
+
+use crate::handler::{Erased, Handler, Middleware};
+use crate::listeners::{For, ListenerId};
+use crate::socket::Socket;
+
+/// Listeners. Any number may be added for an event; they are called in the order in which they were added.
+impl Socket {
+    /// Calls a handler for each event of this name.
+    ///
+    /// ```no_run
+    /// # use switchboard_io::{Ack, Data, Socket, EmitError};
+    /// # fn connected(socket: &Socket) {
+    /// socket.on("say", async |socket: Socket, Data((room, text)): Data<(String, String)>, ack: Ack| {
+    ///     socket.to(room).emit("said", &text)?;
+    ///     ack.send("ok")
+    /// });
+    /// # }
+    /// ```
+    pub fn on<M: 'static>(&self, event: impl Into<Name>, handler: impl Handler<M>) -> ListenerId {
+        self.0.listeners.add(For::Event(event.into()), false, false, Erased::new(handler))
+    }
+
+    /// Calls a handler for the next event of this name, and not again.
+    pub fn once<M: 'static>(&self, event: impl Into<Name>, handler: impl Handler<M>) -> ListenerId {
+        self.0.listeners.add(For::Event(event.into()), true, false, Erased::new(handler))
+    }
+
+    /// Removes all handlers for events of this name.
+    pub fn off(&self, event: impl Into<Name>) {
+        self.0.listeners.remove_all(&For::Event(event.into()));
+    }
+
+    /// Removes one listener of any kind; `false` if it is not there any more.
+    pub fn remove_listener(&self, listener: ListenerId) -> bool {
+        let was_onlooker = self.0.listeners.is_onlooker(listener);
+        let removed = self.0.listeners.remove(listener);
+        if removed && was_onlooker {
+            self.0.space.onlookers.fetch_sub(1, Ordering::Relaxed);
+        }
+        removed
+    }
+
+    /// How many handlers there are for events of this name.
+    #[must_use]
+    pub fn listener_count(&self, event: impl Into<Name>) -> usize {
+        self.0.listeners.count(&For::Event(event.into()))
+    }
+
+    /// Calls a handler for every event that comes, before those for the event itself. The event's name comes by the
+    /// extractor [`Event`](crate::Event).
+    pub fn on_any<M: 'static>(&self, handler: impl Handler<M>) -> ListenerId {
+        self.0.listeners.add(For::Any, false, false, Erased::new(handler))
+    }
+
+    /// [`on_any`](Self::on_any), before all other listeners.
+    pub fn prepend_any<M: 'static>(&self, handler: impl Handler<M>) -> ListenerId {
+        self.0.listeners.add(For::Any, false, true, Erased::new(handler))
+    }
+
+    /// Removes all handlers for every event that comes.
+    pub fn off_any(&self) {
+        self.0.listeners.remove_all(&For::Any);
+    }
+
+    /// Calls a function with the name and the arguments of every event that is sent to this socket, broadcasts included.
+    /// It is called by whoever sends, and should not block.
+    pub fn on_any_outgoing(&self, see: impl Fn(&str, &Args) + Send + Sync + 'static) -> ListenerId {
+        self.0.space.onlookers.fetch_add(1, Ordering::Relaxed);
+        self.0.listeners.add_onlooker(false, Arc::new(see))
+    }
+
+    /// [`on_any_outgoing`](Self::on_any_outgoing), before the others.
+    pub fn prepend_any_outgoing(&self, see: impl Fn(&str, &Args) + Send + Sync + 'static) -> ListenerId {
+        self.0.space.onlookers.fetch_add(1, Ordering::Relaxed);
+        self.0.listeners.add_onlooker(true, Arc::new(see))
+    }
+
+    /// Removes all functions that see what is sent.
+    pub fn off_any_outgoing(&self) {
+        let removed = self.0.listeners.remove_onlookers();
+        self.0.space.onlookers.fetch_sub(removed, Ordering::Relaxed);
+    }
+
+    /// Asks a middleware about each event before its handlers are called, in the order in which middlewares were added.
+    /// One that refuses keeps the event from them; [`on_error`](Self::on_error) listeners are told.
+    pub fn use_<M: 'static>(&self, middleware: impl Middleware<M>) {
+        self.0.listeners.add_guard(Erased::new(middleware));
+    }
+
+    /// Calls a handler when the socket is about to leave, still in its rooms. Why comes by
+    /// [`DisconnectReason`](crate::DisconnectReason).
+    pub fn on_disconnecting<M: 'static>(&self, handler: impl Handler<M>) -> ListenerId {
+        self.0.listeners.add(For::Disconnecting, false, false, Erased::new(handler))
+    }
+
+    /// Calls a handler when the socket has left.
+    pub fn on_disconnect<M: 'static>(&self, handler: impl Handler<M>) -> ListenerId {
+        self.0.listeners.add(For::Disconnect, false, false, Erased::new(handler))
+    }
+
+    /// Calls a handler when something could not be done for this socket: its client broke a rule of the protocol, sent
+    /// arguments that no handler asks for, was refused by a middleware, or a handler returned an error. What it was comes as a sentence, by
+    /// `Data<String>`.
+    pub fn on_error<M: 'static>(&self, handler: impl Handler<M>) -> ListenerId {
+        self.0.listeners.add(For::Error, false, false, Erased::new(handler))
+    }
+}

@@ -1,0 +1,254 @@
+//! A socket as a namespace keeps it: who it is, how it is reached, what it listens to and what it still owes.
+
+use std::any::{Any, TypeId};
+use std::collections::HashMap;
+use std::sync::atomic::{AtomicU8, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use switchboard_hub::HubError;
+use switchboard_io_proto::engine::Sid;
+use switchboard_io_proto::socket::{AckId, Acks, Args, Name, Value};
+use tokio::sync::oneshot;
+
+use crate::engine::Session;
+use crate::error::EmitError;
+use crate::listeners::Listeners;
+use crate::room;
+use crate::space::Space;
+use crate::watch::RoomEvent;
+
+pub(crate) struct Peer {
+    /// Known to everyone who hears of this socket, unlike the session's.
+    pub(crate) id: Name,
+    /// The secret by which its client may come back.
+    pub(crate) pid: Option<Sid>,
+    pub(crate) session: Session,
+    pub(crate) space: Arc<Space<Self>>,
+    /// What the client said for itself: one object, or nothing.
+    pub(crate) auth: Args,
+    pub(crate) recovered: bool,
+    pub(crate) listeners: Listeners<Self>,
+    stage: AtomicU8,
+    /// What the client is known to have received of what can be recovered.
+    pub(crate) confirmed: AtomicU64,
+    more: Mutex<Option<Box<More>>>,
+}
+
+/// How far a socket is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Stage {
+    Connecting,
+    Connected,
+    Disconnected,
+}
+
+/// What many sockets have not.
+#[derive(Default)]
+struct More {
+    data: Value,
+    extensions: HashMap<TypeId, Arc<dyn Any + Send + Sync>>,
+    acks: Option<Acks<oneshot::Sender<Args>>>,
+}
+
+impl Peer {
+    pub(crate) fn new(id: Name, pid: Option<Sid>, session: Session, space: Arc<Space<Self>>, auth: Args) -> Self {
+        Self {
+            id,
+            pid,
+            session,
+            space,
+            auth,
+            recovered: false,
+            listeners: Listeners::default(),
+            stage: AtomicU8::new(0),
+            confirmed: AtomicU64::new(0),
+            more: Mutex::default(),
+        }
+    }
+
+    pub(crate) fn stage(&self) -> Stage {
+        match self.stage.load(Ordering::Acquire) {
+            0 => Stage::Connecting,
+            1 => Stage::Connected,
+            _ => Stage::Disconnected,
+        }
+    }
+
+    /// `false` if it was disconnected meanwhile.
+    pub(crate) fn set_connected(&self) -> bool {
+        self.stage.compare_exchange(0, 1, Ordering::AcqRel, Ordering::Acquire).is_ok()
+    }
+
+    /// How far it was; whoever finds it connected has to see it off.
+    pub(crate) fn set_disconnected(&self) -> Stage {
+        match self.stage.swap(2, Ordering::AcqRel) {
+            0 => Stage::Connecting,
+            1 => Stage::Connected,
+            _ => Stage::Disconnected,
+        }
+    }
+
+    pub(crate) fn is_connected(&self) -> bool {
+        self.stage() == Stage::Connected
+    }
+
+    // Rooms.
+
+    pub(crate) fn join(&self, name: &str) -> Result<(), HubError> {
+        let topic = room::topic(&self.space.name, name);
+        let member = self.session.member();
+        let watchers = self.space.watchers.all();
+        if watchers.is_empty() {
+            return member.subscribe(&topic).map(drop);
+        }
+        let (joined, is_first) = {
+            let _changing = self.space.watchers.changing();
+            let is_first = self.space.hub.count(&topic) == 0;
+            (member.subscribe(&topic)?, is_first)
+        };
+        for watcher in watchers {
+            if joined && is_first {
+                watcher(RoomEvent::Create(name));
+            }
+            if joined {
+                watcher(RoomEvent::Join(name, &self.id));
+            }
+        }
+        Ok(())
+    }
+
+    pub(crate) fn leave(&self, name: &str) {
+        let topic = room::topic(&self.space.name, name);
+        let member = self.session.member();
+        let watchers = self.space.watchers.all();
+        if watchers.is_empty() {
+            member.unsubscribe(&topic);
+            return;
+        }
+        let (left, was_last) = {
+            let _changing = self.space.watchers.changing();
+            let left = member.unsubscribe(&topic);
+            (left, self.space.hub.count(&topic) == 0)
+        };
+        for watcher in watchers {
+            if left {
+                watcher(RoomEvent::Leave(name, &self.id));
+            }
+            if left && was_last {
+                watcher(RoomEvent::Delete(name));
+            }
+        }
+    }
+
+    /// It is in: broadcasts reach it.
+    pub(crate) fn come(&self) {
+        // A client may be in so many rooms, and this is one of few namespaces.
+        if self.session.member().subscribe(&self.space.everyone).is_err() {
+            tracing::warn!(id = %self.id, "a socket is in too many rooms to hear what goes to all of its namespace");
+        }
+        for watcher in self.space.watchers.all() {
+            watcher(RoomEvent::Create(&self.id));
+            watcher(RoomEvent::Join(&self.id, &self.id));
+        }
+    }
+
+    /// The rooms that it joined, without the one that bears its id.
+    pub(crate) fn joined(&self) -> Vec<Name> {
+        let own = &*self.id;
+        let topics = self.session.member().topics();
+        let rooms = topics.iter().filter_map(|topic| room::of_topic(&self.space.name, topic));
+        rooms.filter(|room| *room != own).map(Name::from).collect()
+    }
+
+    /// Whether it is in the namespace, if only for the moment that it takes to leave.
+    pub(crate) fn is_present(&self) -> bool {
+        self.session.member().is_subscribed(&self.space.everyone)
+    }
+
+    /// Leaves everything in this namespace.
+    pub(crate) fn leave_all(&self) {
+        for name in self.joined() {
+            self.leave(&name);
+        }
+        self.session.member().unsubscribe(&room::topic(&self.space.name, &self.id));
+        if !self.is_present() {
+            return; // It had not come yet.
+        }
+        for watcher in self.space.watchers.all() {
+            watcher(RoomEvent::Leave(&self.id, &self.id));
+            watcher(RoomEvent::Delete(&self.id));
+        }
+        self.session.member().unsubscribe(&self.space.everyone);
+    }
+
+    /// A room that bears its id exists in the hub only once somebody needs it to: most are never spoken to but alone.
+    pub(crate) fn make_own_room(&self) {
+        // Beyond its limit of rooms it is not reached by its id together with other rooms; the hub counts that.
+        let _ = self.session.member().subscribe(&room::topic(&self.space.name, &self.id));
+    }
+
+    // Acks.
+
+    /// Waits for an answer of this socket.
+    pub(crate) fn expect_ack(&self, id: AckId) -> Result<oneshot::Receiver<Args>, EmitError> {
+        let (waiter, answer) = oneshot::channel();
+        let limit = self.space.settings.max_acks;
+        let mut more = self.more();
+        // Looked at under the lock, under which the disconnected are seen off.
+        if self.stage() == Stage::Disconnected {
+            return Err(EmitError::Disconnected);
+        }
+        let acks = more.get_or_insert_default().acks.get_or_insert_with(|| Acks::new(limit));
+        acks.insert(id, None, waiter).map_err(|_| EmitError::TooManyAcks)?;
+        Ok(answer)
+    }
+
+    /// Nobody waits for it any more.
+    pub(crate) fn forget_ack(&self, id: AckId) {
+        let waiter = self.more().as_mut().and_then(|more| more.acks.as_mut()?.remove(id));
+        drop(waiter);
+    }
+
+    /// An answer has come.
+    pub(crate) fn acked(&self, id: AckId, args: Args) {
+        let waiter = self.more().as_mut().and_then(|more| more.acks.as_mut()?.remove(id));
+        match waiter {
+            // Whoever asked may have lost interest.
+            Some(waiter) => drop(waiter.send(args)),
+            None => self.space.polls.answer(id, &self.id, args),
+        }
+    }
+
+    /// Nothing is heard of it any more: those who wait for it are told, and listeners, which may own it, are dropped.
+    pub(crate) fn retire(&self) {
+        let acks = self.more().as_mut().and_then(|more| more.acks.take());
+        drop(acks);
+        let onlookers = self.listeners.remove_onlookers();
+        self.space.onlookers.fetch_sub(onlookers, Ordering::Relaxed);
+        self.listeners.clear();
+    }
+
+    // Data.
+
+    pub(crate) fn data(&self) -> Value {
+        self.more().as_ref().map_or(Value::Null, |more| more.data.clone())
+    }
+
+    pub(crate) fn set_data(&self, data: Value) {
+        let old = std::mem::replace(&mut self.more().get_or_insert_default().data, data);
+        drop(old);
+    }
+
+    pub(crate) fn extension(&self, kind: TypeId) -> Option<Arc<dyn Any + Send + Sync>> {
+        self.more().as_ref()?.extensions.get(&kind).cloned()
+    }
+
+    pub(crate) fn set_extension(&self, kind: TypeId, value: Arc<dyn Any + Send + Sync>) {
+        let old = self.more().get_or_insert_default().extensions.insert(kind, value);
+        drop(old);
+    }
+
+    fn more(&self) -> MutexGuard<'_, Option<Box<More>>> {
+        self.more.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}

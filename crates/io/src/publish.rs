@@ -1,0 +1,239 @@
+//! An event on its way to one socket or many: written once, recorded where recovery is on, and handed to the hub.
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Instant;
+
+use switchboard_hub::{Delivery, Pushed};
+use switchboard_io_proto::socket::{AckId, Args, Arguments, EventHead, Flags, Frame, Frames, Name, Parser, Selector};
+use switchboard_ws::{Message, Parcel, Utf8Bytes};
+
+use crate::engine::{self, ParcelOptions};
+use crate::error::EmitError;
+use crate::peer::Peer;
+use crate::recovery::Recovery;
+use crate::space::Space;
+
+/// An event that is to be sent.
+pub(crate) struct Event<'a, A: ?Sized> {
+    pub(crate) name: &'a str,
+    pub(crate) args: &'a A,
+    /// Set when answers are awaited.
+    pub(crate) id: Option<AckId>,
+}
+
+/// Sends an event to everyone whom the selector means, but one.
+pub(crate) fn broadcast<A: Arguments + ?Sized>(
+    space: &Space<Peer>,
+    selector: &Selector,
+    skip: Option<&Peer>,
+    event: &Event<'_, A>,
+) -> Result<Delivery, EmitError> {
+    tell_onlookers(space, selector, skip, event)?;
+    let Some(recovery) = &space.recovery else {
+        let frames = write(space, event, None)?;
+        return Ok(deliver(space, selector, skip, &frames));
+    };
+    let recorded = match skip {
+        Some(skip) => selector.clone().except(&skip.id),
+        None => selector.clone(),
+    };
+    record(space, recovery, recorded, event, |frames| deliver(space, selector, skip, frames))
+}
+
+/// Sends an event to one socket.
+pub(crate) fn emit<A: Arguments + ?Sized>(peer: &Peer, flags: Flags, event: &Event<'_, A>) -> Result<(), EmitError> {
+    if !peer.is_connected() {
+        return Err(EmitError::Disconnected);
+    }
+    look_on(peer, event)?;
+    let space = &*peer.space;
+    let Some(recovery) = &space.recovery else {
+        return emit_directly(peer, flags, event);
+    };
+    let selector = Selector { flags, ..Selector::new().to(&peer.id) };
+    record(space, recovery, selector, event, |frames| send(peer, frames, flags)).map(drop)
+}
+
+/// Sends a packet that is written already to one socket.
+pub(crate) fn send(peer: &Peer, frames: &Frames, flags: Flags) -> Pushed {
+    peer.session.send(engine::parcel(parts(frames), options(flags)))
+}
+
+/// A packet's messages, as the engine takes them.
+pub(crate) fn parts(frames: &Frames) -> Box<[Message]> {
+    frames.iter().map(part).collect()
+}
+
+/// How a packet is to be treated on its way.
+pub(crate) fn options(flags: Flags) -> ParcelOptions {
+    ParcelOptions { volatile: flags.volatile, compress: flags.compress.unwrap_or(true) }
+}
+
+/// Answers an event.
+pub(crate) fn answer<A: Arguments + ?Sized>(peer: &Peer, id: AckId, args: &A) -> Result<(), EmitError> {
+    if !peer.is_connected() {
+        return Err(EmitError::Disconnected);
+    }
+    let (space, mut attachments) = (&*peer.space, Vec::new());
+    let parser = space.settings.parser;
+    let mut text = Vec::with_capacity(32 + args.size_hint());
+    parser.ack_into(&space.name, id, args, &mut text, &mut attachments)?;
+    send_written(peer, parser, text, attachments, Flags::default());
+    Ok(())
+}
+
+/// The sockets that a selector means.
+pub(crate) fn selected(space: &Space<Peer>, selector: &Selector, skip: Option<&Peer>) -> Vec<Arc<Peer>> {
+    make_own_rooms(space, selector);
+    let skip = skip.map(|peer| peer.session.member().id());
+    let members = space.topics(selector).with(skip, |audience| space.hub.members_of(audience));
+    let roll = space.roll();
+    members.into_iter().filter_map(|member| roll.of_member(member).cloned()).collect()
+}
+
+fn emit_directly<A: Arguments + ?Sized>(peer: &Peer, flags: Flags, event: &Event<'_, A>) -> Result<(), EmitError> {
+    let (space, mut attachments) = (&*peer.space, Vec::new());
+    let parser = space.settings.parser;
+    let mut text = Vec::with_capacity(32 + event.name.len() + event.args.size_hint());
+    let head = EventHead { namespace: &space.name, name: event.name, id: event.id, offset: None };
+    parser.event_into(&head, event.args, &mut text, &mut attachments)?;
+    send_written(peer, parser, text, attachments, flags);
+    Ok(())
+}
+
+/// One text message, the usual case, needs no parcel.
+fn send_written(peer: &Peer, parser: Parser, text: Vec<u8>, attachments: Vec<bytes::Bytes>, flags: Flags) {
+    let first = match parser {
+        Parser::Json => Frame::Text(text.into()),
+        Parser::Msgpack => Frame::Binary(text.into()),
+    };
+    if let (Frame::Text(text), true) = (&first, attachments.is_empty() && flags == Flags::default()) {
+        peer.session.send_text(std::str::from_utf8(text).expect("the parser writes UTF-8"));
+        return;
+    }
+    send(peer, &Frames { first, attachments }, flags);
+}
+
+fn part(frame: Frame) -> Message {
+    match frame {
+        Frame::Text(text) => Message::Text(Utf8Bytes::try_from(text).expect("the parser writes UTF-8")),
+        Frame::Binary(bytes) => Message::Binary(bytes),
+    }
+}
+
+/// Writes an event with its offset, records it unless it is not to be recovered, and hands it on before anyone else may:
+/// so clients get packets in the order of their offsets.
+fn record<A: Arguments + ?Sized, R>(
+    space: &Space<Peer>,
+    recovery: &Recovery<Peer>,
+    selector: Selector,
+    event: &Event<'_, A>,
+    hand_on: impl FnOnce(&Frames) -> R,
+) -> Result<R, EmitError> {
+    if event.id.is_some() {
+        return Ok(hand_on(&write(space, event, None)?));
+    }
+    // Serialising is the user's code, which must not run under the lock.
+    let args = Args::new(space.settings.parser, event.args)?;
+    let event = Event { name: event.name, args: &args, id: None };
+    let mut log = recovery.lock();
+    let frames = if selector.flags.volatile {
+        // A client takes any string at the end of an event for an offset: it gets a true one here too.
+        write(space, &event, Some(&log.offset()))?
+    } else {
+        let write = |offset: &str| write(space, &event, Some(offset));
+        recovery.record(&mut log, &space.name, selector, Instant::now(), write)?
+    };
+    let handed_on = hand_on(&frames);
+    drop(log);
+    Ok(handed_on)
+}
+
+fn write<A: Arguments + ?Sized>(
+    space: &Space<Peer>,
+    event: &Event<'_, A>,
+    offset: Option<&str>,
+) -> Result<Frames, EmitError> {
+    let head = EventHead { namespace: &space.name, name: event.name, id: event.id, offset };
+    Ok(space.settings.parser.event(&head, event.args)?)
+}
+
+fn deliver(space: &Space<Peer>, selector: &Selector, skip: Option<&Peer>, frames: &Frames) -> Delivery {
+    let parcel = engine::parcel(parts(frames), options(selector.flags));
+    if let Some(peer) = only_one(space, selector) {
+        return deliver_to_one(&peer, skip, parcel);
+    }
+    make_own_rooms(space, selector);
+    let skip = skip.map(|peer| peer.session.member().id());
+    space.topics(selector).with(skip, |audience| space.hub.publish_to(audience, parcel))
+}
+
+fn deliver_to_one(peer: &Peer, skip: Option<&Peer>, parcel: Parcel) -> Delivery {
+    if skip.is_some_and(|skip| std::ptr::eq(skip, peer)) {
+        return Delivery::default();
+    }
+    delivery(peer.session.send(parcel))
+}
+
+/// What became of a parcel for one socket.
+fn delivery(pushed: Pushed) -> Delivery {
+    let mut delivery = Delivery::default();
+    match pushed {
+        Pushed::Sent => delivery.reached = 1,
+        Pushed::Buffered => (delivery.reached, delivery.lagging) = (1, 1),
+        Pushed::Dropped => delivery.dropped = 1,
+        Pushed::Overflowed => delivery.overflowed = 1,
+        Pushed::Closed => {}
+    }
+    delivery
+}
+
+/// The socket that is meant, if it is a single one by its own id, in whose room nobody else is.
+fn only_one(space: &Space<Peer>, selector: &Selector) -> Option<Arc<Peer>> {
+    let [room] = &selector.rooms[..] else { return None };
+    if !selector.except.is_empty() {
+        return None;
+    }
+    let peer = own_room(space, room)?;
+    let is_shared = space.topics(selector).with(None, |audience| space.hub.count_of(audience)) > 0;
+    (!is_shared).then_some(peer)
+}
+
+/// Rooms that bear the id of a socket are made before they are spoken to together with others.
+fn make_own_rooms(space: &Space<Peer>, selector: &Selector) {
+    for room in selector.rooms.iter().chain(&selector.except) {
+        if let Some(peer) = own_room(space, room) {
+            peer.make_own_room();
+        }
+    }
+}
+
+fn own_room(space: &Space<Peer>, room: &Name) -> Option<Arc<Peer>> {
+    space.roll().get(room).cloned()
+}
+
+/// Calls those who see what is sent to one socket.
+fn look_on<A: Arguments + ?Sized>(peer: &Peer, event: &Event<'_, A>) -> Result<(), EmitError> {
+    if peer.space.onlookers.load(Ordering::Relaxed) == 0 {
+        return Ok(());
+    }
+    let onlookers = peer.listeners.onlookers();
+    if !onlookers.is_empty() {
+        let args = Args::new(peer.space.settings.parser, event.args)?;
+        onlookers.iter().for_each(|onlooker| onlooker(event.name, &args));
+    }
+    Ok(())
+}
+
+fn tell_onlookers<A: Arguments + ?Sized>(
+    space: &Space<Peer>,
+    selector: &Selector,
+    skip: Option<&Peer>,
+    event: &Event<'_, A>,
+) -> Result<(), EmitError> {
+    if space.onlookers.load(Ordering::Relaxed) == 0 {
+        return Ok(());
+    }
+    selected(space, selector, skip).iter().try_for_each(|peer| look_on(peer, event))
+}

@@ -1,0 +1,418 @@
+//! Connection state recovery, in memory: what was sent of late, and whom we lost. A client that comes back is given all
+//! that it missed, or is told that it is new.
+//!
+//! Two things differ from Node. A client need not have received anything to come back: what it is known to have is also
+//! learnt from its pongs, so that a quiet connection recovers however long it was quiet. And one whose old connection is
+//! not yet known to be dead takes its session over from it.
+
+use std::collections::{HashMap, VecDeque};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::time::{Duration, Instant};
+
+use switchboard_io_proto::engine::Sid;
+use switchboard_io_proto::socket::{Frames, Name, Namespace, Selector, Value};
+
+/// Settings of connection state recovery.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct RecoverySettings {
+    /// How long a lost client may stay away. Default 2 minutes.
+    pub max_disconnection_duration: Duration,
+    /// Whether middlewares of namespaces are spared those who come back. Default: yes.
+    pub skip_middlewares: bool,
+    /// Packets kept at most, over all namespaces. Default 100,000. With more, the oldest go, and who missed them is new.
+    pub max_packets: usize,
+    /// Bytes of those packets. Default 64 MiB.
+    pub max_bytes: usize,
+    /// Lost clients kept at most. Default 100,000.
+    pub max_sessions: usize,
+}
+
+impl Default for RecoverySettings {
+    fn default() -> Self {
+        Self {
+            max_disconnection_duration: Duration::from_secs(120),
+            skip_middlewares: true,
+            max_packets: 100_000,
+            max_bytes: 64 << 20,
+            max_sessions: 100_000,
+        }
+    }
+}
+
+/// A packet's place among all that were recorded. Zero comes before the first.
+pub(crate) type Place = u64;
+
+/// A socket that was lost.
+#[derive(Debug, Clone)]
+pub(crate) struct Lost {
+    pub(crate) id: Name,
+    pub(crate) namespace: Namespace,
+    pub(crate) rooms: Vec<Name>,
+    pub(crate) data: Value,
+    /// It is known to have received everything up to here.
+    pub(crate) confirmed: Place,
+}
+
+/// A client that has come back, and may have what it lost.
+#[derive(Debug)]
+pub(crate) struct Claim {
+    pub(crate) pid: Sid,
+    pub(crate) lost: Lost,
+    /// It has received everything up to here.
+    received: Place,
+}
+
+/// How often recovery did what.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct RecoveryCounters {
+    /// Clients that came back and were given what they missed.
+    pub recovered: u64,
+    /// Clients that came back in vain: too late, or what they missed is gone.
+    pub failed: u64,
+    /// Packets that a limit threw away before their time.
+    pub packets_dropped: u64,
+    /// Lost clients that a limit threw away before their time.
+    pub sessions_dropped: u64,
+}
+
+/// The memory of all namespaces. Generic, because sockets are made above and kept below.
+pub(crate) struct Recovery<P> {
+    settings: RecoverySettings,
+    /// How long packets are kept: an absence, and the longest that a client's receipt can be unknown before it.
+    retention: Duration,
+    log: Mutex<Log>,
+    /// Those who are connected, by the secret with which they may come back.
+    live: Mutex<HashMap<Sid, Weak<P>>>,
+}
+
+#[derive(Debug, Default)]
+pub(crate) struct Log {
+    /// The place of the newest packet.
+    newest: Place,
+    packets: VecDeque<Recorded>,
+    bytes: usize,
+    lost: HashMap<Sid, (Instant, Lost)>,
+    /// By age, for those that nobody comes back for. May hold some that came back.
+    ages: VecDeque<(Instant, Sid)>,
+    counters: RecoveryCounters,
+}
+
+#[derive(Debug)]
+struct Recorded {
+    at: Instant,
+    namespace: Namespace,
+    selector: Selector,
+    frames: Frames,
+}
+
+impl<P> Recovery<P> {
+    /// `silence`: how long a client may be quiet before it is given up, ping and pong together.
+    pub(crate) fn new(settings: RecoverySettings, silence: Duration) -> Self {
+        Self {
+            settings,
+            retention: settings.max_disconnection_duration + silence,
+            log: Mutex::default(),
+            live: Mutex::default(),
+        }
+    }
+
+    pub(crate) fn skips_middlewares(&self) -> bool {
+        self.settings.skip_middlewares
+    }
+
+    /// The memory, for a step that must be one: to record and publish, or to look up and subscribe. Everyone who publishes
+    /// waits meanwhile, so that packets reach each client in the order of their places.
+    pub(crate) fn lock(&self) -> MutexGuard<'_, Log> {
+        self.log.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Records what `write` makes of the offset, and returns it.
+    pub(crate) fn record<E>(
+        &self,
+        log: &mut Log,
+        namespace: &Namespace,
+        selector: Selector,
+        now: Instant,
+        write: impl FnOnce(&str) -> Result<Frames, E>,
+    ) -> Result<Frames, E> {
+        let frames = write(&offset(log.newest + 1))?;
+        log.newest += 1;
+        log.bytes += frames.bytes();
+        log.packets.push_back(Recorded { at: now, namespace: namespace.clone(), selector, frames: frames.clone() });
+        self.prune(log, now);
+        Ok(frames)
+    }
+
+    /// A socket was lost whose client may come back and name `pid`.
+    pub(crate) fn keep(&self, pid: Sid, lost: Lost, now: Instant) {
+        let mut log = self.lock();
+        log.lost.insert(pid, (now, lost));
+        log.ages.push_back((now, pid));
+        self.prune(&mut log, now);
+    }
+
+    /// A client came back. `offset` is of the last packet that it has received, if it has received any. `None`: it is to be
+    /// somebody new.
+    pub(crate) fn claim(&self, pid: &Sid, namespace: &Namespace, offset: Option<&str>, now: Instant) -> Option<Claim> {
+        let mut log = self.lock();
+        let found = self.find(&log, pid, namespace, offset, now);
+        let claim = found.filter(|claim| self.missed(&mut log, claim, now).is_some());
+        match &claim {
+            Some(_) => {
+                log.lost.remove(pid);
+                log.counters.recovered += 1;
+            }
+            None => log.counters.failed += 1,
+        }
+        claim
+    }
+
+    /// What was meant for it while it was away; `None` if not all of that is here any more.
+    pub(crate) fn missed(&self, log: &mut Log, claim: &Claim, now: Instant) -> Option<Vec<Frames>> {
+        self.prune(log, now);
+        let oldest = log.newest - log.packets.len() as u64 + 1;
+        // As the place is a count of packets that are or were in memory, it fits.
+        let start = usize::try_from((claim.received + 1).checked_sub(oldest)?).ok()?;
+        let Lost { id, namespace, rooms, .. } = &claim.lost;
+        let is_in = |room: &str| id == room || rooms.iter().any(|joined| joined == room);
+        let missed = log.packets.iter().skip(start);
+        let missed = missed.filter(|packet| packet.namespace == *namespace && packet.selector.selects(is_in));
+        Some(missed.map(|packet| packet.frames.clone()).collect())
+    }
+
+    /// Who is connected and would come back by this.
+    pub(crate) fn live(&self, pid: &Sid) -> Option<Arc<P>> {
+        self.lock_live().get(pid).and_then(Weak::upgrade)
+    }
+
+    /// Somebody is connected who may come back by this.
+    pub(crate) fn set_live(&self, pid: Sid, peer: &Arc<P>) {
+        self.lock_live().insert(pid, Arc::downgrade(peer));
+    }
+
+    /// Nobody is connected by this any more.
+    pub(crate) fn set_gone(&self, pid: &Sid) {
+        self.lock_live().remove(pid);
+    }
+
+    pub(crate) fn counters(&self) -> RecoveryCounters {
+        self.lock().counters
+    }
+
+    fn find(&self, log: &Log, pid: &Sid, namespace: &Namespace, offset: Option<&str>, now: Instant) -> Option<Claim> {
+        let (since, lost) = log.lost.get(pid)?;
+        if lost.namespace != *namespace || now.duration_since(*since) > self.settings.max_disconnection_duration {
+            return None;
+        }
+        let received = match offset {
+            Some(offset) => place(offset).filter(|place| *place <= log.newest)?.max(lost.confirmed),
+            None => lost.confirmed,
+        };
+        Some(Claim { pid: *pid, lost: lost.clone(), received })
+    }
+
+    fn lock_live(&self) -> MutexGuard<'_, HashMap<Sid, Weak<P>>> {
+        self.live.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn prune(&self, log: &mut Log, now: Instant) {
+        let RecoverySettings { max_packets, max_bytes, max_sessions, max_disconnection_duration, .. } = self.settings;
+        while let Some(oldest) = log.packets.front() {
+            let expired = now.duration_since(oldest.at) > self.retention;
+            if !expired && log.packets.len() <= max_packets && log.bytes <= max_bytes {
+                break;
+            }
+            log.counters.packets_dropped += u64::from(!expired);
+            log.bytes -= oldest.frames.bytes();
+            log.packets.pop_front();
+        }
+        while let Some((since, pid)) = log.ages.front().copied() {
+            let expired = now.duration_since(since) > max_disconnection_duration;
+            // It came back, or was lost once more later on.
+            let is_stale = log.lost.get(&pid).is_none_or(|(newer, _)| *newer != since);
+            if !expired && !is_stale && log.lost.len() <= max_sessions {
+                break;
+            }
+            log.ages.pop_front();
+            if !is_stale {
+                log.lost.remove(&pid);
+                log.counters.sessions_dropped += u64::from(!expired);
+            }
+        }
+    }
+}
+
+impl Log {
+    /// The place of the newest packet.
+    pub(crate) fn newest(&self) -> Place {
+        self.newest
+    }
+
+    /// What a packet carries that is not recorded: everything before it was.
+    pub(crate) fn offset(&self) -> String {
+        offset(self.newest)
+    }
+}
+
+/// A place as clients know it: opaque to them, and never empty.
+fn offset(place: Place) -> String {
+    format!("{place:x}")
+}
+
+fn place(offset: &str) -> Option<Place> {
+    // `from_str_radix` would take a sign.
+    let is_hex = !offset.is_empty() && offset.bytes().all(|byte| byte.is_ascii_hexdigit());
+    is_hex.then(|| u64::from_str_radix(offset, 16).ok()).flatten()
+}
+
+#[cfg(test)]
+mod tests {
+    use bytes::Bytes;
+    use switchboard_io_proto::socket::Frame;
+
+    use super::*;
+
+    const ROOT: Namespace = Namespace::ROOT;
+
+    struct Memory {
+        recovery: Recovery<()>,
+        now: Instant,
+    }
+
+    impl Memory {
+        fn new(settings: RecoverySettings) -> Self {
+            Self { recovery: Recovery::new(settings, Duration::from_secs(45)), now: Instant::now() }
+        }
+
+        /// Records an event for these rooms; its text is what it says and its offset.
+        fn say(&self, what: &str, selector: Selector) -> String {
+            let frames = self.recovery.record(&mut self.recovery.lock(), &ROOT, selector, self.now, |offset| {
+                let first = Frame::Text(Bytes::from(format!("{what}@{offset}")));
+                Ok::<_, ()>(Frames { first, attachments: Vec::new() })
+            });
+            text(&frames.expect("writing does not fail"))
+        }
+
+        fn lose(&self, pid: Sid, rooms: &[&str], confirmed: Place) -> Name {
+            let id = Name::from(pid.as_str());
+            let rooms = rooms.iter().map(|room| Name::from(*room)).collect();
+            let lost = Lost { id: id.clone(), namespace: ROOT, rooms, data: Value::Null, confirmed };
+            self.recovery.keep(pid, lost, self.now);
+            id
+        }
+
+        fn back(&self, pid: Sid, offset: Option<&str>) -> Option<Vec<String>> {
+            let claim = self.recovery.claim(&pid, &ROOT, offset, self.now)?;
+            let missed = self.recovery.missed(&mut self.recovery.lock(), &claim, self.now)?;
+            Some(missed.iter().map(text).collect())
+        }
+    }
+
+    fn text(frames: &Frames) -> String {
+        let (Frame::Text(bytes) | Frame::Binary(bytes)) = &frames.first;
+        String::from_utf8(bytes.to_vec()).expect("tests write text")
+    }
+
+    fn pid() -> Sid {
+        Sid::generate().expect("the system has random numbers")
+    }
+
+    #[test]
+    fn who_comes_back_gets_what_was_meant_for_it_and_nothing_else() {
+        let memory = Memory::new(RecoverySettings::default());
+        memory.say("before", Selector::new());
+        let pid = pid();
+        let id = memory.lose(pid, &["lobby"], 0);
+        memory.say("all", Selector::new());
+        memory.say("lobby", Selector::new().to("lobby"));
+        memory.say("other", Selector::new().to("elsewhere"));
+        memory.say("not lobby", Selector::new().except("lobby"));
+        memory.say("itself", Selector::new().to(id.as_str()));
+        let missed = memory.back(pid, Some("1")).expect("all that was missed is there");
+        assert_eq!(missed, ["all@2", "lobby@3", "itself@6"]);
+        assert_eq!(memory.back(pid, Some("1")), None, "it was given back already");
+    }
+
+    #[test]
+    fn one_that_received_nothing_recovers_by_its_pongs() {
+        let memory = Memory::new(RecoverySettings::default());
+        memory.say("first", Selector::new());
+        let confirmed = memory.recovery.lock().newest();
+        let pid = pid();
+        memory.lose(pid, &[], confirmed);
+        memory.say("second", Selector::new());
+        assert_eq!(memory.back(pid, None).expect("recovers"), ["second@2"]);
+    }
+
+    #[test]
+    fn a_quiet_client_recovers_though_its_offset_is_older_than_all_that_is_kept() {
+        let mut memory = Memory::new(RecoverySettings::default());
+        memory.say("long ago", Selector::new());
+        memory.say("for others", Selector::new().to("elsewhere"));
+        memory.now += Duration::from_secs(3600);
+        memory.say("for others", Selector::new().to("elsewhere"));
+        let confirmed = memory.recovery.lock().newest();
+        let pid = pid();
+        memory.lose(pid, &[], confirmed);
+        memory.say("news", Selector::new());
+        assert_eq!(memory.back(pid, Some("1")).expect("recovers"), ["news@4"]);
+    }
+
+    #[test]
+    fn all_or_nothing() {
+        let limits = RecoverySettings { max_packets: 2, ..RecoverySettings::default() };
+        let memory = Memory::new(limits);
+        let pid = pid();
+        memory.lose(pid, &[], 0);
+        for what in ["one", "two", "three"] {
+            memory.say(what, Selector::new());
+        }
+        assert_eq!(memory.back(pid, None), None, "the first of three is gone");
+        let counters = memory.recovery.counters();
+        assert_eq!((counters.failed, counters.packets_dropped), (1, 1));
+    }
+
+    #[test]
+    fn nobody_comes_back_too_late_or_to_another_namespace_or_with_an_offset_of_no_packet() {
+        let mut memory = Memory::new(RecoverySettings::default());
+        memory.say("one", Selector::new());
+        let [late, stray, liar] = [pid(), pid(), pid()];
+        for pid in [late, stray, liar] {
+            memory.lose(pid, &[], 0);
+        }
+        for offset in ["2", "+1", "", "x", "ffffffffffffffffff"] {
+            assert_eq!(memory.back(liar, Some(offset)), None, "{offset:?}");
+        }
+        let admin = Namespace::new("/admin").expect("a proper name");
+        assert!(memory.recovery.claim(&stray, &admin, None, memory.now).is_none());
+        memory.now += Duration::from_secs(121);
+        assert_eq!(memory.back(late, None), None);
+    }
+
+    #[test]
+    fn lost_clients_are_kept_within_bounds_and_for_a_time() {
+        let limits = RecoverySettings { max_sessions: 2, ..RecoverySettings::default() };
+        let mut memory = Memory::new(limits);
+        let pids = [pid(), pid(), pid()];
+        for pid in pids {
+            memory.lose(pid, &[], 0);
+        }
+        assert_eq!(memory.back(pids[0], None), None, "a third displaced the first");
+        assert_eq!(memory.recovery.counters().sessions_dropped, 1);
+        assert!(memory.back(pids[1], None).is_some());
+        memory.now += Duration::from_secs(121);
+        memory.say("anything", Selector::new());
+        assert!(memory.recovery.lock().lost.is_empty());
+    }
+
+    #[test]
+    fn one_recovers_again_and_again() {
+        let memory = Memory::new(RecoverySettings::default());
+        let pid = pid();
+        for round in 1..=3_u64 {
+            memory.lose(pid, &[], round - 1);
+            memory.say("news", Selector::new());
+            assert_eq!(memory.back(pid, None).expect("recovers"), [format!("news@{round}")]);
+        }
+    }
+}

@@ -1,0 +1,189 @@
+//! Which namespaces there are: those that were named, and those that come into being when a client asks for one that a
+//! parent namespace knows by a pattern or a function.
+
+use std::collections::HashMap;
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::{Arc, PoisonError, RwLock, Weak};
+
+use switchboard_io_proto::socket::{Args, Namespace};
+use switchboard_ws::Hub;
+
+use crate::pattern::Pattern;
+use crate::peer::Peer;
+use crate::recovery::Recovery;
+use crate::settings::Settings;
+use crate::space::{Rules, Space};
+
+/// All namespaces of a server.
+pub(crate) struct Router {
+    pub(crate) hub: Hub,
+    pub(crate) settings: Arc<Settings>,
+    pub(crate) recovery: Option<Arc<Recovery<Peer>>>,
+    spaces: RwLock<HashMap<Namespace, Arc<Space<Peer>>>>,
+    parents: RwLock<Vec<Arc<Parent>>>,
+    on_new: RwLock<Vec<OnNew>>,
+}
+
+/// A namespace that is there for others: they follow its rules.
+pub(crate) struct Parent {
+    pub(crate) which: Which,
+    pub(crate) rules: Arc<Rules<Peer>>,
+    children: RwLock<HashMap<Namespace, Weak<Space<Peer>>>>,
+}
+
+/// Which namespaces are children of a parent.
+pub(crate) enum Which {
+    Pattern(Pattern),
+    Function(Arc<dyn Fn(String, Args) -> Asking + Send + Sync>),
+}
+
+/// A function that has still to say whether a namespace is to be.
+pub(crate) type Asking = Pin<Box<dyn Future<Output = bool> + Send>>;
+
+type OnNew = Arc<dyn Fn(&Arc<Space<Peer>>) + Send + Sync>;
+
+/// Where a client that asks for a namespace is to go.
+pub(crate) enum Found {
+    Here(Arc<Space<Peer>>),
+    /// No pattern before these knows it, but perhaps one of their functions does.
+    Ask(Vec<Arc<Parent>>),
+    Nowhere,
+}
+
+impl Router {
+    pub(crate) fn new(hub: Hub, settings: Arc<Settings>, recovery: Option<Arc<Recovery<Peer>>>) -> Self {
+        Self {
+            hub,
+            settings,
+            recovery,
+            spaces: RwLock::default(),
+            parents: RwLock::default(),
+            on_new: RwLock::default(),
+        }
+    }
+
+    /// The namespace of this name, made if need be.
+    pub(crate) fn of(&self, name: &Namespace) -> Arc<Space<Peer>> {
+        if let Some(space) = self.get(name) {
+            return space;
+        }
+        let made = Arc::new(self.make(name.clone(), Arc::default()));
+        self.insert(made)
+    }
+
+    pub(crate) fn get(&self, name: &Namespace) -> Option<Arc<Space<Peer>>> {
+        self.spaces.read().unwrap_or_else(PoisonError::into_inner).get(name).cloned()
+    }
+
+    pub(crate) fn all(&self) -> Vec<Arc<Space<Peer>>> {
+        self.spaces.read().unwrap_or_else(PoisonError::into_inner).values().cloned().collect()
+    }
+
+    pub(crate) fn add_parent(&self, which: Which) -> Arc<Parent> {
+        let parent = Arc::new(Parent { which, rules: Arc::default(), children: RwLock::default() });
+        self.parents.write().unwrap_or_else(PoisonError::into_inner).push(Arc::clone(&parent));
+        parent
+    }
+
+    pub(crate) fn on_new(&self, tell: OnNew) {
+        self.on_new.write().unwrap_or_else(PoisonError::into_inner).push(tell);
+    }
+
+    /// The namespace that a client asks for.
+    pub(crate) fn find(self: &Arc<Self>, name: &Namespace) -> Found {
+        if let Some(space) = self.get(name) {
+            return Found::Here(space);
+        }
+        let parents = self.parents.read().unwrap_or_else(PoisonError::into_inner).clone();
+        for (place, parent) in parents.iter().enumerate() {
+            match &parent.which {
+                Which::Pattern(pattern) if pattern.matches(name.as_str()) => {
+                    return self.child(parent, name).map_or(Found::Nowhere, Found::Here);
+                }
+                Which::Pattern(_) => {}
+                Which::Function(_) => return Found::Ask(parents[place..].to_vec()),
+            }
+        }
+        Found::Nowhere
+    }
+
+    /// Asks parents, one after the other.
+    pub(crate) async fn ask(
+        self: Arc<Self>,
+        parents: Vec<Arc<Parent>>,
+        name: Namespace,
+        auth: Args,
+    ) -> Option<Arc<Space<Peer>>> {
+        for parent in &parents {
+            let knows = match &parent.which {
+                Which::Pattern(pattern) => pattern.matches(name.as_str()),
+                Which::Function(ask) => ask(name.to_string(), auth.clone()).await,
+            };
+            if knows {
+                return self.child(parent, &name);
+            }
+        }
+        None
+    }
+
+    /// The child of this name, made if need be; `None` if there are as many as may be.
+    fn child(self: &Arc<Self>, parent: &Parent, name: &Namespace) -> Option<Arc<Space<Peer>>> {
+        if let Some(space) = self.get(name) {
+            return Some(space);
+        }
+        let mut children = parent.children.write().unwrap_or_else(PoisonError::into_inner);
+        children.retain(|_, child| child.strong_count() > 0);
+        if children.len() >= self.settings.max_child_namespaces {
+            tracing::warn!(%name, "a client asks for one child namespace too many, and is refused");
+            return None;
+        }
+        let mut space = self.make(name.clone(), Arc::clone(&parent.rules));
+        if self.settings.cleanup_empty_child_namespaces {
+            let router = Arc::downgrade(self);
+            space = space.when_empty(move |space| {
+                if let Some(router) = router.upgrade() {
+                    router.remove_if_empty(&space.name);
+                }
+            });
+        }
+        let space = Arc::new(space);
+        children.insert(name.clone(), Arc::downgrade(&space));
+        drop(children);
+        Some(self.insert(space))
+    }
+
+    fn make(&self, name: Namespace, rules: Arc<Rules<Peer>>) -> Space<Peer> {
+        Space::new(name, self.hub.clone(), Arc::clone(&self.settings), self.recovery.clone(), rules)
+    }
+
+    /// Adds a namespace unless somebody else was faster. Those who want to know of new ones are told.
+    fn insert(&self, made: Arc<Space<Peer>>) -> Arc<Space<Peer>> {
+        let mut spaces = self.spaces.write().unwrap_or_else(PoisonError::into_inner);
+        if let Some(space) = spaces.get(&made.name) {
+            return Arc::clone(space);
+        }
+        spaces.insert(made.name.clone(), Arc::clone(&made));
+        drop(spaces);
+        let on_new = self.on_new.read().unwrap_or_else(PoisonError::into_inner).clone();
+        // The main namespace is no news.
+        if !made.name.is_root() {
+            on_new.iter().for_each(|tell| tell(&made));
+        }
+        made
+    }
+
+    fn remove_if_empty(&self, name: &Namespace) {
+        let mut spaces = self.spaces.write().unwrap_or_else(PoisonError::into_inner);
+        if spaces.get(name).is_some_and(|space| space.roll().len() == 0) {
+            spaces.remove(name);
+        }
+    }
+}
+
+impl Parent {
+    /// Its children.
+    pub(crate) fn children(&self) -> Vec<Arc<Space<Peer>>> {
+        self.children.read().unwrap_or_else(PoisonError::into_inner).values().filter_map(Weak::upgrade).collect()
+    }
+}

@@ -1,0 +1,301 @@
+//! A client in a namespace.
+
+use std::any::{Any, TypeId};
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use switchboard_io_proto::engine::{Protocol, Transport};
+use switchboard_io_proto::socket::{Args, ArgsError, Arguments, EncodeError, Flags, Name, Parser};
+use tokio::time::Instant;
+
+use crate::answers::Awaited;
+use crate::broadcast::{Broadcast, Rooms};
+use crate::depart;
+use crate::engine::Handshake;
+use crate::error::{AckError, EmitError, JoinError};
+use crate::peer::{Peer, Stage};
+use crate::publish::{self, Event};
+use crate::reason::DisconnectReason;
+
+/// A client in a namespace. A cheap handle: clones are the same socket.
+///
+/// Sending never waits. What is sent is queued within bounds, and leaves in the order in which one thread sends and
+/// broadcasts it.
+#[derive(Clone)]
+pub struct Socket(pub(crate) Arc<Peer>);
+
+impl Socket {
+    /// The public name of this socket: 20 characters, also a room that it alone is in. Another one than the id of its
+    /// Engine.IO session, which is a secret. (Clients of Socket.IO 2 know no other id than that, and so it is theirs.)
+    #[must_use]
+    pub fn id(&self) -> &Name {
+        &self.0.id
+    }
+
+    /// The name of its namespace.
+    #[must_use]
+    pub fn namespace(&self) -> &str {
+        self.0.space.name.as_str()
+    }
+
+    /// Whether it can be sent to.
+    #[must_use]
+    pub fn connected(&self) -> bool {
+        self.0.is_connected()
+    }
+
+    /// Whether it came back and was given all that it missed.
+    #[must_use]
+    pub fn recovered(&self) -> bool {
+        self.0.recovered
+    }
+
+    /// What is known from its first request: address, headers, query, time.
+    #[must_use]
+    pub fn handshake(&self) -> &Handshake {
+        self.0.session.handshake()
+    }
+
+    /// What it said for itself when it joined the namespace (`auth` in the client's options).
+    ///
+    /// # Errors
+    /// That does not read as `T`. A client that said nothing reads as null.
+    pub fn auth<T: DeserializeOwned>(&self) -> Result<T, ArgsError> {
+        self.0.auth.get(0)
+    }
+
+    /// How it is connected now; an upgrade changes that.
+    #[must_use]
+    pub fn transport(&self) -> Transport {
+        self.0.session.transport()
+    }
+
+    /// The Engine.IO protocol of its client.
+    #[must_use]
+    pub fn protocol(&self) -> Protocol {
+        self.0.session.protocol()
+    }
+
+    // Sending.
+
+    /// Sends an event. A tuple is several arguments, `()` is none, everything else one; bytes (`bytes::Bytes`,
+    /// `serde_bytes`, [`Value::Binary`](crate::Value::Binary)) travel as binary data, anywhere in them.
+    ///
+    /// # Errors
+    /// It cannot be written, or the socket is not connected.
+    pub fn emit<A: Arguments + ?Sized>(&self, event: &str, args: &A) -> Result<(), EmitError> {
+        self.emitter().emit(event, args)
+    }
+
+    /// Sends a `message` event.
+    ///
+    /// # Errors
+    /// As [`emit`](Self::emit).
+    pub fn send<A: Arguments + ?Sized>(&self, args: &A) -> Result<(), EmitError> {
+        self.emit("message", args)
+    }
+
+    /// Sends an event and waits for the client's ack, by [`ack_timeout`](crate::Builder::ack_timeout) at most: the answer
+    /// as `T`, a tuple for several arguments, else the first one.
+    ///
+    /// # Errors
+    /// It was not sent, no answer came, or one of another type.
+    ///
+    /// # Cancel safety
+    /// Sent with the first poll. Dropped after that, the answer is lost.
+    pub async fn emit_with_ack<T: DeserializeOwned>(
+        &self,
+        event: &str,
+        args: &(impl Arguments + ?Sized),
+    ) -> Result<T, AckError> {
+        self.emitter().emit_with_ack(event, args).await
+    }
+
+    /// What is sent by this may be lost: if the client is not ready to take it, it does not get it later.
+    pub fn volatile(&self) -> Emitter {
+        Emitter { flags: Flags { volatile: true, ..Flags::default() }, ..self.emitter() }
+    }
+
+    /// Whether what is sent by this is compressed, where compression is on.
+    pub fn compress(&self, compress: bool) -> Emitter {
+        self.emitter().compress(compress)
+    }
+
+    /// How long [`Emitter::emit_with_ack`] waits.
+    pub fn timeout(&self, timeout: Duration) -> Emitter {
+        self.emitter().timeout(timeout)
+    }
+
+    /// Everyone in the namespace but this socket.
+    pub fn broadcast(&self) -> Broadcast {
+        Broadcast::new(Arc::clone(&self.0.space), Some(Arc::clone(&self.0)))
+    }
+
+    /// Everyone in these rooms but this socket.
+    pub fn to<R: Rooms>(&self, rooms: R) -> Broadcast {
+        self.broadcast().to(rooms)
+    }
+
+    /// Everyone in the namespace but those in these rooms and this socket.
+    pub fn except<R: Rooms>(&self, rooms: R) -> Broadcast {
+        self.broadcast().except(rooms)
+    }
+
+    // Rooms.
+
+    /// Joins rooms. Every broadcast that begins after this returns reaches it.
+    ///
+    /// # Errors
+    /// A name is too long, or the client is in too many rooms; see [`HubLimits`](crate::HubLimits). Rooms before that one
+    /// are joined.
+    pub fn join<R: Rooms>(&self, rooms: R) -> Result<(), JoinError> {
+        for room in rooms.names() {
+            if self.0.stage() == Stage::Disconnected {
+                return Ok(()); // Nobody is left to be in a room.
+            }
+            self.0.join(&room)?;
+        }
+        Ok(())
+    }
+
+    /// Leaves rooms.
+    pub fn leave<R: Rooms>(&self, rooms: R) {
+        rooms.names().for_each(|room| self.0.leave(&room));
+    }
+
+    /// The rooms that it is in, its own first; none once it is disconnected.
+    #[must_use]
+    pub fn rooms(&self) -> Vec<Name> {
+        if !self.0.is_present() {
+            return Vec::new();
+        }
+        let own = self.0.id.clone();
+        std::iter::once(own).chain(self.0.joined()).collect()
+    }
+
+    // Data.
+
+    /// What was [kept](Self::set_data) with this socket; it reads as null if nothing was.
+    ///
+    /// # Errors
+    /// It does not read as `T`.
+    pub fn data<T: DeserializeOwned>(&self) -> Result<T, ArgsError> {
+        Args::new(Parser::Msgpack, &(self.0.data(),)).unwrap_or_default().get(0)
+    }
+
+    /// Keeps data with this socket, for everyone who has a handle to it: also on other servers of a cluster, and when the
+    /// client comes back. [`extension`](Self::extension) keeps what is for this process alone.
+    ///
+    /// # Errors
+    /// It does not serialise; what was kept before is still there.
+    pub fn set_data(&self, data: impl Serialize) -> Result<(), EncodeError> {
+        let args = Args::new(Parser::Msgpack, &(data,))?;
+        self.0.set_data(args.values().into_iter().next().unwrap_or_default());
+        Ok(())
+    }
+
+    /// The value of this type that was [kept](Self::set_extension) with this socket.
+    #[must_use]
+    pub fn extension<T: Any + Send + Sync>(&self) -> Option<Arc<T>> {
+        self.0.extension(TypeId::of::<T>())?.downcast().ok()
+    }
+
+    /// Keeps one value of each type with this socket.
+    pub fn set_extension<T: Any + Send + Sync>(&self, value: T) {
+        self.0.set_extension(TypeId::of::<T>(), Arc::new(value));
+    }
+
+    // The end.
+
+    /// Takes this socket out of its namespace. The client is told, after what was sent so far; its connection and its
+    /// sockets in other namespaces stay.
+    pub fn disconnect(&self) {
+        depart::dismiss(&self.0);
+    }
+
+    /// Closes the client's connection, and with it its sockets in all namespaces.
+    pub fn disconnect_all(&self) {
+        depart::close(&self.0, DisconnectReason::ServerNamespaceDisconnect);
+    }
+
+    fn emitter(&self) -> Emitter {
+        Emitter { socket: self.clone(), flags: Flags::default() }
+    }
+}
+
+impl PartialEq for Socket {
+    fn eq(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.0, &other.0)
+    }
+}
+
+impl Eq for Socket {}
+
+impl fmt::Debug for Socket {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Socket").field("namespace", &self.namespace()).field("id", &self.id()).finish()
+    }
+}
+
+/// A socket, and how to send to it.
+#[derive(Debug, Clone)]
+#[must_use = "it sends nothing until `emit`"]
+pub struct Emitter {
+    socket: Socket,
+    flags: Flags,
+}
+
+impl Emitter {
+    /// May be lost, as by [`Socket::volatile`].
+    pub fn volatile(mut self) -> Self {
+        self.flags.volatile = true;
+        self
+    }
+
+    /// Whether to compress.
+    pub fn compress(mut self, compress: bool) -> Self {
+        self.flags.compress = Some(compress);
+        self
+    }
+
+    /// How long to wait for an ack.
+    pub fn timeout(mut self, timeout: Duration) -> Self {
+        self.flags.timeout = Some(timeout);
+        self
+    }
+
+    /// Sends an event.
+    ///
+    /// # Errors
+    /// As [`Socket::emit`].
+    pub fn emit<A: Arguments + ?Sized>(&self, event: &str, args: &A) -> Result<(), EmitError> {
+        // The timeout concerns who waits, not how it is sent.
+        let flags = Flags { timeout: None, ..self.flags };
+        publish::emit(&self.socket.0, flags, &Event { name: event, args, id: None })
+    }
+
+    /// Sends an event and waits for the ack.
+    ///
+    /// # Errors
+    /// As [`Socket::emit_with_ack`].
+    ///
+    /// # Cancel safety
+    /// As [`Socket::emit_with_ack`].
+    pub async fn emit_with_ack<T: DeserializeOwned>(
+        &self,
+        event: &str,
+        args: &(impl Arguments + ?Sized),
+    ) -> Result<T, AckError> {
+        let peer = &self.socket.0;
+        let id = peer.space.next_ack();
+        let wait = self.flags.timeout.or(peer.space.settings.ack_timeout);
+        let until = wait.map(|wait| Instant::now() + wait);
+        let awaited = Awaited { answer: peer.expect_ack(id)?, peer: Arc::clone(peer), id, until };
+        let flags = Flags { timeout: None, ..self.flags };
+        publish::emit(peer, flags, &Event { name: event, args, id: Some(id) })?;
+        Ok(awaited.args().await?.extract()?)
+    }
+}

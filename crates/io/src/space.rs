@@ -1,0 +1,147 @@
+//! What a namespace is made of: its name, who is in it, and how they are reached. Generic over who that is, because
+//! sockets are made above and kept below.
+
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
+
+use switchboard_hub::{Audience, MemberId};
+use switchboard_io_proto::socket::{AckId, Namespace, Selector};
+use switchboard_ws::Hub;
+
+use crate::listeners::{Guard, Listener};
+use crate::polls::Polls;
+use crate::recovery::Recovery;
+use crate::roll::Roll;
+use crate::room;
+use crate::server_events::ServerEvents;
+use crate::settings::Settings;
+use crate::watch::Watchers;
+
+pub(crate) struct Space<P> {
+    pub(crate) name: Namespace,
+    pub(crate) hub: Hub,
+    pub(crate) settings: Arc<Settings>,
+    pub(crate) recovery: Option<Arc<Recovery<P>>>,
+    /// Shared by the children of a parent namespace.
+    pub(crate) rules: Arc<Rules<P>>,
+    pub(crate) polls: Polls,
+    pub(crate) server_events: ServerEvents,
+    pub(crate) watchers: Watchers,
+    /// The hub's topic of everyone here.
+    pub(crate) everyone: String,
+    /// Acks are counted by the namespace: one id may ask many sockets.
+    next_ack: AtomicU64,
+    /// Listeners of sockets that see what is sent: while there are none nobody is asked.
+    pub(crate) onlookers: AtomicUsize,
+    roll: Mutex<Roll<P>>,
+    /// Called when somebody has left and nobody is here any more.
+    on_empty: Option<Box<dyn Fn(&Self) + Send + Sync>>,
+}
+
+/// What happens to those who come.
+pub(crate) struct Rules<P> {
+    guards: RwLock<Vec<Arc<dyn Guard<P>>>>,
+    on_connect: RwLock<Vec<Arc<dyn Listener<P>>>>,
+}
+
+impl<P> Space<P> {
+    pub(crate) fn new(
+        name: Namespace,
+        hub: Hub,
+        settings: Arc<Settings>,
+        recovery: Option<Arc<Recovery<P>>>,
+        rules: Arc<Rules<P>>,
+    ) -> Self {
+        Self {
+            everyone: room::everyone(&name),
+            name,
+            hub,
+            settings,
+            recovery,
+            rules,
+            polls: Polls::default(),
+            server_events: ServerEvents::default(),
+            watchers: Watchers::default(),
+            next_ack: AtomicU64::new(0),
+            onlookers: AtomicUsize::new(0),
+            roll: Mutex::default(),
+            on_empty: None,
+        }
+    }
+
+    /// Has `on_empty` called whenever the last one has left.
+    pub(crate) fn when_empty(mut self, on_empty: impl Fn(&Self) + Send + Sync + 'static) -> Self {
+        self.on_empty = Some(Box::new(on_empty));
+        self
+    }
+
+    /// Somebody has left.
+    pub(crate) fn departed(&self) {
+        if let Some(on_empty) = &self.on_empty
+            && self.roll().len() == 0
+        {
+            on_empty(self);
+        }
+    }
+
+    pub(crate) fn next_ack(&self) -> AckId {
+        self.next_ack.fetch_add(1, Ordering::Relaxed)
+    }
+
+    pub(crate) fn roll(&self) -> MutexGuard<'_, Roll<P>> {
+        self.roll.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The hub's topics of the rooms that a selector names.
+    pub(crate) fn topics(&self, selector: &Selector) -> Topics {
+        let topic = |room: &switchboard_io_proto::socket::Name| room::topic(&self.name, room);
+        let include = match selector.rooms.is_empty() {
+            true => vec![self.everyone.clone()],
+            false => selector.rooms.iter().map(topic).collect(),
+        };
+        Topics { include, except: selector.except.iter().map(topic).collect() }
+    }
+}
+
+impl<P> Rules<P> {
+    pub(crate) fn guards(&self) -> Vec<Arc<dyn Guard<P>>> {
+        self.guards.read().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    pub(crate) fn on_connect(&self) -> Vec<Arc<dyn Listener<P>>> {
+        self.on_connect.read().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    pub(crate) fn add_guard(&self, guard: Arc<dyn Guard<P>>) {
+        self.guards.write().unwrap_or_else(PoisonError::into_inner).push(guard);
+    }
+
+    pub(crate) fn add_on_connect(&self, listener: Arc<dyn Listener<P>>) {
+        self.on_connect.write().unwrap_or_else(PoisonError::into_inner).push(listener);
+    }
+}
+
+impl<P> Default for Rules<P> {
+    fn default() -> Self {
+        Self { guards: RwLock::default(), on_connect: RwLock::default() }
+    }
+}
+
+/// Topics by their names.
+pub(crate) struct Topics {
+    include: Vec<String>,
+    except: Vec<String>,
+}
+
+impl Topics {
+    /// Does something with those who are in them.
+    pub(crate) fn with<R>(&self, skip: Option<MemberId>, f: impl FnOnce(&Audience<'_>) -> R) -> R {
+        let include: Vec<&str> = self.include.iter().map(String::as_str).collect();
+        let except: Vec<&str> = self.except.iter().map(String::as_str).collect();
+        let audience = Audience::topics(&include).except(&except);
+        f(&match skip {
+            Some(member) => audience.skip(member),
+            None => audience,
+        })
+    }
+}
