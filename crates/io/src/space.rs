@@ -35,8 +35,10 @@ pub(crate) struct Space<P> {
     pub(crate) onlookers: AtomicUsize,
     roll: Mutex<Roll<P>>,
     /// Called when somebody has left and nobody is here any more.
-    on_empty: Option<Box<dyn Fn(&Self) + Send + Sync>>,
+    on_empty: Option<OnEmpty<P>>,
 }
+
+type OnEmpty<P> = Box<dyn Fn(&Space<P>) + Send + Sync>;
 
 /// What happens to those who come.
 pub(crate) struct Rules<P> {

@@ -2,6 +2,7 @@
 //!
 //! * [`ws`]: sockets to `await` and handlers to call, over TCP, TLS and Unix sockets, and inside hyper, axum and tower.
 //! * [`hub`]: topics, publishing, bounded outboxes, without a runtime.
+//! * [`io`](https://docs.rs/switchboard-io): Socket.IO servers, for the stock clients.
 //! * [`ws_proto`]: the WebSocket protocol as a state machine, without a socket, for drivers of one's own.
 //!
 //! The server that needs no code is the binary `switchboard` of the package `switchboard-server`.
@@ -25,5 +26,7 @@
 #![forbid(unsafe_code)]
 
 pub use switchboard_hub as hub;
+#[cfg(feature = "io")]
+pub use switchboard_io as io;
 pub use switchboard_ws as ws;
 pub use switchboard_ws_proto as ws_proto;
