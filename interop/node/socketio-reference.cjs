@@ -14,7 +14,7 @@ const { values } = parseArgs({
   options: { port: text, parser: text, eio3: flag, recovery: flag, 'ping-interval': text, 'ping-timeout': text },
 });
 
-const http = createServer();
+const http = createServer((_, response) => response.writeHead(404).end());
 const io = new Server(http, {
   serveClient: false,
   cors: { origin: 'http://page.example', credentials: true, allowedHeaders: ['x-interop'] },

@@ -11,7 +11,7 @@ const text = { type: 'string' };
 const flag = { type: 'boolean', default: false };
 const { values } = parseArgs({ options: { port: text, eio: flag, v3: flag, 'ping-interval': text, 'ping-timeout': text } });
 
-const http = createServer();
+const http = createServer((_, response) => response.writeHead(404).end());
 const options = {
   pingInterval: Number(values['ping-interval'] ?? 300),
   pingTimeout: Number(values['ping-timeout'] ?? 200),
