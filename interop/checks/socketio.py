@@ -95,5 +95,7 @@ def python(env: Environment, report: Report) -> None:
 
 
 def script(env: Environment, report: Report, label: str, name: str, *arguments: str) -> None:
-    with env.node(f"socketio-{label.replace(', ', '-').replace(' ', '-')}", name, *arguments) as node:
+    with env.node(
+        f"socketio-{label.replace(', ', '-').replace(' ', '-')}", name, *arguments
+    ) as node:
         report.follow(node, lambda check: f"socketio: {label}: {check}", env.reference)

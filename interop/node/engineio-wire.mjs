@@ -177,9 +177,10 @@ async function trafficDuringUpgrade() {
   const socket = await probed(session);
   await session.write('4by polling');
   // Noops come meanwhile, each 100 ms; what was sent comes by polling too, as the upgrade has not ended.
-  let got;
-  do got = (await session.read()).split(SEPARATOR).filter((packet) => packet !== '6');
-  while (got.length === 0);
+  let got = [];
+  for (let polls = 0; polls < 100 && got.length === 0; polls += 1) {
+    got = (await session.read()).split(SEPARATOR).filter((packet) => packet !== '6');
+  }
   same(got, ['4by polling'], 'the poll');
   socket.send('5', '4by WebSocket');
   assert.equal(await socket.next(), '4by WebSocket');

@@ -104,15 +104,15 @@ async function roomIsLate(peer) {
 
 async function emitWithAck(peer) {
   const socket = await peer.connect();
-  assert.equal(await within10(socket).emitWithAck('ack', 'one', 'two'), 'one');
+  assert.equal(await patiently(socket).emitWithAck('ack', 'one', 'two'), 'one');
 }
 
 /** A minute, which is as good as no time limit and yet not forever. */
-const within10 = (socket) => socket.timeout(60_000);
+const patiently = (socket) => socket.timeout(60_000);
 
 async function timeoutMet(peer) {
   const socket = await peer.connect();
-  const answer = new Promise((resolve) => within10(socket).emit('ack', 'x', (...args) => resolve(args)));
+  const answer = new Promise((resolve) => patiently(socket).emit('ack', 'x', (...args) => resolve(args)));
   same(await answer, [null, 'x'], 'error and answer');
 }
 

@@ -58,6 +58,7 @@ async function flood(peer) {
   socket.emit('count', 2_000);
   while (sent < 2_000 || after < 500) {
     if (sent === 500) via.release();
+    assert(sent < 100_000, 'the upgrade does not end');
     for (let burst = 0; burst < 25; burst += 1, sent += 1) socket.emit('echo', { index: sent, padding });
     if (socket.io.engine.transport.name === 'websocket') after += 25;
     // Not further ahead of the server than this, or what is under way grows without end.
