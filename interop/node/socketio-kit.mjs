@@ -108,6 +108,7 @@ export class Wire {
     const far = net.connect(port, '127.0.0.1');
     const pair = [near, far];
     this.pairs.add(pair);
+    this.observe(pair);
     const end = () => {
       this.pairs.delete(pair);
       pair.forEach((socket) => socket.destroy());
@@ -123,6 +124,25 @@ export class Wire {
       if (this.holding && /^upgrade: websocket/im.test(head.toString('latin1'))) this.held.push({ start, end });
       else start();
     });
+  }
+
+  /** Keeps `pair.open` true while the server owes an answer to a GET, and for as long as a WebSocket lives. */
+  observe(pair) {
+    const [near, far] = pair;
+    near.on('data', (chunk) => {
+      if (chunk.subarray(0, 4).toString() === 'GET ') pair.open = true;
+      if (pair.open) this.opened?.();
+    });
+    far.on('data', (chunk) => {
+      pair.isWebSocket ||= chunk.subarray(0, 12).toString() === 'HTTP/1.1 101';
+      pair.open = pair.isWebSocket;
+    });
+  }
+
+  /** Waits for a poll or a WebSocket: between two polls a server cannot notice that the wire is cut. */
+  async noticed() {
+    if ([...this.pairs].some((pair) => pair.open)) return;
+    await within(new Promise((resolve) => (this.opened = resolve)), 'the next poll');
   }
 
   /** Holds back every WebSocket request from now until `release`. */

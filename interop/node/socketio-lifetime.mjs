@@ -2,6 +2,7 @@
 
 import assert from 'node:assert/strict';
 import { call, inOrder, next, record, same } from './socketio-kit.mjs';
+import { upgraded } from './socketio-peer.mjs';
 
 export const checks = (peer) => [
   ['the client disconnects', () => clientEnds(peer)],
@@ -74,7 +75,9 @@ async function networkEnds(peer) {
   const socket = await peer.connect('/', { via });
   const { gone } = await peer.watch(socket);
   const { id } = socket;
+  if (peer.transport === 'upgrade') await upgraded(socket);
   const end = next(socket, 'disconnect');
+  await via.noticed();
   via.cut();
   assert.match((await end)[0], /^transport (close|error)$/);
   const [who, reason] = await gone;

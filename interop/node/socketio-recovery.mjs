@@ -44,6 +44,7 @@ async function offset(socket) {
 async function interrupt(peer, { socket, via }, meanwhile = async () => {}) {
   const { gone, observer } = await peer.watch(socket, socket.nsp);
   const end = next(socket, 'disconnect');
+  await via.noticed();
   via.cut();
   await end;
   await gone;
