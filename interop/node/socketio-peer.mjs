@@ -64,8 +64,9 @@ export class Peer {
   }
 }
 
-/** Waits until the upgrade of this socket's connection is complete. */
+/** Waits until the upgrade of this socket's connection is complete, on the server's side too. */
 export async function upgraded(socket) {
   const { engine } = socket.io;
   if (engine.transport.name !== 'websocket') await next(engine, 'upgrade');
+  await call(socket, 'whoami');
 }
