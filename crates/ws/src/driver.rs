@@ -19,7 +19,7 @@ use crate::handler::Handler;
 use crate::metrics::Tally;
 use crate::scratch;
 use crate::session::Session;
-use crate::turn::Turn;
+use crate::turn::{Turn, now};
 
 /// A transport that a WebSocket can run over. (That it is `Any` lets a plain socket be recognised in a box.)
 pub trait Io: AsyncRead + AsyncWrite + Any + Send + Unpin {}
@@ -236,9 +236,4 @@ impl<S: Io, H: Handler> Driver<S, H> {
             self.backlog = Some(Box::new(out));
         }
     }
-}
-
-/// The time by tokio's clock, which tests may stop.
-pub(crate) fn now() -> Instant {
-    tokio::time::Instant::now().into_std()
 }

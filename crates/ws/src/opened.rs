@@ -5,7 +5,7 @@ use std::sync::Arc;
 use switchboard_ws_proto::{Connection, Role};
 
 use crate::config::Config;
-use crate::driver::{self, Io, now};
+use crate::driver::{self, Io};
 use crate::error::Outcome;
 use crate::handler::Handler;
 use crate::info::Info;
@@ -15,6 +15,7 @@ use crate::shard::{NewSlot, Socket as PlainSocket, Unread};
 #[cfg(unix)]
 use crate::shards::Shards;
 use crate::socket::{Socket, Start};
+use crate::turn::now;
 
 #[derive(Debug)]
 pub(crate) struct Opened<S> {

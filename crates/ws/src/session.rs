@@ -13,14 +13,13 @@ use switchboard_ws_proto::{Cause, CloseCode, CloseFrame, Connection, Disconnect,
 use tokio::sync::oneshot;
 
 use crate::config::Config;
-use crate::driver::now;
 use crate::error::{Error, Outcome};
 use crate::handler::{Context, Flags, Handler, Own};
 use crate::info::Info;
 use crate::link::{Link, Requests};
 use crate::metrics::Tally;
 use crate::parcel::{Content, Parcel};
-use crate::turn::Turn;
+use crate::turn::{Turn, now};
 
 /// Parcels are encoded while less than this waits to be written; the rest stays in the outbox, where the policy can
 /// still drop it.

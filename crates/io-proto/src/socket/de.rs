@@ -8,7 +8,8 @@ use serde::de::{self, DeserializeSeed, Error as _, Unexpected, Visitor};
 use serde::forward_to_deserialize_any;
 
 use super::error::ArgsError;
-use super::reader::{Level, Reader, Token};
+use super::reader::Reader;
+use super::token::{Level, Token};
 
 /// One value.
 pub(super) struct One<'r, 'de>(pub(super) &'r mut Reader<'de>);

@@ -19,12 +19,11 @@ use tokio::time::Sleep;
 
 use crate::config::Config;
 use crate::connections::Watch;
-use crate::driver::now;
 use crate::gate::PAUSE;
 use crate::metrics::{Metrics, Tally};
 use crate::parcel::Parcel;
 use crate::scratch::READ_BUFFER;
-use crate::turn::{Place, Turn};
+use crate::turn::{Place, Turn, now};
 
 use super::handle::{Arrival, Shard};
 use super::listening::{Accepted, Client, Reception};
