@@ -252,9 +252,7 @@ impl Session {
     /// The clock: a deadline may have come.
     pub(crate) fn time_passed(&self, now: Instant) {
         self.act(|state| {
-            if let Some(polling) = &mut state.polling {
-                polling.armed = polling.armed.filter(|armed| *armed > now);
-            }
+            state.armed = state.armed.filter(|armed| *armed > now);
             if state.machine.transport() == Transport::Polling {
                 self.check_outbox(state);
                 // A candidate that is none any more sees that for itself.
