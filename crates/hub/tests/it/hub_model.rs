@@ -5,8 +5,11 @@ use std::collections::{BTreeSet, HashSet};
 use std::sync::Arc;
 
 use proptest::collection::vec;
+use proptest::option;
 use proptest::prelude::*;
-use switchboard_hub::{Delivery, Hub, HubError, HubLimits, Member, Overflow, Port, PortLimits, SlotId, Topic};
+use switchboard_hub::{
+    Audience, Delivery, Hub, HubError, HubLimits, Member, Overflow, Port, PortLimits, Pushed, SlotId, Topic,
+};
 
 use crate::support::{Word, drain, outbox, own, take, word};
 
@@ -32,6 +35,15 @@ enum Step {
     PublishFrom(usize, usize),
     PublishAll,
     PublishAllFrom(usize),
+    /// To topics but others, by sets of bits; to everyone when there are none.
+    PublishTo {
+        from: Option<usize>,
+        include: u8,
+        except: u8,
+    },
+    Send(usize),
+    /// To another outbox, or another slot of the same port.
+    Relocate(usize),
 }
 
 fn step() -> impl Strategy<Value = Step> {
@@ -47,7 +59,11 @@ fn step() -> impl Strategy<Value = Step> {
         3 => topic.clone().prop_map(Step::Publish),
         3 => (member.clone(), topic).prop_map(|(member, topic)| Step::PublishFrom(member, topic)),
         1 => Just(Step::PublishAll),
-        1 => member.prop_map(Step::PublishAllFrom),
+        1 => member.clone().prop_map(Step::PublishAllFrom),
+        5 => (option::of(member.clone()), 0..16_u8, prop_oneof![Just(0), 0..16_u8])
+            .prop_map(|(from, include, except)| Step::PublishTo { from, include, except }),
+        1 => member.clone().prop_map(Step::Send),
+        2 => member.prop_map(Step::Relocate),
     ]
 }
 
@@ -68,6 +84,11 @@ struct World {
     ports: [(Arc<Port<Word>>, usize); PORTS],
     published: usize,
     joined: u32,
+}
+
+/// A set of topics by its bits.
+fn topics(bits: u8) -> Vec<&'static str> {
+    TOPICS.into_iter().enumerate().filter(|(place, _)| bits >> place & 1 == 1).map(|(_, topic)| topic).collect()
 }
 
 /// The port of a member that has no outbox.
@@ -100,10 +121,16 @@ impl World {
                     assert_eq!(member.unsubscribe(TOPICS[topic]), plain.topics.remove(TOPICS[topic]));
                 }
             }
-            Step::Publish(topic) => self.publish(None, Some(TOPICS[topic])),
-            Step::PublishFrom(place, topic) => self.publish(Some(place), Some(TOPICS[topic])),
-            Step::PublishAll => self.publish(None, None),
-            Step::PublishAllFrom(place) => self.publish(Some(place), None),
+            Step::Publish(topic) => self.publish(None, Some(&TOPICS[topic..=topic]), &[]),
+            Step::PublishFrom(place, topic) => self.publish(Some(place), Some(&TOPICS[topic..=topic]), &[]),
+            Step::PublishAll => self.publish(None, None, &[]),
+            Step::PublishAllFrom(place) => self.publish(Some(place), None, &[]),
+            Step::PublishTo { from, include, except } => {
+                let include = (include > 0).then(|| topics(include));
+                self.publish(from, include.as_deref(), &topics(except));
+            }
+            Step::Send(place) => self.send(place),
+            Step::Relocate(place) => self.relocate(place),
         }
         self.compare();
     }
@@ -121,6 +148,45 @@ impl World {
             None => self.hub.join(outbox(room, usize::MAX, Overflow::DropNewest)),
         };
         self.members[place] = Some((member, plain));
+    }
+
+    fn relocate(&mut self, place: usize) {
+        // What came by the old door is read there.
+        self.run(&Step::Read(place));
+        self.joined += 1;
+        let Some((member, plain)) = &mut self.members[place] else { return };
+        let before = member.id();
+        match port_of(place) {
+            Some(port) => {
+                plain.slot.generation = self.joined;
+                member.relocate_slot(&self.ports[port].0, plain.slot);
+            }
+            None => member.relocate(outbox(plain.room, usize::MAX, Overflow::DropNewest)),
+        }
+        plain.closed = false;
+        assert_ne!(member.id(), before);
+    }
+
+    fn send(&mut self, place: usize) {
+        self.published += 1;
+        let text = self.published.to_string();
+        let Some((member, plain)) = &mut self.members[place] else { return };
+        let (queued, room) = match port_of(place) {
+            Some(port) => (self.ports[port].1, PORT_LIMITS.publications),
+            None => (plain.queue.len(), plain.room),
+        };
+        let expected = match (plain.closed, queued < room) {
+            (true, _) => Pushed::Closed,
+            (false, true) => Pushed::Sent,
+            (false, false) => Pushed::Dropped,
+        };
+        assert_eq!(member.send(word(&text)), expected);
+        if expected == Pushed::Sent {
+            plain.queue.push(text);
+            if let Some(port) = port_of(place) {
+                self.ports[port].1 += 1;
+            }
+        }
     }
 
     fn close(&mut self, place: usize) {
@@ -172,7 +238,7 @@ impl World {
         assert_eq!(member.subscribe(topic), expected);
     }
 
-    fn publish(&mut self, from: Option<usize>, topic: Option<&str>) {
+    fn publish(&mut self, from: Option<usize>, include: Option<&[&str]>, except: &[&str]) {
         self.published += 1;
         let text = self.published.to_string();
         let parcel = word(&text);
@@ -183,18 +249,27 @@ impl World {
             },
             None => None,
         };
-        let delivery = match (from_id, topic) {
-            (None, Some(topic)) => self.hub.publish(topic, parcel),
-            (Some(id), Some(topic)) => self.hub.publish_from(id, topic, parcel),
-            (None, None) => self.hub.publish_all(parcel),
-            (Some(id), None) => self.hub.publish_all_from(id, parcel),
+        let audience = include.map_or_else(Audience::everyone, Audience::topics).except(except);
+        let audience = from_id.map_or(audience, |id| audience.skip(id));
+        let mut named = self.hub.members_of(&audience);
+        let delivery = match (from_id, include, except) {
+            (None, Some([topic]), []) => self.hub.publish(topic, parcel),
+            (Some(id), Some([topic]), []) => self.hub.publish_from(id, topic, parcel),
+            (None, None, []) => self.hub.publish_all(parcel),
+            (Some(id), None, []) => self.hub.publish_all_from(id, parcel),
+            _ => self.hub.publish_to(&audience, parcel),
         };
+        let mut meant_ids = Vec::new();
         let mut expected = Delivery::default();
         let mut used = [false; PORTS];
         for (place, member) in self.members.iter_mut().enumerate() {
-            let Some((_, plain)) = member else { continue };
-            let meant = topic.is_none_or(|topic| plain.topics.contains(topic));
-            if !meant || from == Some(place) || plain.closed {
+            let Some((member, plain)) = member else { continue };
+            let in_any = |topics: &[&str]| topics.iter().any(|topic| plain.topics.contains(topic));
+            if !include.is_none_or(in_any) || in_any(except) || from == Some(place) {
+                continue;
+            }
+            meant_ids.push(member.id());
+            if plain.closed {
                 continue;
             }
             let (queued, room) = match port_of(place) {
@@ -212,6 +287,10 @@ impl World {
             }
         }
         assert_eq!(delivery, expected);
+        assert_eq!(self.hub.count_of(&audience), named.len());
+        named.sort_unstable();
+        meant_ids.sort_unstable();
+        assert_eq!(named, meant_ids);
         for ((_, queued), _) in self.ports.iter_mut().zip(used).filter(|(_, used)| *used) {
             *queued = PORT_LIMITS.publications.min(*queued + 1);
         }

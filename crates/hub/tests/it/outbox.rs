@@ -223,3 +223,31 @@ fn parcels_may_use_the_outbox_that_holds_them() {
         assert_eq!(fill(), [Pushed::Closed; 4]);
     }
 }
+
+/// A parcel that is worth nothing later.
+#[derive(Clone, Debug, PartialEq)]
+struct Fleeting(bool);
+
+impl Parcel for Fleeting {
+    fn weight(&self) -> usize {
+        1
+    }
+
+    fn is_volatile(&self) -> bool {
+        self.0
+    }
+}
+
+#[test]
+fn what_is_volatile_makes_room_for_others_and_takes_none_from_them() {
+    for overflow in POLICIES {
+        let outbox = outbox(2, 100, overflow);
+        let push = |volatile| outbox.push(Fleeting(volatile));
+        assert_eq!([push(true), push(false), push(true)], [Pushed::Sent, Pushed::Sent, Pushed::Dropped], "it is full");
+        assert_eq!((pop(&outbox), pop(&outbox)), (Fleeting(true), Fleeting(false)));
+        outbox.stall();
+        assert_eq!([push(true), push(false)], [Pushed::Dropped, Pushed::Buffered], "the peer lags");
+        outbox.settle();
+        assert_eq!((push(true), outbox.len(), outbox.dropped()), (Pushed::Sent, 2, 2));
+    }
+}

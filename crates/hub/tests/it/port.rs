@@ -3,7 +3,9 @@
 use std::sync::Arc;
 use std::task::{Context, Poll};
 
-use switchboard_hub::{Closed, Counters, Delivery, Hub, Member, Overflow, Port, PortLimits, Publication, SlotId};
+use switchboard_hub::{
+    Audience, Closed, Counters, Delivery, Hub, Member, Overflow, Port, PortLimits, Publication, Pushed, SlotId,
+};
 
 use crate::support::{Bell, Word, drain, outbox, own, take, word};
 
@@ -310,4 +312,71 @@ fn a_hundred_thousand_slots_come_and_go_while_publications_wait() {
     }
     assert!(last.receivers().map(|slot| slot.key).eq(0..MANY));
     assert_eq!((hub.topics(), hub.members()), (0, 0));
+}
+
+#[test]
+fn what_is_sent_to_one_member_keeps_its_place_among_what_is_published() {
+    let hub = Hub::default();
+    let port = port(10, 100);
+    let [ann, ben] = readers(&hub, &port, [1, 2]);
+    assert_eq!(ann.send(word("one")), Pushed::Sent);
+    hub.publish("news", word("two"));
+    assert_eq!(ann.send(word("three")), Pushed::Sent);
+    assert_eq!(ann.send(word("four")), Pushed::Sent);
+    assert_eq!(ben.send(word("five")), Pushed::Sent);
+    let taken = take(&port);
+    assert_eq!(
+        heard(&taken),
+        [("one", vec![1]), ("two", vec![1, 2]), ("three", vec![1]), ("four", vec![1]), ("five", vec![2])]
+    );
+    let together: Vec<_> = taken.chunk_by(Publication::shares_receivers).map(<[_]>::len).collect();
+    assert_eq!(together, [1, 1, 2, 1], "what is for one and the same may be written together");
+    port.close();
+    assert_eq!(ann.send(word("lost")), Pushed::Closed);
+}
+
+#[test]
+fn an_audience_of_one_topic_shares_its_list_and_others_have_their_own() {
+    let hub = Hub::default();
+    let port = port(10, 100);
+    let [ann, ben] = readers(&hub, &port, [1, 2]);
+    assert_eq!(ann.subscribe("sport"), Ok(true));
+    hub.publish_to(&Audience::topics(&["news"]), word("a"));
+    hub.publish_to(&Audience::topics(&["news", "nothing"]).except(&["nobody"]).skip(ben.id()), word("b"));
+    hub.publish_to(&Audience::topics(&["news", "sport", "news"]), word("c"));
+    hub.publish_to(&Audience::everyone().except(&["sport"]), word("d"));
+    assert_eq!(hub.publish_to(&Audience::everyone().except(&["news"]), word("e")), reached(0));
+    assert_eq!(hub.publish_to(&Audience::topics(&[]), word("f")), reached(0));
+    assert_eq!(ann.publish_to(&Audience::topics(&["sport", "news"]), word("g")), reached(1));
+    let taken = take(&port);
+    assert_eq!(heard(&taken), [("a", vec![1, 2]), ("b", vec![1]), ("c", vec![1, 2]), ("d", vec![2]), ("g", vec![2])]);
+    let together: Vec<_> = taken.chunk_by(Publication::shares_receivers).map(<[_]>::len).collect();
+    assert_eq!(together, [2, 1, 2]);
+}
+
+#[test]
+fn a_member_that_moves_keeps_its_topics_and_leaves_the_old_door_as_it_is() {
+    let hub = Hub::default();
+    let port = port(10, 100);
+    let [ann] = readers(&hub, &port, [1]);
+    let old = outbox(10, 100, Overflow::Close);
+    let ben = hub.join(Arc::clone(&old));
+    assert_eq!((ben.subscribe("news"), ben.subscribe("sport")), (Ok(true), Ok(true)));
+    hub.publish("news", word("before"));
+    let name = ben.id();
+    ben.relocate_slot(&port, slot(2));
+    assert!(ben.outbox().is_none());
+    assert_eq!(hub.publish("news", word("after")), reached(2));
+    assert_eq!(hub.publish_from(name, "sport", word("no name")), reached(1), "the name was the old door's");
+    assert_eq!(ben.publish_all(word("ben")), reached(1));
+    assert_eq!((drain(&old), old.is_closed()), (vec!["before".to_owned()], false));
+    assert_eq!(Arc::strong_count(&old), 1, "the hub has let go of it");
+    let taken = take(&port);
+    assert_eq!(heard(&taken), [("before", vec![1]), ("after", vec![1, 2]), ("no name", vec![2]), ("ben", vec![1])]);
+    ben.relocate(Arc::clone(&old));
+    drop(ann);
+    assert_eq!(hub.publish("news", word("back")), reached(1));
+    assert_eq!((drain(&old), hub.members(), hub.topics()), (vec!["back".to_owned()], 1, 2));
+    drop(ben);
+    assert_eq!((hub.members(), hub.topics(), Arc::strong_count(&old), Arc::strong_count(&port)), (0, 0, 1, 1));
 }

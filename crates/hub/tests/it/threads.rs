@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::Waker;
 use std::thread;
 
-use switchboard_hub::{Hub, Limits, Outbox, Overflow, Parcel};
+use switchboard_hub::{Audience, Hub, Limits, Outbox, Overflow, Parcel};
 
 use crate::support::{block_on, outbox, own, poll};
 
@@ -156,6 +156,58 @@ fn publishing_is_right_while_members_come_and_go() {
         assert_eq!(assert_in_order(&own(member), PUBLISHERS), [EACH; PUBLISHERS], "something was missed");
     }
     assert_eq!((hub.members(), hub.count("lobby"), hub.count("news"), hub.topics()), (4, 4, 4, 2));
+}
+
+/// Members move all the time; what is published to some of their topics reaches each of them once, by one of both doors.
+#[test]
+fn publishing_is_right_while_members_move() {
+    const PUBLISHERS: usize = 2;
+    const EACH: usize = 1_000;
+    const TOPICS: [&str; 5] = ["a", "b", "c", "d", "e"];
+    let hub = Hub::default();
+    let roomy = Limits { messages: usize::MAX, bytes: usize::MAX, overflow: Overflow::Close };
+    let movers: Vec<_> = (0..2).map(|_| hub.join(Arc::new(Outbox::new(roomy)))).collect();
+    for member in &movers {
+        TOPICS.iter().for_each(|topic| assert_eq!(member.subscribe(topic), Ok(true)));
+    }
+    let over = AtomicBool::new(false);
+    thread::scope(|scope| {
+        let publishers: Vec<_> = (0..PUBLISHERS)
+            .map(|source| {
+                let hub = &hub;
+                scope.spawn(move || {
+                    for number in 0..EACH {
+                        let audience = Audience::topics(&TOPICS[number % 4..]).except(&["nobody"]);
+                        assert_eq!(hub.publish_to(&audience, Numbered { source, number }).reached, 2);
+                        let nobody = Audience::everyone().except(&TOPICS[number % 5..]);
+                        assert_eq!(hub.publish_to(&nobody, Numbered { source, number }).reached, 0);
+                    }
+                })
+            })
+            .collect();
+        for member in &movers {
+            let over = &over;
+            scope.spawn(move || {
+                let mut doors = vec![own(member)];
+                while !over.load(Ordering::Relaxed) {
+                    let door = Arc::new(Outbox::new(roomy));
+                    member.relocate(Arc::clone(&door));
+                    doors.push(door);
+                    thread::yield_now();
+                }
+                doors.iter().for_each(|door| door.close());
+                let counts = doors.iter().map(|door| assert_in_order(door, PUBLISHERS));
+                let heard = counts.fold(vec![0; PUBLISHERS], |heard, counts| {
+                    heard.into_iter().zip(counts).map(|(heard, count)| heard + count).collect()
+                });
+                assert_eq!(heard, [EACH; PUBLISHERS]);
+            });
+        }
+        for publisher in publishers {
+            publisher.join().unwrap();
+        }
+        over.store(true, Ordering::Relaxed);
+    });
 }
 
 /// Empties an ended outbox, whose parcels must come in each source's order, and counts them by source.

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use loom::thread;
-use switchboard_hub::{Hub, Limits, Member, Outbox};
+use switchboard_hub::{Audience, Hub, Limits, Member, Outbox};
 
 use crate::support::{Numbered, model, numbers, parcel, pop};
 
@@ -48,5 +48,46 @@ fn whoever_stays_hears_everything_in_order_while_others_come_and_go() {
         assert_eq!(numbers(&heard(&outbox), 0), [0, 1]);
         assert!(numbers(&heard(&other), 0).is_sorted());
         assert_eq!((hub.members(), hub.count("news")), (1, 1));
+    });
+}
+
+#[test]
+fn whoever_moves_hears_each_publish_by_one_of_both_doors_however_many_topics_it_goes_to() {
+    model(|| {
+        let hub = Hub::default();
+        let (mover, old) = join(&hub);
+        assert_eq!((mover.subscribe("news"), mover.subscribe("sport")), (Ok(true), Ok(true)));
+        let publisher = thread::spawn({
+            let hub = hub.clone();
+            move || {
+                assert_eq!(hub.publish("news", parcel(0, 0)).reached, 1);
+                assert_eq!(hub.publish_to(&Audience::topics(&["sport", "news"]), parcel(0, 1)).reached, 1);
+            }
+        });
+        let new = Arc::new(Outbox::new(Limits::default()));
+        mover.relocate(Arc::clone(&new));
+        assert_eq!(hub.publish("sport", parcel(1, 0)).reached, 1);
+        publisher.join().unwrap();
+        old.close();
+        new.close();
+        let heard = |outbox| std::iter::from_fn(|| pop(outbox)).collect::<Vec<_>>();
+        let (old, new) = (heard(&old), heard(&new));
+        assert_eq!([numbers(&old, 0), numbers(&new, 0)].concat(), [0, 1], "once each, and none goes back");
+        assert_eq!((numbers(&old, 1), numbers(&new, 1)), (vec![], vec![0]), "what comes after goes to the new one");
+    });
+}
+
+#[test]
+fn whoever_moves_is_left_out_where_it_is_excepted() {
+    model(|| {
+        let hub = Hub::default();
+        let (mover, _old) = join(&hub);
+        assert_eq!((mover.subscribe("news"), mover.subscribe("sport")), (Ok(true), Ok(true)));
+        let publisher = thread::spawn({
+            let hub = hub.clone();
+            move || hub.publish_to(&Audience::topics(&["news"]).except(&["sport"]), parcel(0, 0)).reached
+        });
+        mover.relocate(Arc::new(Outbox::new(Limits::default())));
+        assert_eq!(publisher.join().unwrap(), 0);
     });
 }

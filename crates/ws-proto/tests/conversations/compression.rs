@@ -163,6 +163,17 @@ fn a_prepared_message_between_others_keeps_the_contexts_together() {
 }
 
 #[test]
+fn a_prepared_message_goes_uncompressed_if_it_is_to() {
+    let (mut server, mut client) = ends(true, 15, 0);
+    let text = "prepared once, sent to everyone. ".repeat(20);
+    let prepared = Prepared::text(&text);
+    server.connection.send_prepared_with(&prepared, PLAIN, server.now, &mut server.output).unwrap();
+    let said = server.says();
+    assert_eq!(said[0].first, 0x81);
+    assert_eq!(client.hears(&said), [Heard::text(&text)]);
+}
+
+#[test]
 fn a_client_sends_prepared_messages_masked() {
     let (mut server, mut client) = ends(true, 15, 0);
     let prepared = Prepared::binary(&[5; 500]);

@@ -9,8 +9,8 @@ use std::time::Duration;
 use http::Request;
 use switchboard_testkit::frame;
 use switchboard_ws::{
-    CloseCode, Config, Context, Gate, GatedListener, Handler, HandshakeLimits, MessageRef, Pass, PeerAddr, Protocols,
-    Reason, Rejection, ServerOptions, Visitor,
+    CloseCode, Config, Context, Gate, GatedListener, Handler, HandshakeLimits, Limits, MessageRef, Pass, PeerAddr,
+    Protocols, Reason, Rejection, ServerOptions, Visitor,
 };
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
@@ -26,6 +26,8 @@ struct Porter {
     visitors: UnboundedSender<Visitor>,
     full: Arc<AtomicBool>,
     panics: Arc<AtomicBool>,
+    /// The settings of `/strict`.
+    strict: Config,
 }
 
 impl Gate for Porter {
@@ -36,9 +38,17 @@ impl Gate for Porter {
 
     fn open(&self, request: &Request<()>, _: PeerAddr, pass: Pass) -> Result<Box<dyn Handler>, Pass> {
         match request.uri().path() {
-            "/path" => Ok(Box::new(Echo(pass))),
+            "/path" | "/strict" => Ok(Box::new(Echo(pass))),
             "/panic" => panic!("on purpose"),
             _ => Err(pass),
+        }
+    }
+
+    fn config(&self, request: &Request<()>) -> Option<Config> {
+        match request.uri().path() {
+            "/strict" => Some(self.strict.clone()),
+            "/unsettled" => panic!("on purpose"),
+            _ => None,
         }
     }
 
@@ -71,12 +81,17 @@ struct Gated {
 
 impl Gated {
     async fn new(config: Config) -> Self {
+        Self::with_strict(config, Config::default()).await
+    }
+
+    async fn with_strict(config: Config, strict: Config) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         let (sender, visitors) = unbounded_channel();
         let (key, full, panics) = (Arc::default(), Arc::default(), Arc::default());
         let passes = Arc::downgrade(&key);
-        let gate = Arc::new(Porter { key, visitors: sender, full: Arc::clone(&full), panics: Arc::clone(&panics) });
+        let gate =
+            Arc::new(Porter { key, visitors: sender, full: Arc::clone(&full), panics: Arc::clone(&panics), strict });
         let served = config.clone();
         let serving = tokio::spawn(async move { served.serve_gate(GatedListener::Tcp(listener), gate).await });
         Self { address, config, visitors, passes, full, panics, serving }
@@ -445,4 +460,49 @@ async fn clients_that_vanish_at_any_step_leave_nothing_behind() {
         echoes(&mut stays, "still here").await;
     }
     assert!(before.elapsed() < Duration::from_secs(5), "by no deadline: {:?}", before.elapsed());
+}
+
+#[tokio::test(start_paused = true)]
+async fn settings_by_path_are_kept_and_their_connections_are_the_listeners() {
+    let protocols = Protocols::Preference(vec!["chat".to_owned()]);
+    let stricter = |config: Config| {
+        let options = ServerOptions { protocols: protocols.clone(), ..ServerOptions::default() };
+        config.limits(Limits { max_message: 10, ..Limits::default() }).handshake(options)
+    };
+    for made_of_the_listeners in [true, false] {
+        let config = Config::default();
+        let base = if made_of_the_listeners { config.clone() } else { Config::default() };
+        let gated = Gated::with_strict(config, stricter(base)).await;
+        let mut loose = gated.open().await;
+        echoes(&mut loose, "longer than ten").await;
+        let mut strict = [gated.connect().await, gated.connect().await];
+        for peer in &mut strict {
+            let request =
+                REQUEST.replace("/path", "/strict").replace("X-Test", "Sec-WebSocket-Protocol: chat\r\nX-Test");
+            peer.sends(request).await;
+            let response = peer.read_response().await.to_lowercase();
+            assert!(response.contains("sec-websocket-protocol: chat"), "{response}");
+            echoes(peer, "short").await;
+        }
+        assert_eq!((gated.config.connections().count(), gated.config.get_metrics().snapshot().open), (3, 3));
+        let [one, other] = &mut strict;
+        one.says(&[frame::text("longer than ten")]).await;
+        assert_eq!(one.hears().await.map(|frame| frame.payload[..2].to_vec()), Some(1009_u16.to_be_bytes().to_vec()));
+        gated.config.connections().close_all(CloseCode::GOING_AWAY, "").unwrap();
+        for peer in [other, &mut loose] {
+            peer.expects(frame::close(1001, "")).await;
+            peer.says(&[frame::close(1001, "")]).await;
+        }
+        gated.config.connections().wait_closed().await;
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_panic_over_settings_refuses_the_client() {
+    let mut gated = Gated::new(Config::default()).await;
+    let mut peer = gated.connect().await;
+    peer.sends(REQUEST.replace("/path", "/unsettled")).await;
+    let refused = rejection(gated.visitor().await.reason);
+    assert_eq!(refused.status().as_u16(), 500);
+    echoes(&mut gated.open().await, "others go on").await;
 }

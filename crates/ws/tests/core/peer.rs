@@ -1,7 +1,7 @@
 //! A client made of bytes.
 
 use std::net::SocketAddr;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use switchboard_testkit::Frame;
 use switchboard_ws::{
@@ -134,6 +134,14 @@ impl<H: Handler> Handler for Watched<H> {
 
     fn on_drain(&mut self, cx: &mut Context<'_>) {
         self.handler.on_drain(cx);
+    }
+
+    fn deadline(&self) -> Option<Instant> {
+        self.handler.deadline()
+    }
+
+    fn on_deadline(&mut self, cx: &mut Context<'_>) {
+        self.handler.on_deadline(cx);
     }
 
     fn on_close(&mut self, outcome: &Outcome) {

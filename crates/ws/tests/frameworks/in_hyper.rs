@@ -122,6 +122,20 @@ async fn a_handler_is_served_to_the_end() {
 }
 
 #[tokio::test]
+async fn a_handler_is_run_by_a_shard_without_the_caller() {
+    let (sender, mut outcomes) = mpsc::unbounded_channel();
+    let config = Config::default();
+    let addr = serve_upgrades(&config, move |upgrade| upgrade.spawn_handler(Greeter(sender.clone()))).await;
+    let mut client = connect(addr, "/").await;
+    assert_eq!(hear(&mut client).await, format!("/ {addr}"));
+    say(&mut client, "back").await;
+    assert_eq!(hear(&mut client).await, "back");
+    assert_eq!(config.get_metrics().snapshot().unsharded, 0);
+    leave(&mut client).await;
+    assert!(outcomes.recv().await.unwrap().is_clean());
+}
+
+#[tokio::test]
 async fn the_peer_is_what_the_server_says() {
     let (sender, mut peers) = mpsc::unbounded_channel();
     let addr = serve(move |mut request| {
