@@ -389,6 +389,7 @@ fn take_over(
 ) -> Option<Box<Late>> {
     cx.set_form(forms::form(state.machine.encoding()));
     cx.relocate(session.member());
+    session.leave_polling();
     let wakers = state.take_wakers();
     let polling = state.polling.take();
     drop(state);

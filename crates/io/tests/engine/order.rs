@@ -139,3 +139,20 @@ async fn a_conversation_is_called_when_it_wants() {
     client.post("4wait").await;
     assert_eq!(client.poll().await.body, "4due");
 }
+
+#[tokio::test]
+async fn a_websocket_is_not_read_from_while_it_is_paused() {
+    let mut host = crate::support::Host::new(EngineConfig::default()).await;
+    let (mut wire, session) = host.websocket().await;
+    session.pause();
+    wire.say(&frame::text("4read with the pause").masked()).await;
+    assert_eq!(text(&mut wire).await, "4read with the pause");
+    wire.say(&frame::text("4read after it").masked()).await;
+    // Written by the same shard after it could have read that.
+    session.send_text("4written");
+    assert_eq!(text(&mut wire).await, "4written");
+    session.resume();
+    assert_eq!(text(&mut wire).await, "4read after it");
+    wire.say(&frame::text("4and on").masked()).await;
+    assert_eq!(text(&mut wire).await, "4and on");
+}
