@@ -1,13 +1,25 @@
 //! Pings, pongs, and clients that do not answer.
 
-use switchboard_io::engine::CloseReason;
+use std::time::Duration;
+
+use switchboard_io::engine::{CloseReason, EngineConfig, SessionConfig};
 use switchboard_testkit::frame;
 
 use crate::support::{Heard, Host, quick, text};
 
+/// Pings often, and waits for answers as long as a busy machine may take.
+fn patient() -> EngineConfig {
+    let session = SessionConfig {
+        ping_interval: Duration::from_millis(10),
+        ping_timeout: Duration::from_secs(20),
+        ..SessionConfig::default()
+    };
+    EngineConfig { session, ..EngineConfig::default() }
+}
+
 #[tokio::test]
 async fn a_websocket_is_pinged_and_lives_while_it_answers() {
-    let mut host = Host::new(quick()).await;
+    let mut host = Host::new(patient()).await;
     let (mut wire, _) = host.websocket().await;
     for _ in 0..3 {
         assert_eq!(text(&mut wire).await, "2");
@@ -28,7 +40,7 @@ async fn a_websocket_that_does_not_answer_is_closed() {
 
 #[tokio::test]
 async fn polling_is_pinged_and_lives_while_it_answers() {
-    let mut host = Host::new(quick()).await;
+    let mut host = Host::new(patient()).await;
     let (mut client, _) = host.polling().await;
     for _ in 0..3 {
         assert_eq!(client.poll().await.body, "2");
@@ -57,7 +69,7 @@ async fn a_client_that_never_polls_ends_as_well() {
 
 #[tokio::test]
 async fn a_ping_of_the_clients_is_the_wrong_direction() {
-    let mut host = Host::new(switchboard_io::engine::EngineConfig::default()).await;
+    let mut host = Host::new(EngineConfig::default()).await;
     let (mut wire, _) = host.websocket().await;
     wire.say(&frame::text("2").masked()).await;
     assert_eq!(host.heard().await, Heard::Closed(CloseReason::TransportError));
