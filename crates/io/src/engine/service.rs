@@ -142,7 +142,7 @@ async fn serve<B: Body>(
             let handler = EngineSocket::candidate(session(sid)?, query.b64, None);
             switch(core, parts, body, handler)
         }
-        Verdict::Poll(sid) => polling::get(&session(sid)?, query, &parts.headers).await,
+        Verdict::Poll(sid) => polling::get(&session(sid)?, false, query, &parts.headers).await,
         Verdict::Post(sid) => polling::post(&session(sid)?, query, parts, body).await,
         // As Node does it.
         Verdict::UnknownMethod(_) => answer::empty(StatusCode::INTERNAL_SERVER_ERROR),
@@ -190,7 +190,7 @@ async fn open<B: Body>(
         return Ok(switch(core, parts, body, EngineSocket::open(opening, None)));
     }
     let session = open_polling(core, sid, known, query, handshake)?;
-    let mut answer = polling::get(&session, query, &parts.headers).await;
+    let mut answer = polling::get(&session, true, query, &parts.headers).await;
     if let Some(cookie) = core.config.cookie.as_ref().and_then(|cookie| cookie.header(&sid)) {
         answer.headers_mut().append(SET_COOKIE, cookie);
     }

@@ -28,6 +28,8 @@ pub(crate) struct Inner {
     protocol: Protocol,
     over: AtomicBool,
     paused: AtomicBool,
+    /// It is on polling: false from the moment that its member is moved.
+    polling: AtomicBool,
     core: Arc<Core>,
     handshake: Handshake,
     member: Member<Parcel>,
@@ -134,7 +136,13 @@ impl Session {
     }
 
     fn send_by_member(&self, parcel: Parcel) -> Pushed {
-        let pushed = self.0.member.send(parcel);
+        let pushed = if self.0.polling.load(Ordering::Acquire) {
+            // Not while an upgrade moves the member: this must not end in the old queue after the next is in the new one.
+            let _state = self.lock();
+            self.0.member.send(parcel)
+        } else {
+            self.0.member.send(parcel)
+        };
         if pushed == Pushed::Overflowed {
             self.core().metrics.overflow();
             self.act(|state| state.machine.abort(CloseReason::TransportError));
@@ -160,6 +168,7 @@ impl Session {
             protocol: known.protocol,
             over: AtomicBool::new(false),
             paused: AtomicBool::new(false),
+            polling: AtomicBool::new(outbox.is_some()),
             core: Arc::clone(core),
             handshake,
             member,
@@ -182,6 +191,11 @@ impl Session {
 
     pub(crate) fn known(&self) -> Known {
         self.lock().machine.known()
+    }
+
+    /// The member was moved to a WebSocket. To be called under the lock under which that was done.
+    pub(crate) fn leave_polling(&self) {
+        self.0.polling.store(false, Ordering::Release);
     }
 
     pub(crate) fn is_paused(&self) -> bool {
@@ -252,9 +266,7 @@ impl Session {
     /// The clock: a deadline may have come.
     pub(crate) fn time_passed(&self, now: Instant) {
         self.act(|state| {
-            if let Some(polling) = &mut state.polling {
-                polling.armed = polling.armed.filter(|armed| *armed > now);
-            }
+            state.armed = state.armed.filter(|armed| *armed > now);
             if state.machine.transport() == Transport::Polling {
                 self.check_outbox(state);
                 // A candidate that is none any more sees that for itself.
@@ -381,5 +393,16 @@ impl Eq for Session {}
 impl fmt::Debug for Session {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Session").field("sid", self.sid()).field("open", &self.is_open()).finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// What each session costs, but for its request's head, its conversation, and what polling needs.
+    #[test]
+    fn a_session_is_small() {
+        assert!(size_of::<Inner>() <= 512, "{} bytes", size_of::<Inner>());
     }
 }

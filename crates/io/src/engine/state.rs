@@ -11,6 +11,7 @@ use switchboard_io_proto::engine::{self, CloseReason, Data, Transport};
 use switchboard_ws::{Message, MessageRef, Parcel, Sender};
 
 use super::app::Conversation;
+use super::forms;
 use super::session::Session;
 
 pub(crate) struct State {
@@ -19,6 +20,8 @@ pub(crate) struct State {
     pub(crate) calls: Calls,
     /// When the conversation wants to be called.
     pub(crate) due: Option<Instant>,
+    /// When the clock is to look at the session, at the latest.
+    pub(crate) armed: Option<Instant>,
     /// Numbers the WebSockets that were candidates: the last one's is this.
     pub(crate) candidate: u32,
     /// Reads the WebSocket again after a pause; there once there was one.
@@ -35,18 +38,17 @@ pub(crate) struct Polling {
     pub(crate) poller: Option<Waker>,
     /// A POST whose answer waits for the end of a pause.
     pub(crate) poster: Option<Waker>,
-    /// When the clock is to look at the session, at the latest.
-    pub(crate) armed: Option<Instant>,
 }
 
 impl State {
     pub(crate) fn new(machine: engine::Session<Parcel>, outbox: Option<Arc<Outbox<Parcel>>>) -> Self {
-        let polling = |outbox| Box::new(Polling { outbox, poller: None, poster: None, armed: None });
+        let polling = |outbox| Box::new(Polling { outbox, poller: None, poster: None });
         Self {
             machine,
             polling: outbox.map(polling),
             calls: Calls::default(),
             due: None,
+            armed: None,
             candidate: 0,
             reader: None,
             noticed: false,
@@ -108,15 +110,14 @@ impl State {
         if self.machine.ended().is_some() {
             return None;
         }
-        if self.machine.transport() == Transport::WebSocket {
-            return self.due.filter(|_| !held);
-        }
-        let next = self.next_deadline()?;
-        let armed = &mut self.polling.as_mut()?.armed;
-        if armed.is_some_and(|armed| armed <= next) {
+        let next = match self.machine.transport() {
+            Transport::Polling => self.next_deadline(),
+            Transport::WebSocket => self.due.filter(|_| !held),
+        }?;
+        if self.armed.is_some_and(|armed| armed <= next) {
             return None;
         }
-        *armed = Some(next);
+        self.armed = Some(next);
         Some(next)
     }
 }
@@ -130,6 +131,10 @@ pub(crate) fn pop(outbox: &Outbox<Parcel>) -> Option<Parcel> {
 }
 
 fn queue(machine: &mut engine::Session<Parcel>, parcel: Parcel) {
+    if parcel.frames(forms::polling_form(machine.known().protocol)).is_empty() {
+        // It is for others, plain WebSockets for instance: no poll ends for it.
+        return;
+    }
     // Bytes become base64, by a third longer. Text is counted so as well: its share is not known here.
     let weight = parcel.weight();
     if machine.send(parcel, weight + weight / 3 + 4).is_err() {

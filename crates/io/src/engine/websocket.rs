@@ -5,7 +5,9 @@ use std::time::{Duration, Instant};
 
 use switchboard_hub::Outbox;
 use switchboard_io_proto::engine::{AttachError, Event, Known, Out, Packet, Protocol, Sid, Transport, open_packet};
-use switchboard_ws::{CloseCode, Context, Error, Handler, Message, MessageRef, Outcome, Parcel};
+use switchboard_ws::{
+    CloseCode, CloseFrame, Context, Error, Handler, Message, MessageRef, Outcome, Parcel, ProtocolError,
+};
 
 use super::core::Core;
 use super::forms;
@@ -174,6 +176,10 @@ impl EngineSocket {
                     });
                 });
                 write_frames(session, cx);
+                if !session.is_open() {
+                    // The word that it is to close may have found no room on its way here.
+                    close(cx, CloseCode::NORMAL);
+                }
                 self.rest(cx);
             }
             Role::Candidate { .. } => self.look(cx),
@@ -265,6 +271,16 @@ impl Handler for EngineSocket {
         if session.is_paused() {
             pause(session, cx);
         }
+    }
+
+    /// Nothing more will be heard: the session need not wait for the end of the closing handshake.
+    fn on_peer_close(&mut self, _: &mut Context<'_>, _: &CloseFrame) {
+        self.leave(false);
+    }
+
+    fn on_failed(&mut self, _: &mut Context<'_>, error: ProtocolError) {
+        tracing::debug!(%error, "a client broke a rule of WebSocket");
+        self.leave(true);
     }
 
     fn deadline(&self) -> Option<Instant> {
@@ -373,6 +389,7 @@ fn take_over(
 ) -> Option<Box<Late>> {
     cx.set_form(forms::form(state.machine.encoding()));
     cx.relocate(session.member());
+    session.leave_polling();
     let wakers = state.take_wakers();
     let polling = state.polling.take();
     drop(state);
