@@ -18,6 +18,7 @@ mod error;
 mod extract;
 mod handler;
 mod in_place;
+mod listen;
 mod listeners;
 mod namespace;
 mod on;

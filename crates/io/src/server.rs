@@ -25,7 +25,8 @@ use crate::settings::Settings;
 
 /// A Socket.IO server: namespaces with their sockets, and what answers requests. A cheap handle; clones are the same server.
 ///
-/// It listens to nothing by itself: mount [`layer`](Self::layer) or [`service`](Self::service) into axum, hyper or tower.
+/// [`serve`](Self::serve) needs nothing but a listener; [`layer`](Self::layer) and [`service`](Self::service) mount it into
+/// axum, hyper or tower.
 ///
 /// ```no_run
 /// use switchboard_io::{Ack, Data, Socket, SocketIo};
