@@ -39,13 +39,13 @@ struct Options {
 /// Gives everything back.
 struct Echo;
 
-impl App for Echo {
-    fn open(&self, _: &Session) -> Box<dyn Conversation> {
+impl App<Session> for Echo {
+    fn open(&self, _: &Session) -> Box<dyn Conversation<Session>> {
         Box::new(Self)
     }
 }
 
-impl Conversation for Echo {
+impl Conversation<Session> for Echo {
     fn message(&self, session: &Session, message: MessageRef<'_>) {
         match message {
             MessageRef::Text(text) => session.send_text(&format!("4{text}")),

@@ -133,7 +133,7 @@ impl Client {
     }
 }
 
-impl Conversation for Client {
+impl Conversation<Session> for Client {
     fn message(&self, session: &Session, message: MessageRef<'_>) {
         match message {
             MessageRef::Text(text) => self.take(session, Incoming::Text(text)),

@@ -218,8 +218,8 @@ impl fmt::Debug for SocketIo {
 /// What speaks over the engine's sessions.
 struct Clients(Arc<Router>);
 
-impl App for Clients {
-    fn open(&self, session: &Session) -> Box<dyn Conversation> {
+impl App<Session> for Clients {
+    fn open(&self, session: &Session) -> Box<dyn Conversation<Session>> {
         Box::new(Client::new(&self.0, session, std::time::Instant::now()))
     }
 }

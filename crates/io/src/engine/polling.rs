@@ -19,8 +19,7 @@ use switchboard_ws::{Kind, Parcel, Prepared};
 use super::answer::{self, Answer};
 use super::clock::now;
 use super::forms;
-use super::session::Session;
-use super::state::Call;
+use super::session::{Call, Session};
 
 /// A poll: waits for something to tell. Dropped before that, the client has given it up, and the session ends.
 ///

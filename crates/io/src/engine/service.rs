@@ -22,13 +22,11 @@ use switchboard_ws::is_upgrade;
 use tower_service::Service;
 
 use super::answer::{self, Answer, EngineBody};
-use super::core::Core;
 use super::cors::may_open_websocket;
 use super::handshake::Handshake;
 use super::hooks::{ConnectionError, Stop};
 use super::polling;
-use super::session::Session;
-use super::state::Call;
+use super::session::{Call, Core, Session};
 use super::websocket::{EngineSocket, Opening};
 
 /// Answers every request as one for the engine, whatever its path: what is not the engine's is for a
@@ -210,7 +208,7 @@ fn open_polling(
     let member = core.hub.join(Arc::clone(&outbox));
     let b64 = query.encoding().b64;
     let session = Session::new(core, sid, known, b64, handshake, member, Some(outbox));
-    if !core.registry.insert(&session, core.config.max_sessions) {
+    if !core.registry.insert(session.sid(), &session, core.config.max_sessions) {
         // The id is taken: whoever makes ids has made one twice.
         return Err(BadRequest::IdGeneration);
     }

@@ -3,7 +3,7 @@
 use std::fmt;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
 use switchboard_hub::{Member, Outbox};
@@ -11,12 +11,18 @@ use switchboard_io_proto::engine::{self, CloseReason, Known, Out, Protocol, Sid,
 use switchboard_ws::{Parcel, Pushed};
 
 use super::app::Conversation;
-use super::clock::now;
-use super::core::Core;
+use super::clock::{Timed, now};
 use super::forms;
 use super::handshake::Handshake;
 use super::lane;
-use super::state::{Call, State};
+use super::{core, state};
+
+/// What all sessions of an engine share.
+pub(crate) type Core = core::Core<Session, Inner>;
+/// What a session keeps under its lock.
+pub(crate) type State = state::State<Session>;
+/// What a conversation is told.
+pub(crate) type Call<'a> = state::Call<'a, Session>;
 
 /// One client's session. Clones are the same session; they may be used from any thread, also within a call of its
 /// [`Conversation`].
@@ -180,10 +186,6 @@ impl Session {
         &self.0.core
     }
 
-    pub(crate) fn downgrade(&self) -> Weak<Inner> {
-        Arc::downgrade(&self.0)
-    }
-
     /// Names the session among those that exist.
     pub(crate) fn address(&self) -> usize {
         Arc::as_ptr(&self.0).addr()
@@ -240,7 +242,7 @@ impl Session {
         }
         wakers.into_iter().flatten().for_each(std::task::Waker::wake);
         if let Some(deadline) = deadline {
-            self.core().clock.arm(self, deadline);
+            self.core().clock.arm(&self.0, deadline);
         }
         if let (Some(first), Some(conversation)) = (first, conversation) {
             self.run_calls(conversation, first);
@@ -316,7 +318,7 @@ impl Session {
     /// Calls the conversation until there is nothing to tell it. Whoever gets here has set `running`.
     ///
     /// Returns when its deadlines come next, for whoever looks after them.
-    fn run_calls<'a>(&self, mut conversation: Option<Box<dyn Conversation>>, first: Call<'a>) -> Option<Instant> {
+    fn run_calls<'a>(&self, mut conversation: Option<Box<dyn Conversation<Self>>>, first: Call<'a>) -> Option<Instant> {
         let mut call: Call<'a> = first;
         loop {
             let is_last = matches!(call, Call::Closed(_));
@@ -345,7 +347,7 @@ impl Session {
                     let deadline = state.rearm(lane::is_held(self.address()));
                     drop(state);
                     if let Some(deadline) = deadline {
-                        self.core().clock.arm(self, deadline);
+                        self.core().clock.arm(&self.0, deadline);
                     }
                     return next;
                 }
@@ -353,7 +355,7 @@ impl Session {
         }
     }
 
-    fn call(&self, conversation: &mut Option<Box<dyn Conversation>>, call: Call<'_>) -> Option<Instant> {
+    fn call(&self, conversation: &mut Option<Box<dyn Conversation<Self>>>, call: Call<'_>) -> Option<Instant> {
         if matches!(call, Call::Open) {
             *conversation = Some(self.core().app.open(self));
         }
@@ -376,9 +378,9 @@ impl Session {
     }
 }
 
-impl From<Arc<Inner>> for Session {
-    fn from(inner: Arc<Inner>) -> Self {
-        Self(inner)
+impl Timed for Inner {
+    fn time_passed(self: Arc<Self>, now: Instant) {
+        Session(self).time_passed(now);
     }
 }
 

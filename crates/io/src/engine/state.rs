@@ -12,12 +12,12 @@ use switchboard_ws::{Message, MessageRef, Parcel, Sender};
 
 use super::app::Conversation;
 use super::forms;
-use super::session::Session;
 
-pub(crate) struct State {
+/// Generic over the session, which is made above and has this.
+pub(crate) struct State<S> {
     pub(crate) machine: engine::Session<Parcel>,
     pub(crate) polling: Option<Box<Polling>>,
-    pub(crate) calls: Calls,
+    pub(crate) calls: Calls<S>,
     /// When the conversation wants to be called.
     pub(crate) due: Option<Instant>,
     /// When the clock is to look at the session, at the latest.
@@ -40,7 +40,7 @@ pub(crate) struct Polling {
     pub(crate) poster: Option<Waker>,
 }
 
-impl State {
+impl<S> State<S> {
     pub(crate) fn new(machine: engine::Session<Parcel>, outbox: Option<Arc<Outbox<Parcel>>>) -> Self {
         let polling = |outbox| Box::new(Polling { outbox, poller: None, poster: None });
         Self {
@@ -145,29 +145,34 @@ fn queue(machine: &mut engine::Session<Parcel>, parcel: Parcel) {
 
 /// The conversation, and what it is still to be told. Whoever finds it at rest takes it, calls it until there is nothing
 /// left, and puts it back.
-#[derive(Default)]
-pub(crate) struct Calls {
+pub(crate) struct Calls<S> {
     pub(crate) running: bool,
-    pub(crate) conversation: Option<Box<dyn Conversation>>,
-    pub(crate) inbox: VecDeque<Call<'static>>,
+    pub(crate) conversation: Option<Box<dyn Conversation<S>>>,
+    pub(crate) inbox: VecDeque<Call<'static, S>>,
 }
 
 /// Something to be done in the conversation's order.
-pub(crate) type Job = Box<dyn FnOnce(&Session) + Send>;
+pub(crate) type Job<S> = Box<dyn FnOnce(&S) + Send>;
 
-pub(crate) enum Call<'a> {
+pub(crate) enum Call<'a, S> {
     Open,
     Message(MessageRef<'a>),
     Owned(Message),
     Alive,
     Moved,
     Deadline(Instant),
-    Job(Job),
+    Job(Job<S>),
     Closed(CloseReason),
 }
 
-impl<'a> Call<'a> {
-    pub(crate) fn into_owned(self) -> Call<'static> {
+impl<S> Default for Calls<S> {
+    fn default() -> Self {
+        Self { running: false, conversation: None, inbox: VecDeque::new() }
+    }
+}
+
+impl<'a, S> Call<'a, S> {
+    pub(crate) fn into_owned(self) -> Call<'static, S> {
         match self {
             Self::Message(message) => Call::Owned(message.to_owned()),
             Self::Open => Call::Open,

@@ -9,12 +9,11 @@ use switchboard_ws::{
     CloseCode, CloseFrame, Context, Error, Handler, Message, MessageRef, Outcome, Parcel, ProtocolError,
 };
 
-use super::core::Core;
 use super::forms;
 use super::handshake::Handshake;
 use super::lane::{self, Item, Load};
-use super::session::Session;
-use super::state::{Call, pop};
+use super::session::{Call, Core, Session};
+use super::state::pop;
 
 /// A candidate looks this often whether it still is one: its session may have ended by polling.
 const LOOK: Duration = Duration::from_millis(100);
@@ -81,7 +80,7 @@ impl EngineSocket {
         let Opening { core, sid, known, b64, handshake } = opening;
         let member = cx.join(&core.hub);
         let session = Session::new(&core, sid, known, b64, handshake, member, None);
-        if !core.registry.insert(&session, core.config.max_sessions) {
+        if !core.registry.insert(session.sid(), &session, core.config.max_sessions) {
             return close(cx, CloseCode::TRY_AGAIN_LATER);
         }
         core.metrics.open(Transport::WebSocket);
@@ -384,7 +383,7 @@ fn write_frames(session: &Session, cx: &mut Context<'_>) {
 /// The session moves here: first its membership, then what waited for a poll, before anything that comes by the new way.
 fn take_over(
     session: &Session,
-    mut state: std::sync::MutexGuard<'_, super::state::State>,
+    mut state: std::sync::MutexGuard<'_, super::session::State>,
     cx: &mut Context<'_>,
 ) -> Option<Box<Late>> {
     cx.set_form(forms::form(state.machine.encoding()));

@@ -17,8 +17,8 @@ struct Speaker {
     due: Mutex<Option<Instant>>,
 }
 
-impl App for Speaker {
-    fn open(&self, session: &Session) -> Box<dyn Conversation> {
+impl App<Session> for Speaker {
+    fn open(&self, session: &Session) -> Box<dyn Conversation<Session>> {
         session.member().subscribe("room").expect("a topic");
         session.send_text("4welcome");
         Box::new(Self { told: self.told.clone(), due: Mutex::new(None) })
@@ -29,7 +29,7 @@ fn words(text: &str) -> switchboard_ws::Parcel {
     parcel([Message::from(text)], ParcelOptions::default())
 }
 
-impl Conversation for Speaker {
+impl Conversation<Session> for Speaker {
     fn message(&self, session: &Session, message: MessageRef<'_>) {
         match message.as_text().expect("text") {
             "speak" => {

@@ -33,14 +33,14 @@ struct Echo {
     heard: UnboundedSender<Heard>,
 }
 
-impl App for Echo {
-    fn open(&self, session: &Session) -> Box<dyn Conversation> {
+impl App<Session> for Echo {
+    fn open(&self, session: &Session) -> Box<dyn Conversation<Session>> {
         self.heard.send(Heard::Open(session.clone())).expect("the test listens");
         Box::new(Self { heard: self.heard.clone() })
     }
 }
 
-impl Conversation for Echo {
+impl Conversation<Session> for Echo {
     fn message(&self, session: &Session, message: MessageRef<'_>) {
         self.owned_message(session, message.to_owned());
     }
