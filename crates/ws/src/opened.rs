@@ -47,9 +47,9 @@ impl<S: Io> Opened<S> {
     }
 
     /// The handler style: the caller's task drives the connection to its end.
-    pub(crate) async fn serve<H: Handler>(self, handler: H) -> Outcome {
+    pub(crate) fn serve<H: Handler>(self, handler: H) -> impl Future<Output = Outcome> + Send {
         let Self { io, role, info, config, leftover } = self;
-        driver::drive(io, session(role, info, &config, handler), leftover).await
+        driver::drive(io, session(role, info, &config, handler), leftover)
     }
 }
 
