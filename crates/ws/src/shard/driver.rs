@@ -152,7 +152,7 @@ impl Driver {
 
     /// Notes whom the kernel has news of. `true`: there may be more.
     fn poll_kernel(&mut self, cx: &mut Context<'_>, ready: &mut Vec<usize>) -> bool {
-        let more = self.poller.poll(cx, &mut self.events);
+        let more = self.poller.poll(cx, !ready.is_empty(), &mut self.events);
         for event in &self.events {
             let Token(key) = event.token();
             let hung_up = event.is_read_closed() || event.is_error();
