@@ -277,8 +277,8 @@ impl Driver {
         let Some(Entry::Open(slot)) = self.entries.get_mut(key) else { return };
         match next {
             Next::Over => {
-                self.poller.deregister(slot.socket.source());
                 slot.session.finish();
+                // The poller forgets a socket that is closed, without a call for that alone.
                 let gone = self.entries.remove(key);
                 // What a handler does as it is dropped is its own affair too.
                 if catch_unwind(AssertUnwindSafe(|| drop(gone))).is_err() {

@@ -59,7 +59,7 @@ pub(super) struct Slot {
     pub(super) armed: Tick,
     generation: u32,
     unread: Unread,
-    /// Its last message was a long one, and so may the next be.
+    /// A long message is being read, or was the last to be: the next may be as long.
     sends_long: bool,
     shut_down: bool,
 }
@@ -185,7 +185,7 @@ impl Slot {
                 break;
             }
             self.read_once(buffer, turn)?;
-            if self.session.room().is_none() {
+            if !self.sends_long || self.session.room().is_none() {
                 break;
             }
         }
@@ -193,7 +193,9 @@ impl Slot {
     }
 
     fn read_once(&mut self, buffer: &mut [u8], turn: &mut Turn) -> io::Result<()> {
-        let (read, wanted, in_room) = match self.session.room() {
+        let was_long = self.sends_long && self.session.is_reading_long();
+        let room = was_long.then(|| self.session.room()).flatten();
+        let (read, wanted, in_room) = match room {
             Some(room) => (self.socket.read(room), room.len(), true),
             None => {
                 // What is read to the shared buffer of a long message must be copied.
@@ -210,7 +212,6 @@ impl Slot {
                 // A short read means that the kernel has no more; it will tell of what comes later. Only the end of the
                 // stream may have been told already, together with these bytes.
                 self.unread.readable = count == wanted || self.unread.hung_up;
-                let was_long = self.session.is_reading_long();
                 match in_room {
                     true => self.session.received_in_room(count, turn),
                     false => self.session.received(&mut buffer[..count], turn),
@@ -317,7 +318,7 @@ mod tests {
             "slot {} session {} connection {} info {}",
             size_of::<Slot>(),
             size_of::<Session<Box<dyn Handler>>>(),
-            size_of::<switchboard_ws_proto::Connection>(),
+            size_of::<Connection>(),
             size_of::<crate::Info>()
         );
         assert!(size_of::<Slot>() <= 248, "{} bytes", size_of::<Slot>());
