@@ -15,9 +15,11 @@ use crate::forms::Form;
 use crate::info::Info;
 use crate::link::Link;
 use crate::parcel::{Content, Hub, Parcel};
-use crate::scratch::READ_BUFFER;
 use crate::sender::Sender;
 use crate::turn::{Place, Turn};
+
+/// Room for the replies to one read.
+const REPLIES: usize = 64 << 10;
 
 /// What an application does with one connection. Methods run one at a time, in the order of what happened. They should
 /// not block: other connections wait meanwhile. A panic ends this connection alone, with 1011.
@@ -536,7 +538,7 @@ impl Context<'_> {
         }
         // Beyond the bound there is room for the replies to one read, which was begun when there was room.
         let waiting = self.turn.out.len();
-        waiting >= READ_BUFFER && waiting - READ_BUFFER >= self.own.config.get_outbox().bytes
+        waiting >= REPLIES && waiting - REPLIES >= self.own.config.get_outbox().bytes
     }
 
     fn queue(&mut self, parcel: Parcel) -> Pushed {

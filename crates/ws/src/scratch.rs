@@ -5,7 +5,7 @@ use std::cell::Cell;
 use switchboard_ws_proto::Output;
 
 /// So much is read at once.
-pub(crate) const READ_BUFFER: usize = 64 << 10;
+pub(crate) const READ_BUFFER: usize = 128 << 10;
 /// An output buffer that a burst has swollen beyond this is given back.
 const OUTPUT_KEPT: usize = 256 << 10;
 

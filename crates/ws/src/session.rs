@@ -115,6 +115,12 @@ impl<H: Handler> Session<H> {
         self.connection.room()
     }
 
+    /// A long message is arriving: see [`Connection::is_reading_long`].
+    #[cfg(unix)]
+    pub(crate) fn is_reading_long(&self) -> bool {
+        self.connection.is_reading_long()
+    }
+
     /// `count` bytes were read into the [room](Self::room).
     pub(crate) fn received_in_room(&mut self, count: usize, turn: &mut Turn) {
         turn.tally.bytes_in += count as u64;

@@ -157,7 +157,7 @@ impl Driver {
 
     /// Notes whom the kernel has news of. `true`: there may be more.
     fn poll_kernel(&mut self, cx: &mut Context<'_>, ready: &mut Vec<usize>) -> bool {
-        let more = self.poller.poll(cx, &mut self.events);
+        let more = self.poller.poll(cx, !ready.is_empty(), &mut self.events);
         for event in &self.events {
             let Token(key) = event.token();
             let hung_up = event.is_read_closed() || event.is_error();
@@ -289,8 +289,8 @@ impl Driver {
         let Some(Entry::Open(slot)) = self.entries.get_mut(key) else { return };
         match next {
             Next::Over => {
-                self.poller.deregister(slot.socket.source());
                 slot.session.finish();
+                // The poller forgets a socket that is closed, without a call for that alone.
                 let gone = self.entries.remove(key);
                 // What a handler does as it is dropped is its own affair too.
                 if catch_unwind(AssertUnwindSafe(|| drop(gone))).is_err() {
