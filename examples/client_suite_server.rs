@@ -103,6 +103,7 @@ fn take_binary(socket: &Socket) {
             let is_last = usize::from(place) == last;
             answer_if(socket, event, &answer, move |argument| {
                 let is_proper = match event {
+                    "abuff2" => true,
                     "blob2" => argument.as_str() == Some("second"),
                     _ => matches!(argument, Value::Binary(_)),
                 };
