@@ -1,42 +1,81 @@
-//! A server for the public protocol suites. `--eio`: an Engine.IO echo at `/engine.io/`, ping 300/200 ms, payloads of a
-//! million bytes. `--v3` allows clients of protocol v3.
-//!
-//! `cargo run -p switchboard-io --example suite_server -- --eio --port 3000`
+//! The server that the public protocol suites of Socket.IO and Engine.IO can be pointed at:
+//! `cargo run --release --example suite_server -- --port 3000`.
 
-use std::net::Ipv4Addr;
-use std::sync::Arc;
 use std::time::Duration;
 
 use clap::Parser;
-use hyper::server::conn::http1;
-use hyper_util::rt::TokioIo;
-use hyper_util::service::TowerToHyperService;
-use switchboard_io::engine::{
+use switchboard::hub::Hub;
+use switchboard::io::engine::{
     App, Conversation, Cors, Engine, EngineConfig, ParcelOptions, Session, SessionConfig, parcel,
 };
-use switchboard_ws::{Hub, Message, MessageRef};
+use switchboard::io::{Ack, Args, Auth, EmitError, Socket, SocketIo, Value};
+use switchboard::ws::{Message, MessageRef};
 use tokio::net::TcpListener;
 
 #[derive(Parser)]
-struct Options {
-    /// Where to listen, on the loopback interface.
-    #[arg(long, default_value_t = 3000)]
+struct Arguments {
+    /// Where to listen on 127.0.0.1; 0 takes a free port.
+    #[arg(long, default_value_t = 0)]
     port: u16,
-    /// A bare Engine.IO echo.
-    #[arg(long, required = true)]
+    /// Bare Engine.IO at `/engine.io/`, which sends every message back as it came.
+    #[arg(long)]
     eio: bool,
-    /// Serve protocol v3 as well.
+    /// Let in clients of version 3 of Engine.IO too.
     #[arg(long)]
     v3: bool,
-    /// Milliseconds between pings.
+    /// In milliseconds.
     #[arg(long, default_value_t = 300)]
     ping_interval: u64,
-    /// Milliseconds that a client may take to answer one.
+    /// In milliseconds.
     #[arg(long, default_value_t = 200)]
     ping_timeout: u64,
 }
 
-/// Gives everything back.
+#[tokio::main]
+async fn main() -> std::io::Result<()> {
+    let arguments = Arguments::parse();
+    let listener = TcpListener::bind(("127.0.0.1", arguments.port)).await?;
+    println!("listening {}", listener.local_addr()?.port());
+    if arguments.eio { engine(&arguments).serve(listener).await } else { server(&arguments).serve(listener).await }
+}
+
+fn server(arguments: &Arguments) -> SocketIo {
+    let io = SocketIo::builder()
+        .ping_interval(Duration::from_millis(arguments.ping_interval))
+        .ping_timeout(Duration::from_millis(arguments.ping_timeout))
+        .max_http_buffer_size(1_000_000)
+        .connect_timeout(Duration::from_secs(1))
+        .cors(Cors::default())
+        .allow_eio3(arguments.v3)
+        .build();
+    io.on_connect(async |socket: Socket, Auth(auth): Auth<Value>| {
+        socket.on("message", async |socket: Socket, args: Args| socket.emit("message-back", &args));
+        socket.on("message-with-ack", async |args: Args, ack: Ack| ack.send(&args));
+        greet(&socket, auth)
+    });
+    io.of("/custom").on_connect(async |socket: Socket, Auth(auth): Auth<Value>| greet(&socket, auth));
+    io
+}
+
+/// Tells a client what it has said for itself.
+fn greet(socket: &Socket, auth: Value) -> Result<(), EmitError> {
+    let auth = if auth.is_null() { Value::Object(Vec::new()) } else { auth };
+    socket.emit("auth", &auth)
+}
+
+fn engine(arguments: &Arguments) -> Engine {
+    let session = SessionConfig {
+        ping_interval: Duration::from_millis(arguments.ping_interval),
+        ping_timeout: Duration::from_millis(arguments.ping_timeout),
+        max_payload: 1_000_000,
+        allow_eio3: arguments.v3,
+        ..SessionConfig::default()
+    };
+    let config = EngineConfig { session, cors: Some(Cors::default()), ..EngineConfig::default() };
+    Engine::new(config, std::sync::Arc::new(Echo), Hub::default())
+}
+
+/// Sends every message back.
 struct Echo;
 
 impl App<Session> for Echo {
@@ -48,30 +87,11 @@ impl App<Session> for Echo {
 impl Conversation<Session> for Echo {
     fn message(&self, session: &Session, message: MessageRef<'_>) {
         match message {
+            // A finished packet, of the type "message".
             MessageRef::Text(text) => session.send_text(&format!("4{text}")),
-            MessageRef::Binary(bytes) => session.send(parcel([Message::from(bytes)], ParcelOptions::default())),
+            MessageRef::Binary(bytes) => {
+                session.send(parcel([Message::from(bytes.to_vec())], ParcelOptions::default()))
+            }
         };
-    }
-}
-
-#[tokio::main]
-async fn main() -> std::io::Result<()> {
-    let options = Options::parse();
-    let session = SessionConfig {
-        ping_interval: Duration::from_millis(options.ping_interval),
-        ping_timeout: Duration::from_millis(options.ping_timeout),
-        max_payload: 1_000_000,
-        allow_eio3: options.v3,
-        ..SessionConfig::default()
-    };
-    let config = EngineConfig { session, cors: Some(Cors::default()), ..EngineConfig::default() };
-    let engine = Engine::new(config, Arc::new(Echo), Hub::default());
-    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, options.port)).await?;
-    println!("listening on {}", listener.local_addr()?);
-    loop {
-        let (stream, _) = listener.accept().await?;
-        stream.set_nodelay(true)?;
-        let service = TowerToHyperService::new(engine.service());
-        tokio::spawn(http1::Builder::new().serve_connection(TokioIo::new(stream), service).with_upgrades());
     }
 }

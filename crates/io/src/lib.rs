@@ -58,6 +58,6 @@ pub use socket::{Emitter, Socket};
 pub use switchboard_hub::{Delivery, HubLimits};
 pub use switchboard_io_proto::socket::{
     Args, ArgsError, Arguments, DecodeError, EncodeError, Limits, Name, Namespace as NamespaceName, Number, Parser,
-    Value,
+    Spread, Value,
 };
 pub use watch::RoomEvent;

@@ -9,6 +9,7 @@ use serde::forward_to_deserialize_any;
 
 use super::error::ArgsError;
 use super::reader::Reader;
+use super::spread::EVERY;
 use super::token::{Level, Token};
 
 /// One value.
@@ -128,6 +129,7 @@ pub(super) struct All<'r, 'de> {
 impl<'de> All<'_, 'de> {
     /// As many as were asked for.
     fn padded<V: Visitor<'de>>(self, wanted: usize, visitor: V) -> Result<V::Value, ArgsError> {
+        let wanted = if wanted == EVERY { self.len } else { wanted };
         visitor.visit_seq(Sent { reader: self.reader, left: wanted })
     }
 }
