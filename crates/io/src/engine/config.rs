@@ -1,7 +1,7 @@
 //! The settings of an engine.
 
 use switchboard_io_proto::engine;
-use switchboard_ws::{DeflateConfig, OutboxLimits};
+use switchboard_ws::{Config as WsConfig, DeflateConfig, OutboxLimits};
 
 use super::compression::HttpCompression;
 use super::cookie::Cookie;
@@ -31,6 +31,9 @@ pub struct EngineConfig {
     pub http_compression: Option<HttpCompression>,
     /// permessage-deflate for WebSockets. Default: `None`, off, as in Node.
     pub per_message_deflate: Option<DeflateConfig>,
+    /// What WebSockets are made from: with the settings of another endpoint they are counted and closed with its own. Limits,
+    /// origins, outbox and hub are the engine's. Default: an endpoint for themselves.
+    pub websockets: WsConfig,
     /// The application's say in requests. Default: none.
     pub hooks: Hooks,
 }
@@ -47,6 +50,7 @@ impl Default for EngineConfig {
             cookie: None,
             http_compression: Some(HttpCompression::default()),
             per_message_deflate: None,
+            websockets: WsConfig::default(),
             hooks: Hooks::default(),
         }
     }
