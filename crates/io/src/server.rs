@@ -13,7 +13,7 @@ use switchboard_ws::{Config as WsConfig, DeflateConfig, Hub, OutboxLimits, Prepa
 use crate::answers::Answers;
 use crate::broadcast::{Broadcast, Rooms};
 use crate::client::Client;
-use crate::engine::{App, Conversation, Cookie, Cors, Engine, EngineConfig, EngineLayer, EngineService};
+use crate::engine::{App, ClientFiles, Conversation, Cookie, Cors, Engine, EngineConfig, EngineLayer, EngineService};
 use crate::engine::{Data, Hooks, HttpCompression, Session, Transports};
 use crate::error::EmitError;
 use crate::handler::{Handler, Middleware};
@@ -338,6 +338,13 @@ impl Builder {
     /// Compression of WebSocket messages. Default: none.
     pub fn per_message_deflate(mut self, deflate: DeflateConfig) -> Self {
         self.engine.per_message_deflate = Some(deflate);
+        self
+    }
+
+    /// The client's own files, so that pages can load it from `/socket.io/socket.io.js` (Node: `serveClient`). Default:
+    /// none.
+    pub fn client_files(mut self, files: ClientFiles) -> Self {
+        self.engine.client_files = Some(files);
         self
     }
 

@@ -5,6 +5,7 @@
 
 mod answer;
 mod app;
+mod client_files;
 mod clock;
 mod compression;
 mod config;
@@ -30,6 +31,7 @@ mod websocket;
 
 pub use answer::EngineBody;
 pub use app::{App, Conversation};
+pub use client_files::ClientFiles;
 pub use compression::HttpCompression;
 pub use config::EngineConfig;
 pub use cookie::{Cookie, SameSite};
