@@ -24,6 +24,7 @@ mod namespace;
 mod on;
 mod pattern;
 mod peer;
+mod plain;
 mod polls;
 mod publish;
 mod reason;

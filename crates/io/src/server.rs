@@ -8,17 +8,18 @@ use std::time::Duration;
 use serde::de::DeserializeOwned;
 use switchboard_hub::Delivery;
 use switchboard_io_proto::socket::{Args, Arguments, Limits, Namespace as Name, Parser};
-use switchboard_ws::{DeflateConfig, Hub, OutboxLimits};
+use switchboard_ws::{Config as WsConfig, DeflateConfig, Hub, OutboxLimits, Prepared};
 
 use crate::answers::Answers;
 use crate::broadcast::{Broadcast, Rooms};
 use crate::client::Client;
-use crate::engine::{App, Conversation, Cookie, Cors, Engine, EngineConfig, EngineLayer, EngineService};
+use crate::engine::{App, ClientFiles, Conversation, Cookie, Cors, Engine, EngineConfig, EngineLayer, EngineService};
 use crate::engine::{Data, Hooks, HttpCompression, Session, Transports};
 use crate::error::EmitError;
 use crate::handler::{Handler, Middleware};
 use crate::namespace::{Namespace, ParentNamespace};
 use crate::pattern::{Pattern, PatternError};
+use crate::plain::PlainForm;
 use crate::recovery::{Recovery, RecoveryCounters, RecoverySettings};
 use crate::router::{Router, Which};
 use crate::settings::Settings;
@@ -341,6 +342,21 @@ impl Builder {
         self
     }
 
+    /// The client's own files, so that pages can load it from `/socket.io/socket.io.js` (Node: `serveClient`). Default:
+    /// none.
+    pub fn client_files(mut self, files: ClientFiles) -> Self {
+        self.engine.client_files = Some(files);
+        self
+    }
+
+    /// What the engine's WebSockets are made from: with the settings of another endpoint they are counted and closed with
+    /// its own, and driven by its shards. Default: they are an endpoint for themselves. A [`Gate`](switchboard_ws::Gate)
+    /// has its own way, see [`Engine::ws_config`].
+    pub fn websockets(mut self, base: WsConfig) -> Self {
+        self.engine.websockets = base;
+        self
+    }
+
     /// The application's say in requests: `allowRequest`, middlewares with headers, ids, errors. Default: none.
     pub fn hooks(mut self, hooks: Hooks) -> Self {
         self.engine.hooks = hooks;
@@ -427,6 +443,15 @@ impl Builder {
     /// topics and the rooms can be the same; see [`topic`](crate::topic).
     pub fn hub(mut self, hub: Hub) -> Self {
         self.hub = Some(hub);
+        self
+    }
+
+    /// Has plain WebSockets in the topics of rooms hear what is broadcast there, in the form that the function gives the
+    /// event's name and arguments; `None`: they do not hear it. It is called once for an event, and only where such a
+    /// WebSocket is among those whom it goes to. Default: they hear nothing. The other direction is
+    /// [`Namespace::share`](crate::Namespace::share).
+    pub fn plain_form(mut self, form: impl Fn(&str, &Args) -> Option<Prepared> + Send + Sync + 'static) -> Self {
+        self.settings.plain_form = Some(PlainForm::new(form));
         self
     }
 

@@ -30,7 +30,7 @@ impl<S, T> Core<S, T> {
     pub(crate) fn new(config: EngineConfig, app: Arc<dyn App<S>>, hub: Hub) -> Self {
         // The outbox bounds what waits, and is emptied into the machine only as far as one answer needs.
         let proto = engine::Config { max_queued: usize::MAX, max_queued_bytes: usize::MAX, ..config.session.clone() };
-        let ws = ws_config(WsConfig::default(), &config, &hub);
+        let ws = ws_config(config.websockets.clone(), &config, &hub);
         Self {
             proto: Arc::new(proto),
             app,

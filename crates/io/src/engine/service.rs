@@ -79,6 +79,12 @@ where
         cors.write_preflight(&parts.headers, answer.headers_mut());
         return answer;
     }
+    if let Some(mut answer) = core.config.file(&parts) {
+        if let Some(cors) = &core.config.cors {
+            cors.write(&parts.headers, answer.headers_mut());
+        }
+        return answer;
+    }
     let query = Query::parse(parts.uri.query().unwrap_or_default());
     let upgrade = is_upgrade(&parts.headers);
     let mut extra = HeaderMap::new();
