@@ -306,7 +306,8 @@ impl Builder {
         self
     }
 
-    /// What may wait for one client, and what happens beyond. Default: 1,024 messages, 1 MiB, close. (Node has no bound.)
+    /// What may wait for one client, and what happens beyond. Default: 16,384 messages, 4 MiB, close. (Node has no
+    /// bound.)
     pub fn outbox(mut self, limits: OutboxLimits) -> Self {
         self.engine.outbox = limits;
         self

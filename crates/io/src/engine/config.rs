@@ -21,7 +21,8 @@ pub struct EngineConfig {
     /// Heartbeat, upgrades, transports, the largest payload. What waits for a poll is bounded by `outbox`; the bounds of
     /// queues in here are not used.
     pub session: engine::Config,
-    /// What may wait for one client, and what happens beyond. Default: 1,024 messages, 1 MiB, close.
+    /// What may wait for one client, and what happens beyond. Default: 16,384 messages, 4 MiB, close. Node has no bound, and
+    /// between two polls a client is sent whatever the application has for it, however fast it reads.
     pub outbox: OutboxLimits,
     /// How many sessions there may be. Default: `None`, as many as come. Beyond: 503.
     pub max_sessions: Option<usize>,
@@ -49,7 +50,7 @@ impl Default for EngineConfig {
             path: "/engine.io".into(),
             add_trailing_slash: true,
             session: engine::Config::default(),
-            outbox: OutboxLimits::default(),
+            outbox: OutboxLimits { messages: 16_384, bytes: 4 << 20, ..OutboxLimits::default() },
             max_sessions: None,
             cors: None,
             cookie: None,
