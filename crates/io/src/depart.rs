@@ -42,6 +42,7 @@ pub(crate) fn depart(peer: &Arc<Peer>, reason: DisconnectReason) {
         Stage::Connecting => {
             peer.leave_all();
             peer.retire();
+            peer.space.guest_left();
         }
         Stage::Connected => {
             tell(peer, &For::Disconnecting, reason);
@@ -53,7 +54,7 @@ pub(crate) fn depart(peer: &Arc<Peer>, reason: DisconnectReason) {
             peer.space.roll().remove(&peer.id);
             tell(peer, &For::Disconnect, reason);
             peer.retire();
-            peer.space.departed();
+            peer.space.guest_left();
         }
     }
 }

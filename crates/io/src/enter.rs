@@ -48,7 +48,7 @@ pub(crate) fn enter(entrant: Entrant) {
                     None => refuse(&entrant, &Refusal::new("Invalid namespace")),
                 });
             };
-            in_place::start(&session, None, || Some(Box::pin(pending)), move || panicked(&unanswered));
+            in_place::start(&session, None, || Some(Box::pin(pending)), move || panicked(&unanswered, None));
         }
     }
 }
@@ -65,8 +65,10 @@ pub(crate) fn named_by_version_2(name: &Namespace) -> (Namespace, Args) {
 
 /// The namespace is there. Its middlewares are asked, unless there are none or the client was here a moment ago.
 fn approach(entrant: Entrant, space: &Arc<Space<Peer>>) {
+    let space = &entrant.router.keep(space);
     let claim = claim(&entrant, space);
     let Some(peer) = peer(&entrant, space, claim.as_ref()) else {
+        space.guest_left();
         return refuse(&entrant, &Refusal::new("the server has no random numbers to make an id of"));
     };
     let peer = Arc::new(peer);
@@ -75,7 +77,7 @@ fn approach(entrant: Entrant, space: &Arc<Space<Peer>>) {
     if guards.is_empty() {
         return admit(&entrant, &peer, claim);
     }
-    let unanswered = entrant.clone();
+    let (unanswered, undecided) = (entrant.clone(), Arc::clone(&peer));
     let session = entrant.session.clone();
     let heard = Heard::news("connection", entrant.auth.clone());
     let pending = async move {
@@ -89,7 +91,7 @@ fn approach(entrant: Entrant, space: &Arc<Space<Peer>>) {
         }
         entrant.session.clone().run(move |_| admit(&entrant, &peer, claim));
     };
-    in_place::start(&session, None, || Some(Box::pin(pending)), move || panicked(&unanswered));
+    in_place::start(&session, None, || Some(Box::pin(pending)), move || panicked(&unanswered, Some(undecided)));
 }
 
 fn peer(entrant: &Entrant, space: &Arc<Space<Peer>>, claim: Option<&Claim>) -> Option<Peer> {
@@ -217,11 +219,17 @@ fn refuse(entrant: &Entrant, refusal: &Refusal) {
     session.send(crate::engine::parcel(publish::parts(&frames), publish::options(Flags::default())));
 }
 
-/// Whoever was asked panicked.
-fn panicked(entrant: &Entrant) {
+/// Whoever was asked panicked, about this socket if there was one already.
+fn panicked(entrant: &Entrant, undecided: Option<Arc<Peer>>) {
     tracing::error!(namespace = %entrant.name, "a middleware panicked; its client is not let in");
     let entrant = entrant.clone();
-    entrant.session.clone().run(move |_| refuse(&entrant, &Refusal::new("internal error")));
+    entrant.session.clone().run(move |_| {
+        if let Some(peer) = undecided {
+            // It may be in rooms already.
+            depart::depart(&peer, DisconnectReason::ServerNamespaceDisconnect);
+        }
+        refuse(&entrant, &Refusal::new("internal error"));
+    });
 }
 
 /// The revision of the Socket.IO protocol that goes with one of Engine.IO's.

@@ -252,3 +252,12 @@ impl Peer {
         self.more.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
+
+impl Drop for Peer {
+    fn drop(&mut self) {
+        // Its client has gone before it was decided whether to let it in.
+        if self.stage() == Stage::Connecting {
+            self.space.guest_left();
+        }
+    }
+}

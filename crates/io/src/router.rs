@@ -63,10 +63,17 @@ impl Router {
         }
     }
 
-    /// The namespace of this name, made if need be.
-    pub(crate) fn of(&self, name: &Namespace) -> Arc<Space<Peer>> {
+    /// The namespace of this name, made if need be: as the child of the first pattern that knows it, as if a client had
+    /// asked, so that it is never without its parent's middlewares.
+    pub(crate) fn of(self: &Arc<Self>, name: &Namespace) -> Arc<Space<Peer>> {
         if let Some(space) = self.get(name) {
             return space;
+        }
+        let parents = self.parents.read().unwrap_or_else(PoisonError::into_inner).clone();
+        let knows =
+            |parent: &&Arc<Parent>| matches!(&parent.which, Which::Pattern(pattern) if pattern.matches(name.as_str()));
+        if let Some(parent) = parents.iter().find(knows) {
+            return self.bear(parent, name);
         }
         let made = Arc::new(self.make(name.clone(), Arc::default()));
         self.insert(made)
@@ -132,12 +139,15 @@ impl Router {
         if let Some(space) = self.get(name) {
             return Some(space);
         }
-        let mut children = parent.children.write().unwrap_or_else(PoisonError::into_inner);
-        children.retain(|_, child| child.strong_count() > 0);
-        if children.len() >= self.settings.max_child_namespaces {
+        if parent.count() >= self.settings.max_child_namespaces {
             tracing::warn!(%name, "a client asks for one child namespace too many, and is refused");
             return None;
         }
+        Some(self.bear(parent, name))
+    }
+
+    /// Makes a child.
+    fn bear(self: &Arc<Self>, parent: &Parent, name: &Namespace) -> Arc<Space<Peer>> {
         let mut space = self.make(name.clone(), Arc::clone(&parent.rules));
         if self.settings.cleanup_empty_child_namespaces {
             let router = Arc::downgrade(self);
@@ -147,10 +157,23 @@ impl Router {
                 }
             });
         }
-        let space = Arc::new(space);
+        let space = self.insert(Arc::new(space));
+        let mut children = parent.children.write().unwrap_or_else(PoisonError::into_inner);
+        children.retain(|_, child| child.strong_count() > 0);
         children.insert(name.clone(), Arc::downgrade(&space));
-        drop(children);
-        Some(self.insert(space))
+        space
+    }
+
+    /// A client is about to be let into a namespace, which stays there until [`Space::guest_left`]. If it went meanwhile,
+    /// it is there again, or the one that has taken its name.
+    pub(crate) fn keep(&self, space: &Arc<Space<Peer>>) -> Arc<Space<Peer>> {
+        if !space.may_go() {
+            return Arc::clone(space);
+        }
+        let mut spaces = self.spaces.write().unwrap_or_else(PoisonError::into_inner);
+        let space = spaces.entry(space.name.clone()).or_insert_with(|| Arc::clone(space));
+        space.guest_came();
+        Arc::clone(space)
     }
 
     fn make(&self, name: Namespace, rules: Arc<Rules<Peer>>) -> Space<Peer> {
@@ -175,7 +198,7 @@ impl Router {
 
     fn remove_if_empty(&self, name: &Namespace) {
         let mut spaces = self.spaces.write().unwrap_or_else(PoisonError::into_inner);
-        if spaces.get(name).is_some_and(|space| space.roll().len() == 0) {
+        if spaces.get(name).is_some_and(|space| space.is_empty()) {
             spaces.remove(name);
         }
     }
@@ -185,5 +208,10 @@ impl Parent {
     /// Its children.
     pub(crate) fn children(&self) -> Vec<Arc<Space<Peer>>> {
         self.children.read().unwrap_or_else(PoisonError::into_inner).values().filter_map(Weak::upgrade).collect()
+    }
+
+    fn count(&self) -> usize {
+        let children = self.children.read().unwrap_or_else(PoisonError::into_inner);
+        children.values().filter(|child| child.strong_count() > 0).count()
     }
 }

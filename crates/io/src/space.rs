@@ -34,7 +34,9 @@ pub(crate) struct Space<P> {
     /// Listeners of sockets that see what is sent: while there are none nobody is asked.
     pub(crate) onlookers: AtomicUsize,
     roll: Mutex<Roll<P>>,
-    /// Called when somebody has left and nobody is here any more.
+    /// Those who are here or on their way in, of a namespace that goes when there are none.
+    guests: AtomicUsize,
+    /// Called when the last of them has left.
     on_empty: Option<OnEmpty<P>>,
 }
 
@@ -67,6 +69,7 @@ impl<P> Space<P> {
             next_ack: AtomicU64::new(0),
             onlookers: AtomicUsize::new(0),
             roll: Mutex::default(),
+            guests: AtomicUsize::new(0),
             on_empty: None,
         }
     }
@@ -77,10 +80,24 @@ impl<P> Space<P> {
         self
     }
 
-    /// Somebody has left.
-    pub(crate) fn departed(&self) {
+    /// Whether it goes when it is empty.
+    pub(crate) fn may_go(&self) -> bool {
+        self.on_empty.is_some()
+    }
+
+    pub(crate) fn is_empty(&self) -> bool {
+        self.guests.load(Ordering::Acquire) == 0
+    }
+
+    /// Somebody is on the way in.
+    pub(crate) fn guest_came(&self) {
+        self.guests.fetch_add(1, Ordering::AcqRel);
+    }
+
+    /// Somebody has left, or was not let in.
+    pub(crate) fn guest_left(&self) {
         if let Some(on_empty) = &self.on_empty
-            && self.roll().len() == 0
+            && self.guests.fetch_sub(1, Ordering::AcqRel) == 1
         {
             on_empty(self);
         }

@@ -1,0 +1,246 @@
+//! Connection state recovery: who comes back soon gets what it missed, or is told that it is new.
+
+use std::future::ready;
+use std::net::SocketAddr;
+
+use bytes::Bytes;
+use switchboard_io::{RecoverySettings, Refusal, Socket, SocketIo};
+
+use crate::client::{Client, Heard, Journal, Poller, fenced, journal, serve};
+
+/// A server with recovery, and who is lost there.
+fn recovering(settings: RecoverySettings) -> (SocketIo, Journal<String>) {
+    let io = SocketIo::builder().connection_state_recovery(settings).build();
+    fenced(&io, "/");
+    let (tell, told) = journal();
+    io.on_connect(move |socket: Socket| {
+        let tell = tell.clone();
+        socket.on_disconnect(move |socket: Socket| {
+            let _ = tell.send(socket.id().to_string());
+            ready(())
+        });
+        ready(())
+    });
+    (io, told)
+}
+
+/// An event of one word, without its offset; and the offset.
+fn split(event: &str) -> (String, String) {
+    let (word, offset) = event.split_once(',').unwrap_or_else(|| panic!("no offset: {event}"));
+    (format!("{word}]"), offset.trim_matches(['"', ']']).to_owned())
+}
+
+/// Loses its connection, and is known to have lost it.
+async fn lose(client: Client, told: &mut Journal<String>) -> (String, String) {
+    let (id, pid) = (client.id.clone(), client.pid.clone());
+    drop(client);
+    assert_eq!(told.next().await, id);
+    (id, pid)
+}
+
+/// Comes back, and hears everything up to its welcome.
+async fn back(address: SocketAddr, pid: &str, offset: Option<&str>) -> (Client, Vec<String>, String) {
+    let mut client = Client::open(address).await;
+    let offset = offset.map(|offset| format!(r#","offset":"{offset}""#)).unwrap_or_default();
+    client.say(&format!(r#"40{{"pid":"{pid}"{offset}}}"#)).await;
+    let mut missed = Vec::new();
+    loop {
+        match client.hear().await {
+            Heard::Text(text) if text.starts_with("40{") => return (client, missed, text),
+            Heard::Text(text) => missed.push(text),
+            Heard::Binary(bytes) => missed.push(format!("{bytes:?}")),
+            Heard::Close => panic!("it is not let in"),
+        }
+    }
+}
+
+#[tokio::test]
+async fn who_comes_back_has_its_rooms_its_data_and_what_it_missed() {
+    let (io, mut told) = recovering(RecoverySettings::default());
+    let address = serve(&io).await;
+    let mut client = Client::join(address).await;
+    let socket = io.of("/").socket(&client.id).unwrap();
+    socket.join("room").unwrap();
+    socket.set_data("ann").unwrap();
+    io.emit("first", &()).unwrap();
+    let (first, offset) = split(&client.text().await);
+    assert_eq!(first, r#"42["first"]"#);
+    let (id, pid) = lose(client, &mut told).await;
+    io.emit("all", &()).unwrap();
+    io.to("room").emit("room", &()).unwrap();
+    io.to("elsewhere").emit("elsewhere", &()).unwrap();
+    io.except("room").emit("others", &()).unwrap();
+    io.to(id.as_str()).emit("bytes", &Bytes::from_static(&[1])).unwrap();
+    let (mut client, missed, welcome) = back(address, &pid, Some(&offset)).await;
+    let words: Vec<_> = missed.iter().map(|event| event.split(',').next().unwrap().to_owned()).collect();
+    assert_eq!(words, [r#"42["all""#, r#"42["room""#, r#"451-["bytes""#, "[1]"]);
+    assert_eq!(welcome, format!(r#"40{{"sid":"{id}","pid":"{pid}"}}"#));
+    let socket = io.of("/").socket(&id).unwrap();
+    assert!(socket.recovered());
+    assert_eq!((socket.data::<String>().unwrap(), socket.rooms().len()), ("ann".to_owned(), 2));
+    io.to("room").emit("again", &()).unwrap();
+    assert_eq!(split(&client.text().await).0, r#"42["again"]"#);
+    assert_eq!(io.recovery().unwrap().recovered, 1);
+}
+
+#[tokio::test]
+async fn it_works_any_number_of_times_also_for_one_that_heard_nothing() {
+    let (io, mut told) = recovering(RecoverySettings::default());
+    let address = serve(&io).await;
+    let mut client = Client::join(address).await;
+    for round in 0..4 {
+        let (id, pid) = lose(client, &mut told).await;
+        io.emit("missed", &()).unwrap();
+        let missed;
+        (client, missed, _) = back(address, &pid, None).await;
+        // Without an offset it gets what it is not known to have.
+        assert_eq!(missed.len(), round + 1);
+        client.id = id;
+        client.pid = pid;
+        assert!(io.of("/").socket(&client.id).is_some_and(|socket| socket.recovered()));
+    }
+}
+
+#[tokio::test]
+async fn one_whose_old_connection_seems_alive_takes_it_over() {
+    let (io, mut told) = recovering(RecoverySettings::default());
+    let address = serve(&io).await;
+    let mut old = Client::join(address).await;
+    let (id, pid) = (old.id.clone(), old.pid.clone());
+    let (mut new, _, welcome) = back(address, &pid, None).await;
+    assert_eq!(told.next().await, id);
+    assert_eq!(welcome, format!(r#"40{{"sid":"{id}","pid":"{pid}"}}"#));
+    old.expect_end().await;
+    new.expect_nothing().await;
+    assert_eq!(io.of("/").count(), 1);
+}
+
+#[tokio::test]
+async fn middlewares_are_spared_it_unless_set_otherwise() {
+    for skip in [true, false] {
+        let (io, mut told) = recovering(RecoverySettings { skip_middlewares: skip, ..RecoverySettings::default() });
+        let (tell, mut asked) = journal();
+        io.use_(move |socket: Socket| {
+            let _ = tell.send(socket.recovered());
+            ready(Ok(()))
+        });
+        let address = serve(&io).await;
+        let (_, pid) = lose(Client::join(address).await, &mut told).await;
+        back(address, &pid, None).await;
+        assert_eq!(asked.so_far(), if skip { vec![false] } else { vec![false, true] });
+    }
+}
+
+#[tokio::test]
+async fn one_that_a_middleware_refuses_does_not_come_back() {
+    let (io, mut told) =
+        recovering(RecoverySettings { skip_middlewares: false, ..RecoverySettings::default() });
+    io.use_(async |socket: Socket| if socket.recovered() { Err(Refusal::new("not again")) } else { Ok(()) });
+    let address = serve(&io).await;
+    let (_, pid) = lose(Client::join(address).await, &mut told).await;
+    let mut client = Client::open(address).await;
+    client.say(&format!(r#"40{{"pid":"{pid}"}}"#)).await;
+    client.expect(r#"44{"message":"not again"}"#).await;
+}
+
+#[tokio::test]
+async fn who_is_not_known_is_new() {
+    let (io, mut told) = recovering(RecoverySettings::default());
+    let address = serve(&io).await;
+    let (id, pid) = lose(Client::join(address).await, &mut told).await;
+    for (pid, offset) in [("AAAAAAAAAAAAAAAAAAAA", None), ("x", None), (pid.as_str(), Some("rubbish"))] {
+        let (_, missed, welcome) = back(address, pid, offset).await;
+        assert!(missed.is_empty() && !welcome.contains(&id), "{welcome}");
+    }
+    assert!(io.recovery().unwrap().failed > 0);
+}
+
+#[tokio::test]
+async fn who_left_or_was_sent_away_does_not_come_back() {
+    let (io, mut told) = recovering(RecoverySettings::default());
+    let address = serve(&io).await;
+    for by_client in [true, false] {
+        let mut client = Client::join(address).await;
+        let (id, pid) = (client.id.clone(), client.pid.clone());
+        if by_client {
+            client.say("41").await;
+        } else {
+            io.of("/").socket(&id).unwrap().disconnect();
+        }
+        assert_eq!(told.next().await, id);
+        let (_, _, welcome) = back(address, &pid, None).await;
+        assert!(!welcome.contains(&id));
+    }
+}
+
+#[tokio::test]
+async fn offsets_are_on_what_can_be_recovered_and_harmless_on_what_cannot() {
+    let (io, mut told) = recovering(RecoverySettings::default());
+    io.on_connect(async |socket: Socket| {
+        socket.on("ask me", async |socket: Socket| {
+            let _ = socket.emit_with_ack::<()>("asked", "word").await;
+        });
+    });
+    let address = serve(&io).await;
+    let mut client = Client::join(address).await;
+    io.emit("kept", &()).unwrap();
+    let (_, kept) = split(&client.text().await);
+    io.all().volatile().emit("volatile", "word").unwrap();
+    let volatile = client.text().await;
+    assert_eq!(volatile, format!(r#"42["volatile","word","{kept}"]"#));
+    client.say(r#"42["ask me"]"#).await;
+    client.expect(r#"420["asked","word"]"#).await;
+    let (_, pid) = lose(client, &mut told).await;
+    io.all().volatile().emit("volatile", &()).unwrap();
+    io.emit("missed", &()).unwrap();
+    let (_, missed, _) = back(address, &pid, Some(&kept)).await;
+    assert_eq!(missed.len(), 1, "{missed:?}");
+}
+
+#[tokio::test]
+async fn each_namespace_is_recovered_for_itself() {
+    let (io, mut told) = recovering(RecoverySettings::default());
+    fenced(&io, "/a");
+    let address = serve(&io).await;
+    let mut client = Client::join(address).await;
+    let (root, root_pid) = (client.id.clone(), client.pid.clone());
+    let a = client.enter("/a").await;
+    let a_pid = client.pid.clone();
+    assert_ne!(root_pid, a_pid);
+    drop(client);
+    told.next().await;
+    io.of("/a").emit("missed", &()).unwrap();
+    let (mut client, missed, welcome) = back(address, &root_pid, None).await;
+    assert!(missed.is_empty() && welcome.contains(&root));
+    client.say(&format!(r#"40/a,{{"pid":"{a_pid}"}}"#)).await;
+    assert_eq!(split(&client.text().await).0, r#"42/a]"#);
+    assert_eq!(client.welcomed("/a").await, a);
+}
+
+#[tokio::test]
+async fn it_works_over_polling_where_all_comes_in_one_answer() {
+    let (io, mut told) = recovering(RecoverySettings::default());
+    let address = serve(&io).await;
+    let poller = Poller::open(address).await;
+    poller.say("40").await;
+    let welcome = poller.poll().await;
+    poller.say("1").await;
+    told.next().await;
+    io.emit("missed", &()).unwrap();
+    let pid = welcome.split("\"pid\":\"").nth(1).and_then(|rest| rest.split('"').next()).unwrap();
+    let poller = Poller::open(address).await;
+    poller.say(&format!(r#"40{{"pid":"{pid}"}}"#)).await;
+    let heard = poller.poll().await;
+    let (missed, again) = heard.split_once('\u{1e}').unwrap();
+    assert_eq!((split(missed).0.as_str(), again), (r#"42["missed"]"#, welcome.as_str()));
+}
+
+#[tokio::test]
+async fn without_it_there_is_no_secret_and_no_offset() {
+    let io = SocketIo::new();
+    let mut client = Client::join(serve(&io).await).await;
+    assert_eq!(client.pid, "");
+    io.emit("news", &()).unwrap();
+    client.expect(r#"42["news"]"#).await;
+    assert_eq!(io.recovery(), None);
+}

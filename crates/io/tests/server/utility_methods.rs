@@ -1,0 +1,105 @@
+//! What is done with many sockets at once: found, moved between rooms, disconnected.
+
+use std::net::SocketAddr;
+
+use switchboard_io::{Namespace, Socket, SocketIo};
+
+use crate::client::{Client, fenced, serve};
+
+/// Three clients, of which the first two are in a room.
+async fn three() -> (Namespace, SocketAddr, [Client; 3]) {
+    let io = SocketIo::new();
+    fenced(&io, "/");
+    let address = serve(&io).await;
+    let clients = [Client::join(address).await, Client::join(address).await, Client::join(address).await];
+    let namespace = io.of("/");
+    for client in &clients[..2] {
+        namespace.socket(&client.id).unwrap().join("room").unwrap();
+    }
+    (namespace, address, clients)
+}
+
+#[tokio::test]
+async fn sockets_that_were_fetched_tell_who_they_are_and_can_be_sent_to() {
+    let (namespace, address, mut clients) = three().await;
+    namespace.socket(&clients[0].id).unwrap().set_data("ann").unwrap();
+    let found = namespace.within("room").fetch_sockets().await.unwrap();
+    assert_eq!((found.len(), namespace.fetch_sockets().await.unwrap().len()), (2, 3));
+    let first = found.iter().find(|socket| **socket.id() == *clients[0].id).unwrap();
+    assert_eq!(first.data::<String>().unwrap(), "ann");
+    assert_eq!(first.handshake().header("host"), Some("localhost"));
+    assert_eq!(first.rooms().iter().map(|room| &**room).collect::<Vec<_>>(), [clients[0].id.as_str(), "room"]);
+    assert!(first.local().is_some_and(Socket::connected));
+    first.emit("hello", &()).unwrap();
+    clients[0].expect(r#"42["hello"]"#).await;
+    first.join(["a", "b"]).unwrap();
+    first.leave("room");
+    assert_eq!((namespace.count_in("a"), namespace.count_in("room")), (1, 1));
+    first.disconnect(false);
+    clients[0].expect("41").await;
+    clients[0].enter("/").await;
+    assert_eq!(namespace.count(), 3);
+    drop(address);
+}
+
+#[tokio::test]
+async fn all_or_those_in_a_room_join_rooms() {
+    let (namespace, ..) = three().await;
+    namespace.sockets_join("all").await.unwrap();
+    namespace.to("room").sockets_join(["some", "too"]).await.unwrap();
+    assert_eq!(["all", "some", "too"].map(|room| namespace.count_in(room)), [3, 2, 2]);
+}
+
+#[tokio::test]
+async fn all_or_those_in_a_room_leave_rooms() {
+    let (namespace, ..) = three().await;
+    namespace.sockets_join(["a", "b", "c"]).await.unwrap();
+    namespace.sockets_leave(["a", "unknown"]).await.unwrap();
+    namespace.to("room").sockets_leave(["b", "c"]).await.unwrap();
+    assert_eq!(["a", "b", "c", "room"].map(|room| namespace.count_in(room)), [0, 1, 1, 2]);
+}
+
+#[tokio::test]
+async fn all_or_those_in_a_room_are_disconnected() {
+    let (namespace, _, mut clients) = three().await;
+    namespace.to("room").disconnect_sockets(false).await.unwrap();
+    clients[0].expect("41").await;
+    clients[1].expect("41").await;
+    clients[2].expect_nothing().await;
+    assert_eq!(namespace.count(), 1);
+    clients[0].enter("/").await;
+    namespace.disconnect_sockets(true).await.unwrap();
+    for client in [&mut clients[0], &mut clients[2]] {
+        client.expect("41").await;
+        client.expect_end().await;
+    }
+    assert_eq!(namespace.count(), 0);
+}
+
+#[tokio::test]
+async fn exceptions_hold_for_them_too() {
+    let (namespace, _, clients) = three().await;
+    namespace.except("room").sockets_join("others").await.unwrap();
+    namespace.except(clients[2].id.as_str()).sockets_join("not the last").await.unwrap();
+    assert_eq!((namespace.count_in("others"), namespace.count_in("not the last")), (1, 2));
+}
+
+#[tokio::test]
+async fn the_others_of_a_socket_can_be_meant() {
+    let (namespace, _, clients) = three().await;
+    let socket = namespace.socket(&clients[0].id).unwrap();
+    assert_eq!((socket.broadcast().count(), socket.to("room").count(), namespace.all().count()), (2, 1, 3));
+    assert_eq!(socket.to("room").fetch_sockets().await.unwrap()[0].id().as_str(), clients[1].id);
+}
+
+#[tokio::test]
+async fn a_server_alone_has_nobody_to_ask_in_a_cluster() {
+    let io = SocketIo::new();
+    let namespace = io.of("/");
+    namespace.on_server_event("ping", async |args| args);
+    namespace.server_side_emit("ping", "x").unwrap();
+    assert!(namespace.server_side_emit_with_ack("ping", "x").await.unwrap().is_empty());
+    let args = switchboard_io::Args::new(switchboard_io::Parser::Json, "x").unwrap();
+    assert_eq!(namespace.hear_server_event("ping", &args).await.len(), 1);
+    assert_eq!(namespace.hear_server_event("other", &args).await.len(), 0);
+}
