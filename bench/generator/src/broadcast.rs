@@ -1,7 +1,6 @@
 //! One connection of each topic sends, and everyone in the topic hears it.
 
 use std::collections::VecDeque;
-use std::thread::sleep;
 use std::time::{Duration, Instant};
 
 use crate::Result;
@@ -10,11 +9,10 @@ use crate::poller::Poller;
 use crate::report::Report;
 use crate::script::Script;
 use crate::settings::Settings;
+use crate::settle::settle;
 use crate::socket::{BUFFER, Socket};
 use crate::window::Window;
 
-/// Servers may still be subscribing a connection when its handshake is done.
-const SETTLE: Duration = Duration::from_millis(200);
 /// Messages of a fixed rate that are sent at once when they are late.
 const CATCH_UP: u64 = 64;
 
@@ -45,7 +43,7 @@ pub(crate) fn run(settings: &Settings) -> Result<Report> {
         return Err("every topic needs the same number of connections".into());
     }
     let streams = connect(settings)?;
-    sleep(SETTLE);
+    settle(settings, &streams, topics)?;
     let mut poller = Poller::new()?;
     let mut broadcast = Broadcast {
         sockets: Socket::all(streams, settings, &poller)?,

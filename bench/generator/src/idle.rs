@@ -98,14 +98,13 @@ impl<'a> Idle<'a> {
         Ok(())
     }
 
-    /// Says nothing for that long, and answers pings.
+    /// Says nothing for that long, and answers pings. Does not sleep meanwhile: who sends to a sleeper pays for waking it.
     fn rest(&mut self, time: Duration) -> Result<()> {
         let until = Instant::now() + time;
         while Instant::now() < until {
             if self.turn()? > 0 {
                 return Err("a message that nobody asked for".into());
             }
-            std::thread::sleep(Duration::from_millis(1));
         }
         Ok(())
     }
