@@ -6,14 +6,16 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from .places import BENCH, bench_server, release_dir
+from .places import BENCH, example, release_dir
 from .workloads import Workload
 
 JS = BENCH / "peers-js"
 BUN = JS / "node_modules" / ".bin" / "bun"
 DENO = JS / "node_modules" / ".bin" / "deno"
 GO_PEERS = "go_peers"
-OURS = ("switchboard", "switchboard_shared")
+OURS = ("switchboard", "switchboard_shared", "switchboard_io")
+# The peers that ours is set beside, in the order of the tables' columns.
+SOCKETIO_PEERS = ("socketio_node", "socketio_bun", "socketioxide")
 
 
 @dataclass(frozen=True)
@@ -29,8 +31,12 @@ class Server:
     modes: tuple[str, ...] = ("echo", "bcast")
     # Answers bytes with bytes, without WebSocket.
     raw: bool = False
+    # Speaks Socket.IO, and nothing else.
+    socketio: bool = False
 
     def can(self, workload: Workload) -> bool:
+        if self.socketio != (workload.socketio is not None):
+            return False
         if self.raw and (workload.load == "conn" or workload.deflate):
             return False
         if workload.deflate and self.deflate is None:
@@ -48,10 +54,9 @@ class Server:
         return self.family in ("node", "bun", "deno")
 
 
-def _ours(name: str, deflate: str) -> Server:
-    words = (str(bench_server()), "--port={port}", "--mode={mode}", "{option}")
-    modes = ("echo", "bcast", "topics")
-    return Server(name, "ours", words, deflate=f"--deflate={deflate}", modes=modes)
+def _ours(name: str, binary: str, **fields: Any) -> Server:
+    words = (str(example(binary)), "--port={port}", "--mode={mode}", "{option}")
+    return Server(name, "ours", words, **fields)
 
 
 def _rust(name: str, binary: str | None = None, **fields: Any) -> Server:
@@ -73,8 +78,8 @@ def _go(name: str) -> Server:
 def all_servers() -> dict[str, Server]:
     topics = ("echo", "bcast", "topics")
     servers = [
-        _ours("switchboard", "takeover"),
-        _ours("switchboard_shared", "shared"),
+        _ours("switchboard", "bench_server", deflate="--deflate=takeover", modes=topics),
+        _ours("switchboard_shared", "bench_server", deflate="--deflate=shared", modes=topics),
         _rust("raw_tcp", raw=True),
         _rust("axum"),
         _rust("fastwebsockets"),
@@ -90,13 +95,18 @@ def all_servers() -> dict[str, Server]:
         _script("deno", "deno", (str(DENO), "run", "--allow-net"), JS / "deno.js"),
         _go("gorilla"),
         _go("gws"),
+        _ours("switchboard_io", "bench_socketio", socketio=True),
+        _script("socketio_node", "node", ("node",), JS / "socketio.js", socketio=True),
+        _script("socketio_bun", "bun", (str(BUN),), JS / "socketio_bun.js", socketio=True),
+        _rust("socketioxide", socketio=True),
     ]
     return {server.name: server for server in servers}
 
 
-def extra(text: str) -> Server:
+def extra(text: str, *, socketio: bool = False) -> Server:
     """A server from the command line, NAME=COMMAND, as ours or its like: an older build, say."""
     name, _, command = text.partition("=")
     words = (*command.split(), "{option}")
     modes = ("echo", "bcast", "topics")
-    return Server(name, "extra", words, deflate="--deflate=takeover", modes=modes)
+    deflate = "--deflate=takeover"
+    return Server(name, "extra", words, deflate=deflate, modes=modes, socketio=socketio)
