@@ -187,3 +187,81 @@ fn expect_ok(body: &[u8]) -> Result<()> {
         _ => Err(format!("a POST was answered by {:?}", String::from_utf8_lossy(body)).into()),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::io::{Read, Write};
+    use std::net::{Ipv4Addr, TcpListener};
+    use std::thread::{JoinHandle, spawn};
+
+    use clap::Parser;
+
+    use super::*;
+
+    const OPENED: &str = r#"0{"sid":"a1","upgrades":["websocket"]}"#;
+    const CONNECTED: &str = r#"40{"sid":"b2"}"#;
+
+    /// A server that answers each request on one connection with the next of these bodies. Returns the requests.
+    fn server(bodies: &'static [&'static str]) -> (u16, JoinHandle<Vec<String>>) {
+        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("a port");
+        let port = listener.local_addr().expect("bound").port();
+        let serve = move || {
+            let (mut client, _) = listener.accept().expect("a client");
+            let answer = |body: &&str| {
+                let mut buffer = [0; 4096];
+                let length = client.read(&mut buffer).expect("a request in one piece");
+                write!(client, "HTTP/1.1 200 OK\r\nContent-Length: {}\r\n\r\n{body}", body.len()).expect("a reader");
+                let request = String::from_utf8_lossy(&buffer[..length]);
+                let (method, body) = (&request[..request.find(' ').expect("a method")], request.rsplit('\n').next());
+                format!("{method} {}", body.unwrap_or_default())
+            };
+            bodies.iter().map(answer).collect()
+        };
+        (port, spawn(serve))
+    }
+
+    /// Sends two messages, and listens until they are answered.
+    fn converse(load: &str, port: u16) -> Result<Session> {
+        let arguments = ["generator", load, "--socketio=polling", "--size=1", &format!("--port={port}")];
+        let settings = Settings::parse_from(arguments);
+        let script = Script::new(&settings);
+        let mut session = Session::open(&settings, 0, &Poller::new()?)?;
+        session.send(&script, 2)?;
+        let mut buffer = [0; 4096];
+        while session.replies < 2 {
+            session.turn(&script, &mut buffer)?;
+        }
+        Ok(session)
+    }
+
+    #[test]
+    fn polls_until_all_is_answered_and_answers_pings_first() {
+        let bodies = &[OPENED, "ok", CONNECTED, "ok", "430[\"{\"]", "2", "ok", "431[\"{\"]"];
+        let (port, server) = server(bodies);
+        let session = converse("echo", port).expect("replies");
+        let wanted =
+            ["GET ", "POST 40", "GET ", "POST 420[\"m\",\"{\"]\x1e421[\"m\",\"{\"]", "GET ", "GET ", "POST 3", "GET "];
+        assert_eq!(server.join().expect("a server that was asked as often"), wanted);
+        assert_eq!((session.pings, session.request.is_none()), (1, true));
+    }
+
+    #[test]
+    fn a_ping_beside_the_consent_is_answered_before_anything_is_said() {
+        let (port, server) = server(&[OPENED, "ok", "40{}\x1e2", "ok", "ok", "430[\"{\"]\x1e431[\"{\"]"]);
+        assert_eq!(converse("echo", port).expect("replies").pings, 1);
+        assert_eq!(server.join().expect("a server that was asked as often")[3], "POST 3");
+    }
+
+    #[test]
+    fn replies_out_of_order_and_refused_messages_are_faults() {
+        for bodies in [
+            &[OPENED, "ok", CONNECTED, "ok", "431[\"{\"]"][..],
+            &[OPENED, "ok", CONNECTED, "no"],
+            &[OPENED, "ok", "44{\"message\":\"no\"}"],
+        ] {
+            let (port, server) = server(bodies);
+            assert!(converse("echo", port).is_err());
+            server.join().expect("a server that was asked as often");
+        }
+    }
+}

@@ -131,3 +131,45 @@ impl Listener {
         Ok(())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::io::{Read, Write};
+    use std::net::{Ipv4Addr, TcpListener};
+    use std::thread::spawn;
+
+    use clap::Parser;
+
+    use super::*;
+
+    #[test]
+    fn who_is_subscribed_late_is_waited_for() {
+        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("a port");
+        let address = listener.local_addr().expect("bound");
+        let dial = |_| {
+            let stream = TcpStream::connect(address).expect("a listener");
+            stream.set_nonblocking(true).expect("a socket");
+            stream
+        };
+        let streams: Vec<_> = (0..2).map(dial).collect();
+        let [mut first, mut second] = [(); 2].map(|()| listener.accept().expect("a client").0);
+        let server = spawn(move || {
+            let mut said = [0];
+            for number in 0.. {
+                first.read_exact(&mut said).expect("a word");
+                first.write_all(&said).expect("a reader");
+                if number >= 3 {
+                    second.write_all(&said).expect("a reader");
+                }
+                if said == *b"!" {
+                    // Open until all was heard.
+                    return (number, first, second);
+                }
+            }
+            unreachable!("numbers do not end")
+        });
+        let settings = Settings::parse_from(["generator", "bcast", "--port=1", "--raw"]);
+        settle(&settings, &streams, 1).expect("both to hear");
+        assert!(server.join().expect("a server without faults").0 >= 4);
+    }
+}
