@@ -8,7 +8,13 @@ from .processes import RunFailed, run
 from .servers import Server
 from .workloads import SOCKETIO, STANDARD, WORKLOADS
 
-SMOKE_SERVERS = ("switchboard", "switchboard_shared", "raw_tcp", "tokio_websockets")
+SMOKE_SERVERS = (
+    "switchboard",
+    "switchboard_shared",
+    "switchboard_io",
+    "raw_tcp",
+    "tokio_websockets",
+)
 SMOKE_WORKLOADS = [*STANDARD, WORKLOADS["tp10"], *SOCKETIO]
 
 
