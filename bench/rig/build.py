@@ -20,8 +20,10 @@ def build_all(servers: list[Server], *, ours: bool = True) -> dict[str, str]:
     """Builds the generator and these servers. Returns why which of them are not there."""
     check_profiles()
     _cargo(BENCH, "-p", "generator")
-    if ours and any(server.family == "ours" for server in servers):
-        _cargo(ROOT, "--example", "bench_server")
+    if ours:
+        built = {Path(server.command[0]).name for server in servers if server.family == "ours"}
+        for example in sorted(built):
+            _cargo(ROOT, "--example", example)
     missing: dict[str, str] = {}
     reasons: dict[str, str | None] = {}
     for server in servers:

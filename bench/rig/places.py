@@ -30,5 +30,5 @@ def simulation() -> Path:
     return release_dir(BENCH) / "simulation"
 
 
-def bench_server() -> Path:
-    return release_dir(ROOT) / "examples" / "bench_server"
+def example(name: str) -> Path:
+    return release_dir(ROOT) / "examples" / name

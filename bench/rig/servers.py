@@ -7,14 +7,18 @@ from pathlib import Path
 from typing import Any
 
 from .certificate import certificate
-from .places import BENCH, bench_server, release_dir
+from .places import BENCH, example, release_dir
 from .workloads import Workload
 
 JS = BENCH / "peers-js"
 BUN = JS / "node_modules" / ".bin" / "bun"
 DENO = JS / "node_modules" / ".bin" / "deno"
 GO_PEERS = "go_peers"
-OURS = ("switchboard", "switchboard_shared")
+# What ours and Bun can besides echo and bcast.
+TOPICS_AND_TLS: dict[str, Any] = {"modes": ("echo", "bcast", "topics"), "tls": True}
+OURS = ("switchboard", "switchboard_shared", "switchboard_io")
+# The peers that ours is set beside, in the order of the tables' columns.
+SOCKETIO_PEERS = ("socketio_node", "socketio_bun", "socketioxide")
 
 
 @dataclass(frozen=True)
@@ -32,8 +36,12 @@ class Server:
     raw: bool = False
     # Serves TLS when it is given --tls-cert=FILE and --tls-key=FILE.
     tls: bool = False
+    # Speaks Socket.IO, and nothing else.
+    socketio: bool = False
 
     def can(self, workload: Workload) -> bool:
+        if self.socketio != (workload.socketio is not None):
+            return False
         if self.raw and (workload.load == "conn" or workload.deflate):
             return False
         if workload.tls and not self.tls:
@@ -57,10 +65,9 @@ class Server:
         return self.family in ("node", "bun", "deno")
 
 
-def _ours(name: str, deflate: str) -> Server:
-    words = (str(bench_server()), "--port={port}", "--mode={mode}", "{option}")
-    modes = ("echo", "bcast", "topics")
-    return Server(name, "ours", words, deflate=f"--deflate={deflate}", modes=modes, tls=True)
+def _ours(name: str, binary: str, **fields: Any) -> Server:
+    words = (str(example(binary)), "--port={port}", "--mode={mode}", "{option}")
+    return Server(name, "ours", words, **fields)
 
 
 def _rust(name: str, binary: str | None = None, **fields: Any) -> Server:
@@ -80,10 +87,9 @@ def _go(name: str) -> Server:
 
 
 def all_servers() -> dict[str, Server]:
-    bun: dict[str, Any] = {"modes": ("echo", "bcast", "topics"), "tls": True}
     servers = [
-        _ours("switchboard", "takeover"),
-        _ours("switchboard_shared", "shared"),
+        _ours("switchboard", "bench_server", deflate="--deflate=takeover", **TOPICS_AND_TLS),
+        _ours("switchboard_shared", "bench_server", deflate="--deflate=shared", **TOPICS_AND_TLS),
         _rust("raw_tcp", raw=True),
         _rust("axum"),
         _rust("fastwebsockets"),
@@ -94,18 +100,24 @@ def all_servers() -> dict[str, Server]:
         _rust("yawc", deflate="deflate"),
         _rust("yawc_tuned", "yawc", option="tuned"),
         _script("ws", "node", ("node",), JS / "ws.js", deflate="deflate"),
-        _script("bun", "bun", (str(BUN),), JS / "bun.js", deflate="deflate", **bun),
-        _script("bun_shared", "bun", (str(BUN),), JS / "bun.js", deflate="shared", **bun),
+        _script("bun", "bun", (str(BUN),), JS / "bun.js", deflate="deflate", **TOPICS_AND_TLS),
+        _script(
+            "bun_shared", "bun", (str(BUN),), JS / "bun.js", deflate="shared", **TOPICS_AND_TLS
+        ),
         _script("deno", "deno", (str(DENO), "run", "--allow-net"), JS / "deno.js"),
         _go("gorilla"),
         _go("gws"),
+        _ours("switchboard_io", "bench_socketio", socketio=True),
+        _script("socketio_node", "node", ("node",), JS / "socketio.js", socketio=True),
+        _script("socketio_bun", "bun", (str(BUN),), JS / "socketio_bun.js", socketio=True),
+        _rust("socketioxide", socketio=True),
     ]
     return {server.name: server for server in servers}
 
 
-def extra(text: str) -> Server:
+def extra(text: str, *, socketio: bool = False) -> Server:
     """A server from the command line, NAME=COMMAND, as ours or its like: an older build, say."""
     name, _, command = text.partition("=")
     words = (*command.split(), "{option}")
-    modes = ("echo", "bcast", "topics")
-    return Server(name, "extra", words, deflate="--deflate=takeover", modes=modes, tls=True)
+    deflate = "--deflate=takeover"
+    return Server(name, "extra", words, deflate=deflate, socketio=socketio, **TOPICS_AND_TLS)

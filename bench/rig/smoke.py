@@ -6,10 +6,16 @@ from pathlib import Path
 
 from .processes import RunFailed, run
 from .servers import Server
-from .workloads import STANDARD, WORKLOADS
+from .workloads import SOCKETIO, STANDARD, WORKLOADS
 
-SMOKE_SERVERS = ("switchboard", "switchboard_shared", "raw_tcp", "tokio_websockets")
-SMOKE_WORKLOADS = [*STANDARD, WORKLOADS["tp10"]]
+SMOKE_SERVERS = (
+    "switchboard",
+    "switchboard_shared",
+    "switchboard_io",
+    "raw_tcp",
+    "tokio_websockets",
+)
+SMOKE_WORKLOADS = [*STANDARD, WORKLOADS["tp10"], *SOCKETIO]
 
 
 def smoke(servers: list[Server], counts: Path | None) -> bool:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from . import goals
 from .results import Results
-from .servers import OURS
+from .servers import OURS, SOCKETIO_PEERS
 from .workloads import WORKLOADS
 
 RAW = "raw_tcp"
@@ -13,17 +14,25 @@ def print_tables(results: Results, base: str) -> None:
     works = [work for work in WORKLOADS if work in results.works()]
     for work in works:
         print(f"\n### {work}: {WORKLOADS[work].what}\n")
-        rows = idle_rows(results, work) if results.is_idle(work) else rows_of(results, work, base)
+        bases = SOCKETIO_PEERS if is_socketio(work) else (base, RAW)
+        rows = idle_rows(results, work) if results.is_idle(work) else rows_of(results, work, bases)
         print_rows(rows)
     for (work, server), error in results.errors.items():
         print(f"\n{server} failed in {work}: {error}")
-    if len(works) > 1:
+    if len(others := [work for work in works if not is_socketio(work)]) > 1:
         print(f"\n### Ours beside {base} and the best peer\n")
-        print_rows(summary_rows(results, works, base))
+        print_rows(summary_rows(results, others, base))
+    if len(socketio := [work for work in works if is_socketio(work)]) > 1:
+        print("\n### Ours beside the servers of Socket.IO, and its goals\n")
+        print_rows(goal_rows(results, socketio))
 
 
-def rows_of(results: Results, work: str, base: str) -> list[list[str]]:
-    head = ["server", "rounds", "CPU µs/msg", "min–max", f"× {base}", f"× {RAW}"]
+def is_socketio(work: str) -> bool:
+    return WORKLOADS[work].socketio is not None
+
+
+def rows_of(results: Results, work: str, bases: tuple[str, ...]) -> list[list[str]]:
+    head = ["server", "rounds", "CPU µs/msg", "min–max", *(f"× {base}" for base in bases)]
     head += ["msg/s", "p50 µs", "p99 µs", "kernel", "foreign"]
     has_replies = any(
         "reply_bytes" in run for s in results.servers(work) for run in results.runs(work, s)
@@ -36,7 +45,7 @@ def rows_of(results: Results, work: str, base: str) -> list[list[str]]:
             return number(results.median(work, server, field), digits)
 
         row = [server, str(len(costs)), middle("cpu_us", 3), f"{min(costs):.3f}–{max(costs):.3f}"]
-        row += [number(results.ratio(work, server, other), 2) for other in (base, RAW)]
+        row += [number(results.ratio(work, server, other), 2) for other in bases]
         row += [middle("per_second"), middle("p50_us"), middle("p99_us")]
         row += [middle("kernel_share", 2), middle("foreign_load", 2)]
         rows.append(row + [middle("reply_bytes")] if has_replies else row)
@@ -85,6 +94,17 @@ def summary_rows(results: Results, works: list[str], base: str) -> list[list[str
             row += [best or "–", cost(results, work, best or "")]
             row.append(number(results.ratio(work, ours, best or ""), 2))
             rows.append(row)
+    return rows
+
+
+def goal_rows(results: Results, works: list[str]) -> list[list[str]]:
+    met = {True: "yes", False: "no", None: "–"}
+    rows = [["workload", "ours", *(f"× {peer}" for peer in SOCKETIO_PEERS), "goal", "met"]]
+    for work in works:
+        goal = goals.GOALS.get(work)
+        row = [work, cost(results, work, goals.OURS)]
+        row += [number(results.ratio(work, goals.OURS, peer), 2) for peer in SOCKETIO_PEERS]
+        rows.append([*row, str(goal or "–"), met[goal.is_met(results, work) if goal else None]])
     return rows
 
 

@@ -1,7 +1,9 @@
 """The workloads, by the names that results and goals use.
 
 e: echo, one message in flight per connection. p: many in flight. b, t: large, binary and text.
-bc: broadcast. z: compressed. tls_: another of these, under TLS. c, s, tp: the series that are plotted.
+bc: broadcast. z: compressed. c, s, tp: the series that are plotted. TLS's and Socket.IO's are
+groups by themselves: tls_ is another of these under TLS; an s before the name says that Socket.IO
+is spoken over WebSocket, an sp over polling.
 """
 
 from __future__ import annotations
@@ -26,6 +28,8 @@ class Workload:
     binary: bool = False
     deflate: bool = False
     tls: bool = False
+    # Socket.IO is spoken, over "websocket" or "polling".
+    socketio: str | None = None
     topics: int | None = None
     rate: int | None = None
     # Only in the smoke run: so many messages, each reply compared in full.
@@ -47,7 +51,7 @@ class Workload:
                 arguments.append(f"--{name}")
         if self.load == "idle" and self.mode == "bcast":
             arguments.append("--everyone")
-        for name in ("topics", "rate", "messages"):
+        for name in ("socketio", "topics", "rate", "messages"):
             if (value := getattr(self, name)) is not None:
                 arguments.append(f"--{name}={value}")
         if self.messages is not None:
@@ -81,6 +85,8 @@ def _idle(name: str, what: str, **fields: Any) -> Workload:
 
 # 80 s in all: the first ping is due after 30, and answered by 50.
 HEARTBEAT: dict[str, Any] = {"connections": 18_000, "rest": 20.0, "has_heartbeat": True}
+# Engine.IO's is due after 25 s, and must be answered within 20 more.
+ENGINE_HEARTBEAT = HEARTBEAT | {"connections": 5000}
 
 STANDARD = [
     _echo("ping1", "125 B, one connection", connections=1),
@@ -107,7 +113,9 @@ STANDARD = [
     _bcast("bcrate", "128 B to 1,000, 100 times a second", connections=1000, rate=100),
     _idle("idle", "10,000 connections at rest", connections=10_000),
     _idle("idle_sub", "10,000 at rest, all of one topic", connections=10_000, mode="bcast"),
-    _idle("idletopic", "10,000 at rest, of 100 topics", connections=10_000, mode="topics", topics=100),
+    _idle(
+        "idletopic", "10,000 at rest, of 100 topics", connections=10_000, mode="topics", topics=100
+    ),
     _idle("idle18k", "18,000 at rest, pinged", **HEARTBEAT),
     _idle("idle_sub18k", "18,000 at rest, all of one topic, pinged", mode="bcast", **HEARTBEAT),
     Workload("conn", "handshakes, 64 at a time", load="conn", connections=64),
@@ -131,6 +139,42 @@ TLS = [
     ),
     _idle("tls_idle", "2,000 connections at rest, TLS", connections=2000, tls=True),
 ]
+
+_WEBSOCKET = {"socketio": "websocket"}
+_POLLING = {"socketio": "polling"}
+SOCKETIO = [
+    _echo("sack", "64 B acknowledged, 100 connections", size=64, **_WEBSOCKET),
+    _echo(
+        "sack16", "64 B acknowledged, 16 in flight on each of 100", depth=16, size=64, **_WEBSOCKET
+    ),
+    _bcast("sbc1k", "128 B emitted to 1,000", connections=1000, **_WEBSOCKET),
+    _bcast("sbc5k", "128 B emitted to 5,000", connections=5000, **_WEBSOCKET),
+    _bcast(
+        "sbc1kw16",
+        "bursts of 16 × 128 B emitted to 1,000",
+        connections=1000,
+        burst=16,
+        **_WEBSOCKET,
+    ),
+    _idle("sidle", "5,000 sockets at rest", connections=5000, **_WEBSOCKET),
+    _echo(
+        "spoll", "64 B acknowledged: a POST and a GET each, 100 connections", size=64, **_POLLING
+    ),
+    _idle("spidle", "5,000 sockets at rest, polling", connections=5000, **_POLLING),
+]
+# 80 s each.
+SOCKETIO_PINGED = [
+    _idle("sidle_pinged", "5,000 sockets at rest, pinged", **ENGINE_HEARTBEAT, **_WEBSOCKET),
+    _idle(
+        "spidle_pinged", "5,000 sockets at rest, polling, pinged", **ENGINE_HEARTBEAT, **_POLLING
+    ),
+]
+GROUPS = {
+    "standard": STANDARD,
+    "tls": TLS,
+    "socketio": SOCKETIO,
+    "socketio_pinged": SOCKETIO_PINGED,
+}
 
 # For each plot: the variable, and its values with the workload measured there.
 SERIES: dict[str, list[tuple[int, Workload]]] = {
@@ -157,8 +201,8 @@ SERIES: dict[str, list[tuple[int, Workload]]] = {
 
 
 def _all() -> Iterator[Workload]:
-    yield from STANDARD
-    yield from TLS
+    for group in GROUPS.values():
+        yield from group
     for points in SERIES.values():
         yield from (workload for _, workload in points)
 

@@ -1,20 +1,18 @@
 //! One connection of each topic sends, and everyone in the topic hears it.
 
 use std::collections::VecDeque;
-use std::thread::sleep;
 use std::time::{Duration, Instant};
 
 use crate::Result;
-use crate::client::{BUFFER, Client};
 use crate::connect::connect;
 use crate::poller::Poller;
 use crate::report::Report;
 use crate::script::Script;
 use crate::settings::Settings;
+use crate::settle::settle;
+use crate::socket::{BUFFER, Socket};
 use crate::window::Window;
 
-/// Servers may still be subscribing a connection when its handshake is done.
-const SETTLE: Duration = Duration::from_millis(200);
 /// Messages of a fixed rate that are sent at once when they are late.
 const CATCH_UP: u64 = 64;
 
@@ -28,7 +26,7 @@ struct Topic {
 }
 
 struct Broadcast {
-    clients: Vec<Client>,
+    sockets: Vec<Socket>,
     topics: Vec<Topic>,
     subscribers: usize,
     script: Script,
@@ -36,16 +34,19 @@ struct Broadcast {
 }
 
 pub(crate) fn run(settings: &Settings) -> Result<Report> {
+    if settings.polls() {
+        return Err("broadcasts are not polled for".into());
+    }
     let topics = settings.topics.unwrap_or(1);
     let subscribers = settings.connections / topics;
     if subscribers * topics != settings.connections {
         return Err("every topic needs the same number of connections".into());
     }
-    let streams = connect(settings)?;
-    sleep(SETTLE);
+    let mut streams = connect(settings)?;
+    settle(settings, &mut streams, topics)?;
     let mut poller = Poller::new()?;
     let mut broadcast = Broadcast {
-        clients: Client::all(streams, settings, &poller)?,
+        sockets: Socket::all(streams, settings, &poller)?,
         topics: (0..topics).map(|_| Topic::default()).collect(),
         subscribers,
         script: Script::new(settings),
@@ -66,8 +67,8 @@ pub(crate) fn run(settings: &Settings) -> Result<Report> {
             broadcast.publish_due(rate, &mut scheduled, now)?;
         }
         for index in poller.poll()? {
-            let before = broadcast.clients[index].replies.count;
-            let heard = broadcast.clients[index].turn(&broadcast.script, &mut buffer)?;
+            let before = broadcast.sockets[index].replies.count;
+            let heard = broadcast.sockets[index].turn(&broadcast.script, &mut buffer)?;
             let all_heard = heard > 0 && broadcast.heard(index % topics, before..before + heard)?;
             if all_heard && settings.rate.is_none() {
                 broadcast.publish(index % topics, settings.burst, Instant::now())?;
@@ -80,7 +81,7 @@ impl Broadcast {
     fn publish(&mut self, topic: usize, messages: u64, at: Instant) -> Result<()> {
         let messages = self.window.take(messages);
         self.topics[topic].outstanding.extend((0..messages).map(|_| (at, self.subscribers)));
-        self.clients[topic].send(&self.script, messages)
+        self.sockets[topic].send(&self.script, messages)
     }
 
     /// Publishes what the rate wants by now, to each topic in turn.

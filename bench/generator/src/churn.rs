@@ -5,7 +5,7 @@ use std::net::TcpStream;
 use std::time::Instant;
 
 use crate::Result;
-use crate::connect::{dial, is_opened, request};
+use crate::connect::{dial, opened, request};
 use crate::poller::Poller;
 use crate::report::Report;
 use crate::settings::Settings;
@@ -29,7 +29,7 @@ pub(crate) fn run(settings: &Settings) -> Result<Report> {
             return Ok(None);
         }
         let began = Instant::now();
-        let mut stream = dial(settings, number)?;
+        let mut stream = dial(settings.port, number)?;
         stream.write_all(&request(settings, number))?;
         stream.set_nonblocking(true)?;
         poller.add(&stream, slot)?;
@@ -45,7 +45,7 @@ pub(crate) fn run(settings: &Settings) -> Result<Report> {
         for slot in ready {
             let Some(opening) = &mut openings[slot] else { continue };
             opening.read()?;
-            if is_opened(settings, &opening.response)? {
+            if opened(settings, &opening.response)?.is_some() {
                 window.answered(opening.began, Instant::now());
                 openings[slot] = None;
                 openings[slot] = open(&poller, &mut window, slot)?;

@@ -1,103 +1,69 @@
-//! One connection under load.
+//! One client under load, whatever it speaks: a socket, or a session of requests.
 
-use std::io::ErrorKind;
-
-use rustix::io::Errno;
-use rustix::net::{RecvFlags, recv};
+use std::ops::Range;
 
 use crate::Result;
-use crate::frame::{self, KEY};
+use crate::connect::connect_some;
 use crate::poller::Poller;
-use crate::replies::Replies;
-use crate::script::{Place, Script};
+use crate::script::Script;
+use crate::session::Session;
 use crate::settings::Settings;
-use crate::stream::Stream;
-
-/// Replies as long as this are not even copied out of the kernel, once the first was compared.
-const LONG: usize = 2048;
-pub(crate) const BUFFER: usize = 1 << 20;
+use crate::socket::Socket;
 
 #[derive(Debug)]
-pub(crate) struct Client {
-    stream: Stream,
-    place: Place,
-    pub(crate) replies: Replies,
-    /// Pings that came and were answered.
-    pub(crate) pings: u64,
+pub(crate) enum Client {
+    Socket(Socket),
+    Session(Session),
 }
 
 impl Client {
-    /// Watches the connections, each under its index.
-    pub(crate) fn all(streams: Vec<Stream>, settings: &Settings, poller: &Poller) -> Result<Vec<Self>> {
-        let watch = |(index, stream)| Self::new(stream, index, settings, poller);
-        streams.into_iter().enumerate().map(watch).collect()
+    /// Opens the clients of these numbers, and watches each under its number.
+    pub(crate) fn open(settings: &Settings, numbers: Range<usize>, poller: &Poller) -> Result<Vec<Self>> {
+        if settings.polls() {
+            return numbers.map(|number| Ok(Self::Session(Session::open(settings, number, poller)?))).collect();
+        }
+        let streams = connect_some(settings, numbers.clone())?;
+        let watch = |(stream, number)| Ok(Self::Socket(Socket::new(stream, number, settings, poller)?));
+        streams.into_iter().zip(numbers).map(watch).collect()
     }
 
-    /// Watches a connection under this index.
-    pub(crate) fn new(stream: Stream, index: usize, settings: &Settings, poller: &Poller) -> Result<Self> {
-        poller.add(&stream.tcp, index)?;
-        Ok(Self { stream, place: Place::default(), replies: Replies::new(settings), pings: 0 })
-    }
-
-    /// Sends so many messages, now or as soon as there is room.
+    /// Sends so many messages, now or as soon as that can be.
     pub(crate) fn send(&mut self, script: &Script, messages: u64) -> Result<()> {
-        script.queue(&mut self.place, messages);
-        self.flush(script)
+        match self {
+            Self::Socket(socket) => socket.send(script, messages),
+            Self::Session(session) => session.send(script, messages),
+        }
     }
 
     /// Reads and writes what can be. Returns how many replies that completed.
     pub(crate) fn turn(&mut self, script: &Script, buffer: &mut [u8]) -> Result<u64> {
-        self.stream.flush_records()?;
-        self.flush(script)?;
-        let mut pinged = Vec::new();
-        let mut completed = 0;
-        loop {
-            let discard = self.stream.is_plain()
-                && self.replies.are_only_counted()
-                && script.reply.as_ref().is_some_and(|it| it.len() >= LONG);
-            let flags = if discard { RecvFlags::TRUNC } else { RecvFlags::empty() };
-            let length = match recv(&self.stream.tcp, &mut *buffer, flags) {
-                Ok((_, 0)) => return Err("the server hung up".into()),
-                Ok((_, length)) => length,
-                Err(Errno::AGAIN) => break,
-                Err(error) => return Err(error.into()),
-            };
-            completed += match discard {
-                true => self.replies.skip(length, script),
-                false => {
-                    self.stream.decrypt(&buffer[..length], |bytes| self.replies.take(bytes, script, &mut pinged))?
-                }
-            };
-            if length < buffer.len() {
-                break;
-            }
+        match self {
+            Self::Socket(socket) => socket.turn(script, buffer),
+            Self::Session(session) => session.turn(script, buffer),
         }
-        for payload in pinged {
-            self.pong(&payload)?;
-            self.pings += 1;
-        }
-        Ok(completed)
     }
 
-    fn flush(&mut self, script: &Script) -> Result<()> {
-        while self.place.unsent > 0 {
-            match self.stream.send(script.unsent(&self.place)) {
-                Ok(sent) => script.sent(&mut self.place, sent),
-                Err(error) if error.kind() == ErrorKind::WouldBlock => break,
-                Err(error) => return Err(error.into()),
-            }
+    /// Pings that came and were answered.
+    pub(crate) fn pings(&self) -> u64 {
+        match self {
+            Self::Socket(socket) => socket.pings,
+            Self::Session(session) => session.pings,
         }
-        Ok(())
     }
 
-    fn pong(&mut self, payload: &[u8]) -> Result<()> {
-        if self.place.unsent > 0 {
-            return Err("a ping in the middle of a message cannot be answered".into());
+    /// Replies that came in whole.
+    pub(crate) fn replies(&self) -> u64 {
+        match self {
+            Self::Socket(socket) => socket.replies.count,
+            Self::Session(session) => session.replies,
         }
-        let frame = frame::encode(frame::PONG, false, Some(KEY), payload);
-        match self.stream.send(&frame)? {
-            sent if sent == frame.len() => Ok(()),
-            _ => Err("no room for a pong".into()),
+    }
+
+    /// Bytes of the replies' payloads, as they were on the wire.
+    pub(crate) fn wire_bytes(&self) -> u64 {
+        match self {
+            Self::Socket(socket) => socket.replies.wire_bytes,
+            Self::Session(_) => 0,
         }
     }
 }

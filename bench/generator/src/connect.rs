@@ -9,6 +9,7 @@ use socket2::{Domain, Socket, Type};
 
 use crate::Result;
 use crate::settings::Settings;
+use crate::socketio;
 use crate::stream::Stream;
 use crate::tls;
 
@@ -32,14 +33,17 @@ pub(crate) fn connect_some(settings: &Settings, mut numbers: Range<usize>) -> Re
         let batch = numbers.start..numbers.end.min(numbers.start + BATCH);
         let first = streams.len();
         for number in batch.clone() {
-            streams.push(Stream::new(dial(settings, number)?, tls.as_ref())?);
+            streams.push(Stream::new(dial(settings.port, number)?, tls.as_ref())?);
         }
         if !settings.raw {
             for (number, stream) in batch.clone().zip(&mut streams[first..]) {
                 stream.write_all(&request(settings, number))?;
             }
             for stream in &mut streams[first..] {
-                finish(settings, stream)?;
+                let rest = finish(settings, stream)?;
+                if settings.socketio.is_some() {
+                    socketio::join(stream, &rest)?;
+                }
             }
         }
         numbers.start = batch.end;
@@ -51,14 +55,14 @@ pub(crate) fn connect_some(settings: &Settings, mut numbers: Range<usize>) -> Re
 }
 
 /// A TCP connection.
-pub(crate) fn dial(settings: &Settings, number: usize) -> Result<TcpStream> {
+pub(crate) fn dial(port: u16, number: usize) -> Result<TcpStream> {
     let socket = Socket::new(Domain::IPV4, Type::STREAM, None)?;
     let from = Ipv4Addr::new(127, 0, 0, 2 + (number % 8) as u8);
     socket.bind(&SocketAddrV4::new(from, 0).into())?;
     socket.set_tcp_nodelay(true)?;
     socket.set_linger(Some(Duration::ZERO))?;
     socket.set_read_timeout(Some(Duration::from_secs(20)))?;
-    socket.connect(&SocketAddrV4::new(Ipv4Addr::LOCALHOST, settings.port).into())?;
+    socket.connect(&SocketAddrV4::new(Ipv4Addr::LOCALHOST, port).into())?;
     Ok(socket.into())
 }
 
@@ -76,9 +80,9 @@ pub(crate) fn request(settings: &Settings, number: usize) -> Vec<u8> {
     .into_bytes()
 }
 
-/// Whether the response is there in whole. It is an error if it is not the right one.
-pub(crate) fn is_opened(settings: &Settings, response: &[u8]) -> Result<bool> {
-    let Some(end) = response.windows(END.len()).position(|window| window == END) else { return Ok(false) };
+/// What came after the response, once that is there in whole. It is an error if it is not the right one.
+pub(crate) fn opened<'a>(settings: &Settings, response: &'a [u8]) -> Result<Option<&'a [u8]>> {
+    let Some(end) = response.windows(END.len()).position(|window| window == END) else { return Ok(None) };
     let head = String::from_utf8_lossy(&response[..end]);
     if !head.starts_with("HTTP/1.1 101") || !head.contains(ACCEPT) {
         return Err(format!("the handshake failed: {head}").into());
@@ -86,20 +90,24 @@ pub(crate) fn is_opened(settings: &Settings, response: &[u8]) -> Result<bool> {
     if settings.deflate && !head.to_ascii_lowercase().contains("permessage-deflate") {
         return Err(format!("compression was not accepted: {head}").into());
     }
-    match response.len() - end - END.len() {
-        0 => Ok(true),
+    match &response[end + END.len()..] {
+        // An Engine.IO server speaks first.
+        rest if rest.is_empty() || settings.socketio.is_some() => Ok(Some(rest)),
         _ => Err("something came unasked after the handshake".into()),
     }
 }
 
-fn finish(settings: &Settings, stream: &mut Stream) -> Result<()> {
+/// Reads the response. Returns what came after it.
+fn finish(settings: &Settings, stream: &mut Stream) -> Result<Vec<u8>> {
     let mut response = Vec::new();
     let mut buffer = [0; 4096];
-    while !is_opened(settings, &response)? {
+    loop {
         match stream.read(&mut buffer)? {
             0 => return Err("the server hung up during the handshake".into()),
             length => response.extend_from_slice(&buffer[..length]),
         }
+        if let Some(rest) = opened(settings, &response)? {
+            return Ok(rest.to_vec());
+        }
     }
-    Ok(())
 }

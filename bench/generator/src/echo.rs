@@ -4,12 +4,12 @@ use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 
 use crate::Result;
-use crate::client::{BUFFER, Client};
-use crate::connect::connect;
+use crate::client::Client;
 use crate::poller::Poller;
 use crate::report::Report;
 use crate::script::Script;
 use crate::settings::Settings;
+use crate::socket::BUFFER;
 use crate::window::Window;
 
 /// With so many replies outstanding on a connection, further messages of a fixed rate are left out, and counted.
@@ -25,11 +25,10 @@ struct Echo {
 }
 
 pub(crate) fn run(settings: &Settings) -> Result<Report> {
-    let streams = connect(settings)?;
     let mut poller = Poller::new()?;
     let mut echo = Echo {
-        sent: vec![VecDeque::new(); streams.len()],
-        clients: Client::all(streams, settings, &poller)?,
+        sent: vec![VecDeque::new(); settings.connections],
+        clients: Client::open(settings, 0..settings.connections, &poller)?,
         script: Script::new(settings),
         window: Window::new(settings, 1),
         missed: 0,
@@ -97,8 +96,8 @@ impl Echo {
         if !settings.deflate {
             return Ok(report);
         }
-        let bytes: u64 = self.clients.iter().map(|client| client.replies.wire_bytes).sum();
-        let replies: u64 = self.clients.iter().map(|client| client.replies.count).sum();
+        let bytes: u64 = self.clients.iter().map(Client::wire_bytes).sum();
+        let replies: u64 = self.clients.iter().map(Client::replies).sum();
         Ok(report.with("reply_bytes", bytes as f64 / replies.max(1) as f64))
     }
 }

@@ -1,12 +1,13 @@
 //! WebSocket frames (RFC 6455 §5.2) as a client writes them and as it reads a server's.
 
 use crate::Result;
+use crate::socketio;
 
 pub(crate) const TEXT: u8 = 1;
 pub(crate) const BINARY: u8 = 2;
 const CLOSE: u8 = 8;
 const PING: u8 = 9;
-pub(crate) const PONG: u8 = 10;
+const PONG: u8 = 10;
 
 const FIN: u8 = 0x80;
 /// "Per-Message Compressed" (RFC 7692 §6).
@@ -48,6 +49,19 @@ pub(crate) enum Heard<'a> {
     Ping(&'a [u8]),
 }
 
+impl Heard<'_> {
+    /// The frame that answers a ping: one of WebSocket's, or of Engine.IO's where that is spoken.
+    pub(crate) fn answer(&self, socketio: bool) -> Option<Vec<u8>> {
+        match self {
+            Self::Ping(payload) => Some(encode(PONG, false, Some(KEY), payload)),
+            Self::Message { opcode: TEXT, payload: socketio::PING, .. } if socketio => {
+                Some(encode(TEXT, false, Some(KEY), socketio::PONG))
+            }
+            Self::Message { .. } => None,
+        }
+    }
+}
+
 /// Puts a server's messages together, from pieces of any size.
 #[derive(Debug, Default)]
 pub(crate) struct Reader {
@@ -60,8 +74,13 @@ pub(crate) struct Reader {
 impl Reader {
     /// Calls `hear` for all that these bytes complete.
     pub(crate) fn feed(&mut self, bytes: &[u8], mut hear: impl FnMut(Heard<'_>) -> Result<()>) -> Result<()> {
-        self.frame.extend_from_slice(bytes);
-        let mut rest = self.frame.as_slice();
+        // Only what is cut is copied.
+        let mut begun = std::mem::take(&mut self.frame);
+        let mut rest = bytes;
+        if !begun.is_empty() {
+            begun.extend_from_slice(bytes);
+            rest = &begun;
+        }
         while let Some((header, length)) = header(rest)? {
             if rest.len() < header + length {
                 break;
@@ -70,9 +89,13 @@ impl Reader {
             Self::complete(&mut self.message, frame[0], &frame[header..], &mut hear)?;
             rest = after;
         }
-        let used = self.frame.len() - rest.len();
-        self.frame.drain(..used);
+        self.frame.extend_from_slice(rest);
         Ok(())
+    }
+
+    /// Whether nothing has come of a next frame.
+    pub(crate) fn is_between_frames(&self) -> bool {
+        self.frame.is_empty()
     }
 
     fn complete(
@@ -145,6 +168,15 @@ mod tests {
     fn fragments_are_joined_around_a_ping() {
         let bytes = [&[TEXT, 1, b'a'][..], &[FIN | PING, 1, b'?'], &[FIN, 1, b'b']].concat();
         assert_eq!(heard(&mut Reader::default(), &bytes), [(PING, b"?".to_vec()), (TEXT, b"ab".to_vec())]);
+    }
+
+    #[test]
+    fn pings_are_answered_where_they_are_pings() {
+        let engine_ping = Heard::Message { opcode: TEXT, compressed: false, payload: b"2" };
+        assert_eq!(engine_ping.answer(true), Some(encode(TEXT, false, Some(KEY), b"3")));
+        assert_eq!(engine_ping.answer(false), None);
+        assert_eq!(Heard::Message { opcode: TEXT, compressed: false, payload: b"22" }.answer(true), None);
+        assert_eq!(Heard::Ping(b"?").answer(true), Some(encode(PONG, false, Some(KEY), b"?")));
     }
 
     #[test]

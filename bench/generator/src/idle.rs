@@ -4,13 +4,13 @@
 use std::time::{Duration, Instant};
 
 use crate::Result;
-use crate::client::{BUFFER, Client};
-use crate::connect::connect_some;
+use crate::client::Client;
 use crate::poller::Poller;
 use crate::process;
 use crate::report::Report;
 use crate::script::Script;
 use crate::settings::Settings;
+use crate::socket::BUFFER;
 
 /// So many connections are not counted. They are opened, and say something, before the others: what a server needs
 /// however many it serves, such as its buffers, is there by then. A run with few leaves out fewer.
@@ -94,21 +94,17 @@ impl<'a> Idle<'a> {
 
     /// Opens connections until there are so many.
     fn open(&mut self, count: usize) -> Result<()> {
-        for stream in connect_some(self.settings, self.clients.len()..count)? {
-            let index = self.clients.len();
-            self.clients.push(Client::new(stream, index, self.settings, &self.poller)?);
-        }
+        self.clients.extend(Client::open(self.settings, self.clients.len()..count, &self.poller)?);
         Ok(())
     }
 
-    /// Says nothing for that long, and answers pings.
+    /// Says nothing for that long, and answers pings. Does not sleep meanwhile: who sends to a sleeper pays for waking it.
     fn rest(&mut self, time: Duration) -> Result<()> {
         let until = Instant::now() + time;
         while Instant::now() < until {
             if self.turn()? > 0 {
                 return Err("a message that nobody asked for".into());
             }
-            std::thread::sleep(Duration::from_millis(1));
         }
         Ok(())
     }
@@ -140,7 +136,7 @@ impl<'a> Idle<'a> {
 
     /// How many of the connections were pinged, of 1.
     fn pinged(&self) -> Result<f64> {
-        let pinged = self.clients.iter().filter(|client| client.pings > 0).count();
+        let pinged = self.clients.iter().filter(|client| client.pings() > 0).count();
         if self.settings.pinged && pinged < self.clients.len() {
             return Err(format!("{pinged} of {} connections were pinged", self.clients.len()).into());
         }

@@ -1,5 +1,5 @@
-//! Load for a WebSocket server from one thread: preformatted masked frames, edge-triggered epoll without waiting, and a
-//! line of JSON with what came of it. Fails when a reply is wrong or stays away.
+//! Load for a WebSocket or Socket.IO server from one thread: preformatted masked frames, edge-triggered epoll without
+//! waiting, and a line of JSON with what came of it. Fails when a reply is wrong or stays away.
 
 mod broadcast;
 mod churn;
@@ -8,6 +8,7 @@ mod connect;
 mod echo;
 mod frame;
 mod histogram;
+mod http;
 mod idle;
 mod meter;
 mod payload;
@@ -16,7 +17,11 @@ mod process;
 mod replies;
 mod report;
 mod script;
+mod session;
 mod settings;
+mod settle;
+mod socket;
+mod socketio;
 mod stream;
 mod tls;
 mod window;

@@ -22,3 +22,9 @@ pub(crate) fn json(length: usize, seed: u32) -> Vec<u8> {
     text.truncate(length);
     text.into_bytes()
 }
+
+/// A text of exactly so many bytes in which JSON has nothing to escape.
+pub(crate) fn prose(length: usize, seed: u32) -> String {
+    let text = json(length, seed).into_iter().map(|byte| if byte == b'"' { '\'' } else { char::from(byte) });
+    text.collect()
+}

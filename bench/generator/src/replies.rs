@@ -24,19 +24,24 @@ enum How {
     /// Every byte is compared with the same reply.
     Compared { received: u64 },
     /// Frames are told apart, and payloads compared, of the first reply or of all.
-    Read { reader: Reader, inflater: Option<Box<Decompress>>, all: bool },
+    Read { reader: Reader, inflater: Option<Box<Decompress>>, all: bool, socketio: bool },
 }
 
 impl Replies {
     pub(crate) fn new(settings: &Settings) -> Self {
         let how = match settings {
             // Only a frame reader sees the pings that come to those who wait, or whose server runs very slowly so that
-            // it can be counted.
-            Settings { raw: false, deflate, check, messages, .. }
-                if *deflate || *check || messages.is_some() || matches!(settings.load, crate::Load::Idle) =>
+            // it can be counted; and those of Engine.IO, of which there may be one at once.
+            Settings { raw: false, deflate, check, messages, socketio, .. }
+                if *deflate
+                    || *check
+                    || messages.is_some()
+                    || socketio.is_some()
+                    || matches!(settings.load, crate::Load::Idle) =>
             {
                 let inflater = deflate.then(|| Box::new(Decompress::new(false)));
-                How::Read { reader: Reader::default(), inflater, all: *check }
+                let socketio = socketio.is_some();
+                How::Read { reader: Reader::default(), inflater, all: *check || socketio, socketio }
             }
             Settings { check: true, .. } => How::Compared { received: 0 },
             _ => How::Counted { received: 0, first: Some(Vec::new()) },
@@ -51,7 +56,7 @@ impl Replies {
 
     /// So many bytes came that were not looked at.
     pub(crate) fn skip(&mut self, bytes: usize, script: &Script) -> u64 {
-        match (&mut self.how, &script.reply) {
+        match (&mut self.how, &script.frame) {
             (How::Counted { received, .. }, Some(reply)) => {
                 *received += bytes as u64;
                 let before = std::mem::replace(&mut self.count, *received / reply.len() as u64);
@@ -61,10 +66,10 @@ impl Replies {
         }
     }
 
-    /// These bytes came. Returns the replies they complete; pings go to `pinged`.
-    pub(crate) fn take(&mut self, bytes: &[u8], script: &Script, pinged: &mut Vec<Vec<u8>>) -> Result<u64> {
+    /// These bytes came. Returns the replies they complete; the frames that answer pings go to `answers`.
+    pub(crate) fn take(&mut self, bytes: &[u8], script: &Script, answers: &mut Vec<Vec<u8>>) -> Result<u64> {
         let before = self.count;
-        match (&mut self.how, &script.reply) {
+        match (&mut self.how, &script.frame) {
             (How::Counted { received, first }, Some(reply)) => {
                 count(*received, first, bytes, reply)?;
                 *received += bytes.len() as u64;
@@ -78,23 +83,22 @@ impl Replies {
                 *received += bytes.len() as u64;
                 self.count = *received / reply.len() as u64;
             }
-            (How::Read { reader, inflater, all }, _) => {
+            (How::Read { reader, inflater, all, socketio }, _) => {
                 let (count, wire_bytes) = (&mut self.count, &mut self.wire_bytes);
                 reader.feed(bytes, |heard| {
-                    match heard {
-                        Heard::Ping(payload) => pinged.push(payload.to_vec()),
-                        Heard::Message { opcode, compressed, payload } => {
-                            if *all || *count == 0 {
-                                let inflater = match (compressed, inflater.as_deref_mut()) {
-                                    (false, _) => None,
-                                    (true, Some(inflater)) => Some(inflater),
-                                    (true, None) => return Err("a compressed reply that nobody asked for".into()),
-                                };
-                                compare(script, *count, opcode, inflater, payload)?;
-                            }
-                            *count += 1;
-                            *wire_bytes += payload.len() as u64;
+                    if let Some(answer) = heard.answer(*socketio) {
+                        answers.push(answer);
+                    } else if let Heard::Message { opcode, compressed, payload } = heard {
+                        if *all || *count == 0 {
+                            let inflater = match (compressed, inflater.as_deref_mut()) {
+                                (false, _) => None,
+                                (true, Some(inflater)) => Some(inflater),
+                                (true, None) => return Err("a compressed reply that nobody asked for".into()),
+                            };
+                            compare(script, *count, opcode, inflater, payload)?;
                         }
+                        *count += 1;
+                        *wire_bytes += payload.len() as u64;
                     }
                     Ok(())
                 })?;
@@ -128,10 +132,10 @@ fn count(received: u64, first: &mut Option<Vec<u8>>, bytes: &[u8], reply: &[u8])
 
 /// Compares a message with the one that is due. An inflater says that it came compressed.
 fn compare(script: &Script, number: u64, opcode: u8, inflater: Option<&mut Decompress>, payload: &[u8]) -> Result<()> {
-    let due = &script.payloads[number as usize % script.payloads.len()];
+    let due = script.reply(number);
     let same = match inflater {
         None => payload == due,
-        Some(inflater) => inflate(inflater, payload, due.len())? == *due,
+        Some(inflater) => inflate(inflater, payload, due.len())? == due,
     };
     if opcode != script.opcode || !same {
         return Err(format!("reply {number} differs").into());

@@ -3,8 +3,9 @@
 use flate2::{Compress, Compression, FlushCompress};
 
 use crate::frame::{self, KEY};
-use crate::payload::json;
+use crate::payload::{json, prose};
 use crate::settings::Settings;
+use crate::socketio;
 
 const SEED: u32 = 12345;
 /// Compressed messages differ, up to this many bytes of them: more than a window of 32 KiB, so that a context that is
@@ -18,10 +19,12 @@ pub(crate) struct Script {
     /// The length of each frame in turn; one entry when all are alike.
     lengths: Vec<usize>,
     pub(crate) opcode: u8,
-    /// The payload of each reply in turn; one entry when all are alike.
-    pub(crate) payloads: Vec<Vec<u8>>,
-    /// The bytes of every reply, when the server has no choice about them.
-    pub(crate) reply: Option<Vec<u8>>,
+    /// The payload of each message in turn, one entry when all are alike: for those who send no frames.
+    requests: Vec<Vec<u8>>,
+    /// The payload of each reply, likewise.
+    replies: Vec<Vec<u8>>,
+    /// The frame of every reply, when the server has no choice about it.
+    pub(crate) frame: Option<Vec<u8>>,
 }
 
 /// Where a connection is in the script.
@@ -36,7 +39,11 @@ pub(crate) struct Place {
 impl Script {
     pub(crate) fn new(settings: &Settings) -> Self {
         let opcode = if settings.binary { frame::BINARY } else { frame::TEXT };
-        if settings.deflate { Self::deflated(settings, opcode) } else { Self::plain(settings, opcode) }
+        match settings {
+            Settings { socketio: Some(_), .. } => Self::socketio(settings),
+            Settings { deflate: true, .. } => Self::deflated(settings, opcode),
+            _ => Self::plain(settings, opcode),
+        }
     }
 
     fn plain(settings: &Settings, opcode: u8) -> Self {
@@ -46,14 +53,30 @@ impl Script {
             true => request.clone(),
             false => frame::encode(opcode, false, None, &payload),
         };
-        // Enough of them that a batch goes out in one write.
-        let copies = ((64 << 10) / request.len() + 1).clamp(2, 64);
         Self {
             lengths: vec![request.len()],
-            frames: request.repeat(copies),
+            frames: repeated(&request),
             opcode,
-            payloads: vec![payload],
-            reply: Some(reply),
+            requests: vec![payload.clone()],
+            replies: vec![payload],
+            frame: Some(reply),
+        }
+    }
+
+    fn socketio(settings: &Settings) -> Self {
+        let argument = prose(settings.size, SEED);
+        let (requests, replies): (Vec<_>, Vec<_>) = match settings.is_heard_by_all() {
+            true => std::iter::once(socketio::broadcast(&argument)).unzip(),
+            false => socketio::acknowledged(&argument).unzip(),
+        };
+        let frames: Vec<_> = requests.iter().map(|it| frame::encode(frame::TEXT, false, Some(KEY), it)).collect();
+        Self {
+            lengths: frames.iter().map(Vec::len).collect(),
+            frames: repeated(&frames.concat()),
+            opcode: frame::TEXT,
+            requests,
+            replies,
+            frame: None,
         }
     }
 
@@ -63,7 +86,17 @@ impl Script {
         let frames: Vec<_> =
             payloads.iter().map(|payload| frame::encode(opcode, true, Some(KEY), &deflate(payload))).collect();
         let lengths = frames.iter().map(Vec::len).collect();
-        Self { frames: frames.concat(), lengths, opcode, payloads, reply: None }
+        Self { frames: frames.concat(), lengths, opcode, requests: payloads.clone(), replies: payloads, frame: None }
+    }
+
+    /// What the message of this number says.
+    pub(crate) fn request(&self, number: u64) -> &[u8] {
+        &self.requests[number as usize % self.requests.len()]
+    }
+
+    /// What the reply of this number must say.
+    pub(crate) fn reply(&self, number: u64) -> &[u8] {
+        &self.replies[number as usize % self.replies.len()]
     }
 
     /// So many more messages are to be sent.
@@ -93,6 +126,11 @@ impl Script {
             place.position %= length;
         }
     }
+}
+
+/// Enough of them that a batch goes out in one write.
+fn repeated(frames: &[u8]) -> Vec<u8> {
+    frames.repeat(((64 << 10) / frames.len() + 1).clamp(2, 64))
 }
 
 /// RFC 7692 §7.2.1, without context takeover.

@@ -4,6 +4,8 @@ use std::time::Duration;
 
 use clap::{Parser, ValueEnum};
 
+use crate::socketio;
+
 #[derive(Debug, Clone, Copy, ValueEnum)]
 pub(crate) enum Load {
     /// Each message comes back; another follows it.
@@ -16,8 +18,14 @@ pub(crate) enum Load {
     Conn,
 }
 
+#[derive(Debug, Clone, Copy, PartialEq, ValueEnum)]
+pub(crate) enum Transport {
+    Websocket,
+    Polling,
+}
+
 #[derive(Debug, Parser)]
-#[command(about = "Load for a WebSocket server on this machine")]
+#[command(about = "Load for a WebSocket or Socket.IO server on this machine")]
 pub(crate) struct Settings {
     #[arg(value_enum)]
     pub(crate) load: Load,
@@ -54,6 +62,10 @@ pub(crate) struct Settings {
     /// Offer permessage-deflate, and send compressed.
     #[arg(long)]
     pub(crate) deflate: bool,
+    /// Speak Socket.IO: events that are acknowledged (echo, idle), or that the server emits to all. Every reply is
+    /// compared in full.
+    #[arg(long, value_enum, conflicts_with_all = ["binary", "topics", "deflate", "raw", "tls"])]
+    pub(crate) socketio: Option<Transport>,
     /// Speak TLS 1.3 to the server, and take whatever certificate it shows (not: conn).
     #[arg(long)]
     pub(crate) tls: bool,
@@ -83,9 +95,21 @@ impl Settings {
     }
 
     pub(crate) fn path(&self, connection: usize) -> String {
-        match self.topics {
-            Some(topics) => format!("/t{}", connection % topics),
-            None => "/".to_owned(),
+        match (self.socketio, self.topics) {
+            (Some(Transport::Websocket), _) => socketio::path("websocket"),
+            (Some(Transport::Polling), _) => socketio::path("polling"),
+            (None, Some(topics)) => format!("/t{}", connection % topics),
+            (None, None) => "/".to_owned(),
         }
+    }
+
+    /// Whether messages go by requests of HTTP.
+    pub(crate) fn polls(&self) -> bool {
+        self.socketio == Some(Transport::Polling)
+    }
+
+    /// Whether each message comes to every connection.
+    pub(crate) fn is_heard_by_all(&self) -> bool {
+        self.everyone || matches!(self.load, Load::Bcast)
     }
 }

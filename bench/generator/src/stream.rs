@@ -42,6 +42,14 @@ impl Stream {
         Ok(taken)
     }
 
+    /// Sends a little, for which there is room unless the server does not read.
+    pub(crate) fn send_at_once(&mut self, bytes: &[u8]) -> Result<()> {
+        match self.send(bytes)? {
+            sent if sent == bytes.len() => Ok(()),
+            _ => Err("no room for a few bytes".into()),
+        }
+    }
+
     /// Sends what there is room for of the records that are not sent. Without TLS there are none.
     pub(crate) fn flush_records(&mut self) -> io::Result<()> {
         let Some(tls) = &mut self.tls else { return Ok(()) };
@@ -55,10 +63,9 @@ impl Stream {
         Ok(())
     }
 
-    /// Calls `take` with what these bytes from the socket say, in pieces. Returns the sum of what it returned.
-    pub(crate) fn decrypt(&mut self, mut bytes: &[u8], mut take: impl FnMut(&[u8]) -> Result<u64>) -> Result<u64> {
+    /// Calls `take` with what these bytes from the socket say, in pieces.
+    pub(crate) fn decrypt(&mut self, mut bytes: &[u8], mut take: impl FnMut(&[u8]) -> Result<()>) -> Result<()> {
         let Some(tls) = &mut self.tls else { return take(bytes) };
-        let mut sum = 0;
         while !bytes.is_empty() {
             tls.read_tls(&mut bytes)?;
             let mut left = tls.process_new_packets()?.plaintext_bytes_to_read();
@@ -66,12 +73,12 @@ impl Stream {
             while left > 0 {
                 let piece = reader.fill_buf()?;
                 let length = piece.len();
-                sum += take(piece)?;
+                take(piece)?;
                 reader.consume(length);
                 left -= length;
             }
         }
-        Ok(sum)
+        Ok(())
     }
 }
 
