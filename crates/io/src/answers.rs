@@ -14,6 +14,7 @@ use tokio::sync::{mpsc, oneshot};
 use tokio::time::{Instant, Sleep, sleep_until, timeout_at};
 
 use crate::error::AckError;
+use crate::in_place::AwaitsAck;
 use crate::peer::Peer;
 use crate::space::Space;
 
@@ -27,6 +28,7 @@ pub(crate) struct Awaited {
 
 impl Awaited {
     pub(crate) async fn args(mut self) -> Result<Args, AckError> {
+        let _waits = AwaitsAck::begin(&self.peer.in_flight, &self.peer.session);
         let answer = &mut self.answer;
         let answered = match self.until {
             Some(until) => timeout_at(until, answer).await.map_err(|_| AckError::Timeout)?,

@@ -71,7 +71,7 @@ impl Client {
         match kind {
             Kind::Event { name, args, id } => match self.seats.get(&namespace) {
                 Some(peer) if peer.is_connected() => {
-                    dispatch::event(&peer, &self.in_flight, Heard::event(name, args, id));
+                    dispatch::event(&peer, Heard::event(name, args, id));
                 }
                 // The client does not know yet that it was disconnected.
                 Some(_) => {}
@@ -100,6 +100,7 @@ impl Client {
                 router: Arc::clone(&self.router),
                 session: session.clone(),
                 seats: Arc::clone(&self.seats),
+                in_flight: Arc::clone(&self.in_flight),
                 name,
                 auth,
             }),

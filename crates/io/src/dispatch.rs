@@ -4,35 +4,35 @@ use std::sync::Arc;
 
 use crate::depart;
 use crate::handler::fail;
-use crate::in_place::{self, InFlight};
+use crate::in_place;
 use crate::listeners::Heard;
 use crate::peer::Peer;
 
 /// A client has sent an event.
-pub(crate) fn event(peer: &Arc<Peer>, in_flight: &Arc<InFlight>, heard: Heard) {
+pub(crate) fn event(peer: &Arc<Peer>, heard: Heard) {
     let guards = peer.listeners.guards();
     if guards.is_empty() {
-        return hear(peer, in_flight, heard);
+        return hear(peer, heard);
     }
-    let (guarded, flights) = (Arc::clone(peer), Arc::clone(in_flight));
+    let guarded = Arc::clone(peer);
     let deciding = async move {
         for guard in guards {
             if let Err(refusal) = guard.decide(&guarded, &heard).await {
                 return fail(&guarded, &heard, &refusal, refusal.data());
             }
         }
-        hear(&guarded, &flights, heard);
+        hear(&guarded, heard);
     };
-    in_place::start(&peer.session, Some(in_flight), || Some(Box::pin(deciding)), panicked(peer));
+    in_place::start(&peer.session, Some(&peer.in_flight), || Some(Box::pin(deciding)), panicked(peer));
 }
 
-fn hear(peer: &Arc<Peer>, in_flight: &Arc<InFlight>, mut heard: Heard) {
+fn hear(peer: &Arc<Peer>, mut heard: Heard) {
     let called = peer.listeners.for_event(&heard.name);
     if called.len() > 1 && heard.ack.is_some() {
         heard.answered = Some(Arc::default());
     }
     for listener in called {
-        in_place::start(&peer.session, Some(in_flight), || listener.hear(peer, &heard), panicked(peer));
+        in_place::start(&peer.session, Some(&peer.in_flight), || listener.hear(peer, &heard), panicked(peer));
     }
 }
 

@@ -11,7 +11,7 @@ use switchboard_io_proto::socket::{Args, Flags, Name, Namespace, Parser, Value};
 use crate::depart;
 use crate::engine::Session;
 use crate::error::Refusal;
-use crate::in_place;
+use crate::in_place::{self, InFlight};
 use crate::listeners::Heard;
 use crate::peer::Peer;
 use crate::publish;
@@ -27,6 +27,7 @@ pub(crate) struct Entrant {
     pub(crate) router: Arc<Router>,
     pub(crate) session: Session,
     pub(crate) seats: Arc<Seats>,
+    pub(crate) in_flight: Arc<InFlight>,
     pub(crate) name: Namespace,
     pub(crate) auth: Args,
 }
@@ -107,7 +108,8 @@ fn peer(entrant: &Entrant, space: &Arc<Space<Peer>>, claim: Option<&Claim>) -> O
         (None, Protocol::V3) if space.name.is_root() => session.sid().as_str().into(),
         (None, Protocol::V3) => format!("{}#{}", space.name, session.sid().as_str()).into(),
     };
-    let mut peer = Peer::new(id, pid, session.clone(), Arc::clone(space), auth.clone());
+    let in_flight = Arc::clone(&entrant.in_flight);
+    let mut peer = Peer::new(id, pid, session.clone(), in_flight, Arc::clone(space), auth.clone());
     if let Some(claim) = claim {
         peer.recovered = true;
         peer.set_data(claim.lost.data.clone());

@@ -3,7 +3,7 @@
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicIsize, Ordering};
 use std::task::{Context, Waker};
 
 use futures_util::FutureExt as _;
@@ -11,16 +11,35 @@ use futures_util::FutureExt as _;
 use crate::engine::Session;
 use crate::listeners::Pending;
 
-/// How many handlers of one client are under way: with too many, it is not read from.
+/// How many handlers of one client are under way: with too many, it is not read from. Those that wait for an ack of this
+/// client are not counted: they would wait for ever for what is not read.
 #[derive(Debug)]
 pub(crate) struct InFlight {
-    count: AtomicUsize,
-    limit: usize,
+    /// Less than none when acks are awaited outside of handlers.
+    count: AtomicIsize,
+    limit: isize,
 }
 
 impl InFlight {
     pub(crate) fn new(limit: usize) -> Self {
-        Self { count: AtomicUsize::new(0), limit: limit.max(1) }
+        Self { count: AtomicIsize::new(0), limit: isize::try_from(limit.max(1)).unwrap_or(isize::MAX) }
+    }
+
+    fn add(&self, session: &Session) {
+        if self.count.fetch_add(1, Ordering::SeqCst) + 1 < self.limit {
+            return;
+        }
+        session.pause();
+        // Others may have ended since, and found nothing to resume.
+        if self.count.load(Ordering::SeqCst) < self.limit {
+            session.resume();
+        }
+    }
+
+    fn remove(&self, session: &Session) {
+        if self.count.fetch_sub(1, Ordering::SeqCst) == self.limit {
+            session.resume();
+        }
     }
 }
 
@@ -61,18 +80,32 @@ struct UnderWay {
 
 impl UnderWay {
     fn begin(in_flight: &Arc<InFlight>, session: &Session) -> Self {
-        let under_way = Self { in_flight: Arc::clone(in_flight), session: session.clone() };
-        if in_flight.count.fetch_add(1, Ordering::AcqRel) + 1 == in_flight.limit {
-            session.pause();
-        }
-        under_way
+        in_flight.add(session);
+        Self { in_flight: Arc::clone(in_flight), session: session.clone() }
     }
 }
 
 impl Drop for UnderWay {
     fn drop(&mut self) {
-        if self.in_flight.count.fetch_sub(1, Ordering::AcqRel) == self.in_flight.limit {
-            self.session.resume();
-        }
+        self.in_flight.remove(&self.session);
+    }
+}
+
+/// Somebody waits for an ack of a client, most likely one of its handlers.
+pub(crate) struct AwaitsAck {
+    in_flight: Arc<InFlight>,
+    session: Session,
+}
+
+impl AwaitsAck {
+    pub(crate) fn begin(in_flight: &Arc<InFlight>, session: &Session) -> Self {
+        in_flight.remove(session);
+        Self { in_flight: Arc::clone(in_flight), session: session.clone() }
+    }
+}
+
+impl Drop for AwaitsAck {
+    fn drop(&mut self) {
+        self.in_flight.add(&self.session);
     }
 }

@@ -12,6 +12,7 @@ use tokio::sync::oneshot;
 
 use crate::engine::Session;
 use crate::error::EmitError;
+use crate::in_place::InFlight;
 use crate::listeners::Listeners;
 use crate::room;
 use crate::space::Space;
@@ -23,6 +24,8 @@ pub(crate) struct Peer {
     /// The secret by which its client may come back.
     pub(crate) pid: Option<Sid>,
     pub(crate) session: Session,
+    /// Shared with its client's sockets in other namespaces.
+    pub(crate) in_flight: Arc<InFlight>,
     pub(crate) space: Arc<Space<Self>>,
     /// What the client said for itself: one object, or nothing.
     pub(crate) auth: Args,
@@ -51,11 +54,19 @@ struct More {
 }
 
 impl Peer {
-    pub(crate) fn new(id: Name, pid: Option<Sid>, session: Session, space: Arc<Space<Self>>, auth: Args) -> Self {
+    pub(crate) fn new(
+        id: Name,
+        pid: Option<Sid>,
+        session: Session,
+        in_flight: Arc<InFlight>,
+        space: Arc<Space<Self>>,
+        auth: Args,
+    ) -> Self {
         Self {
             id,
             pid,
             session,
+            in_flight,
             space,
             auth,
             recovered: false,

@@ -416,7 +416,8 @@ impl Builder {
         self
     }
 
-    /// How many handlers of one client may be under way. Default: 64. With more, nothing is read from it.
+    /// How many handlers of one client may be under way, but for those that wait for an ack of one socket. Default: 64. With
+    /// more, nothing is read from it: handlers should not wait for what it has still to send, other than acks.
     pub fn in_flight(mut self, handlers: usize) -> Self {
         self.settings.in_flight = handlers;
         self

@@ -26,7 +26,9 @@ fn the_server_waits_for_a_poll_to_close() {
     talk.waits(secs(29));
     talk.post("4not heard any more");
     assert_eq!(talk.heard(), NOTHING);
-    assert_eq!(talk.fetch().as_deref(), Some("4last words\x1e1"));
+    assert_eq!(talk.fetch().as_deref(), Some("4last words"), "Close goes alone");
+    assert_eq!(talk.session.ended(), None);
+    assert_eq!(talk.fetch().as_deref(), Some("1"));
     assert_eq!(talk.session.ended(), Some(CloseReason::ForcedClose));
 }
 

@@ -122,7 +122,7 @@ fn an_answer_is_kept_below_the_largest_payload() {
     talk.close(CloseReason::ForcedClose);
     assert_eq!(
         alternating_until_closed(&mut talk),
-        ["4abc\x1e4def", "4ghi", "4a long one that is larger alone", "4j\x1e1"]
+        ["4abc\x1e4def", "4ghi", "4a long one that is larger alone", "4j", "1"]
     );
 }
 
