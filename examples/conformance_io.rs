@@ -262,9 +262,14 @@ fn whoami(socket: &Socket) -> WhoAmI<'_> {
 
 fn ask(socket: &Socket) {
     socket.on("ask", async |socket: Socket, args: Args| {
-        let answer: Spread<Value> = socket.emit_with_ack("question", &args).await?;
-        socket.emit("answered", &answer)?;
-        Ok::<_, AckError>(())
+        // Not awaited: answers are to go back in the order in which they come.
+        let asker = socket.clone();
+        socket.emit_then("question", &args, move |answer: Result<Spread<Value>, AckError>| {
+            if let Ok(answer) = answer {
+                // A client that is gone needs to hear nothing.
+                let _ = asker.emit("answered", &answer);
+            }
+        })
     });
     socket.on("ask-within", async |socket: Socket, Data(Spread(mut args)): Data<Spread<Value>>| {
         let time = Duration::from_millis(number(&take(&mut args)));

@@ -7,9 +7,9 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use switchboard_hub::HubError;
 use switchboard_io_proto::engine::Sid;
-use switchboard_io_proto::socket::{AckId, Acks, Args, Name, Value};
-use tokio::sync::oneshot;
+use switchboard_io_proto::socket::{AckId, Acks, Args, Name, Refused, Value};
 
+use crate::answers::Waiter;
 use crate::engine::Session;
 use crate::error::EmitError;
 use crate::in_place::InFlight;
@@ -50,7 +50,7 @@ pub(crate) enum Stage {
 struct More {
     data: Value,
     extensions: HashMap<TypeId, Arc<dyn Any + Send + Sync>>,
-    acks: Option<Acks<oneshot::Sender<Args>>>,
+    acks: Option<Acks<Waiter>>,
 }
 
 impl Peer {
@@ -201,31 +201,28 @@ impl Peer {
     // Acks.
 
     /// Waits for an answer of this socket.
-    pub(crate) fn expect_ack(&self, id: AckId) -> Result<oneshot::Receiver<Args>, EmitError> {
-        let (waiter, answer) = oneshot::channel();
+    pub(crate) fn expect_ack(&self, id: AckId, waiter: Waiter) -> Result<(), (EmitError, Waiter)> {
         let limit = self.space.settings.max_acks;
         let mut more = self.more();
         // Looked at under the lock, under which the disconnected are seen off.
         if self.stage() == Stage::Disconnected {
-            return Err(EmitError::Disconnected);
+            return Err((EmitError::Disconnected, waiter));
         }
         let acks = more.get_or_insert_default().acks.get_or_insert_with(|| Acks::new(limit));
-        acks.insert(id, None, waiter).map_err(|_| EmitError::TooManyAcks)?;
-        Ok(answer)
+        acks.insert(id, None, waiter).map_err(|refused| match refused {
+            Refused::Full(waiter) | Refused::Taken(waiter) => (EmitError::TooManyAcks, waiter),
+        })
     }
 
-    /// Nobody waits for it any more.
-    pub(crate) fn forget_ack(&self, id: AckId) {
-        let waiter = self.more().as_mut().and_then(|more| more.acks.as_mut()?.remove(id));
-        drop(waiter);
+    /// Whoever waits for it does so no longer.
+    pub(crate) fn take_ack(&self, id: AckId) -> Option<Waiter> {
+        self.more().as_mut().and_then(|more| more.acks.as_mut()?.remove(id))
     }
 
     /// An answer has come.
     pub(crate) fn acked(&self, id: AckId, args: Args) {
-        let waiter = self.more().as_mut().and_then(|more| more.acks.as_mut()?.remove(id));
-        match waiter {
-            // Whoever asked may have lost interest.
-            Some(waiter) => drop(waiter.send(args)),
+        match self.take_ack(id) {
+            Some(waiter) => waiter.tell(args),
             None => self.space.polls.answer(id, &self.id, args),
         }
     }

@@ -9,9 +9,10 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use switchboard_io_proto::engine::{Protocol, Transport};
 use switchboard_io_proto::socket::{Args, ArgsError, Arguments, EncodeError, Flags, Name, Parser};
+use tokio::sync::oneshot;
 use tokio::time::Instant;
 
-use crate::answers::Awaited;
+use crate::answers::{Awaited, Then, Waiter};
 use crate::broadcast::{Broadcast, Rooms};
 use crate::depart;
 use crate::engine::{Handshake, Session};
@@ -125,6 +126,21 @@ impl Socket {
         args: &(impl Arguments + ?Sized),
     ) -> Result<T, AckError> {
         self.emitter().emit_with_ack(event, args).await
+    }
+
+    /// Sends an event and calls a function with the client's ack, as Node calls callbacks: when it comes, before anything
+    /// that the client sent after it is heard. So functions are called in the order in which acks come, which cannot be
+    /// said of tasks that await [`emit_with_ack`](Self::emit_with_ack). It should not block.
+    ///
+    /// # Errors
+    /// It was not sent; the function is not called then. All else that goes wrong it is called with.
+    pub fn emit_then<T: DeserializeOwned>(
+        &self,
+        event: &str,
+        args: &(impl Arguments + ?Sized),
+        then: impl FnOnce(Result<T, AckError>) + Send + 'static,
+    ) -> Result<(), EmitError> {
+        self.emitter().emit_then(event, args, then)
     }
 
     /// What is sent by this may be lost: if the client is not ready to take it, it does not get it later.
@@ -306,9 +322,49 @@ impl Emitter {
         let id = peer.space.next_ack();
         let wait = self.flags.timeout.or(peer.space.settings.ack_timeout);
         let until = wait.map(|wait| Instant::now() + wait);
-        let awaited = Awaited { answer: peer.expect_ack(id)?, peer: Arc::clone(peer), id, until };
+        let (task, answer) = oneshot::channel();
+        peer.expect_ack(id, Waiter::Task(task)).map_err(|(error, _)| error)?;
+        let awaited = Awaited { answer, peer: Arc::clone(peer), id, until };
         let flags = Flags { timeout: None, ..self.flags };
         publish::emit(peer, flags, &Event { name: event, args, id: Some(id) })?;
         Ok(awaited.args().await?.extract()?)
+    }
+
+    /// Sends an event and calls a function with the ack.
+    ///
+    /// # Errors
+    /// As [`Socket::emit_then`].
+    pub fn emit_then<T: DeserializeOwned>(
+        &self,
+        event: &str,
+        args: &(impl Arguments + ?Sized),
+        then: impl FnOnce(Result<T, AckError>) + Send + 'static,
+    ) -> Result<(), EmitError> {
+        let peer = &self.socket.0;
+        let id = peer.space.next_ack();
+        let then = Then::new(move |answer| then(answer.and_then(|args| Ok(args.extract()?))));
+        let expected = peer.expect_ack(id, Waiter::Function(then));
+        let flags = Flags { timeout: None, ..self.flags };
+        let sent = match expected {
+            Ok(()) => publish::emit(peer, flags, &Event { name: event, args, id: Some(id) })
+                .map_err(|error| (error, peer.take_ack(id))),
+            Err((error, waiter)) => Err((error, Some(waiter))),
+        };
+        if let Err((error, waiter)) = sent {
+            if let Some(Waiter::Function(then)) = waiter {
+                then.disarm();
+            }
+            return Err(error);
+        }
+        if let Some(wait) = self.flags.timeout.or(peer.space.settings.ack_timeout) {
+            let peer = Arc::downgrade(peer);
+            tokio::spawn(async move {
+                tokio::time::sleep(wait).await;
+                if let Some(Waiter::Function(then)) = peer.upgrade().and_then(|peer| peer.take_ack(id)) {
+                    then.call(Err(AckError::Timeout));
+                }
+            });
+        }
+        Ok(())
     }
 }
