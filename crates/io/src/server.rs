@@ -13,12 +13,14 @@ use switchboard_ws::{DeflateConfig, Hub, OutboxLimits};
 use crate::answers::Answers;
 use crate::broadcast::{Broadcast, Rooms};
 use crate::client::Client;
+use crate::depart;
 use crate::engine::{App, Conversation, Cookie, Cors, Engine, EngineConfig, EngineLayer, EngineService};
 use crate::engine::{Data, Hooks, HttpCompression, Session, Transports};
 use crate::error::EmitError;
 use crate::handler::{Handler, Middleware};
 use crate::namespace::{Namespace, ParentNamespace};
 use crate::pattern::{Pattern, PatternError};
+use crate::reason::DisconnectReason;
 use crate::recovery::{Recovery, RecoveryCounters, RecoverySettings};
 use crate::router::{Router, Which};
 use crate::settings::Settings;
@@ -194,6 +196,13 @@ impl SocketIo {
     /// # Cancel safety
     /// Dropped after the first poll, they close all the same.
     pub async fn close(&self) {
+        // All at once, as in Node: those who poll would otherwise leave with their next poll.
+        for space in self.router.all() {
+            let peers: Vec<_> = space.roll().iter().cloned().collect();
+            for peer in &peers {
+                depart::depart(peer, DisconnectReason::ServerShuttingDown);
+            }
+        }
         self.engine.close().await;
     }
 
