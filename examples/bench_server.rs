@@ -1,8 +1,12 @@
 //! The server that the bench measures, on the public API with default limits:
 //! `cargo run --release --example bench_server -- --port 9001 --mode echo`. Any path will do.
 
+use std::path::PathBuf;
+
 use clap::{Parser, ValueEnum};
-use switchboard::ws::{Config, Context, DeflateConfig, Handler, Hub, Limits, Message, MessageRef, Server};
+use switchboard::ws::{
+    Config, Context, DeflateConfig, Handler, Hub, Identity, Limits, Message, MessageRef, Server, ServerTls,
+};
 
 #[derive(Parser)]
 struct Arguments {
@@ -13,6 +17,12 @@ struct Arguments {
     /// Compress: with a context per connection, or with one that all connections share.
     #[arg(long, value_enum)]
     deflate: Option<Deflate>,
+    /// Serve `wss://` with this certificate, in PEM.
+    #[arg(long, value_name = "FILE", requires = "tls_key")]
+    tls_cert: Option<PathBuf>,
+    /// The certificate's key, in PEM.
+    #[arg(long, value_name = "FILE", requires = "tls_cert")]
+    tls_key: Option<PathBuf>,
 }
 
 #[derive(Clone, Copy, ValueEnum)]
@@ -59,7 +69,7 @@ impl Handler for Publisher {
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> std::io::Result<()> {
-    let Arguments { port, mode, deflate } = Arguments::parse();
+    let Arguments { port, mode, deflate, tls_cert, tls_key } = Arguments::parse();
     let deflate = deflate.map(|deflate| DeflateConfig {
         own_context_takeover: deflate == Deflate::Takeover,
         peer_context_takeover: deflate == Deflate::Takeover,
@@ -67,8 +77,14 @@ async fn main() -> std::io::Result<()> {
     });
     let limits = Limits { deflate, ..Limits::default() };
     let config = Config::default().limits(limits).hub(Hub::default()).keep_request(false);
-    let server = Server::bind(("127.0.0.1", port), config).await?;
-    println!("listening on ws://{}/", server.local_addr()?);
+    let mut server = Server::bind(("127.0.0.1", port), config).await?;
+    let mut scheme = "ws";
+    if let (Some(cert), Some(key)) = (tls_cert, tls_key) {
+        let identity = Identity::files(cert, key).map_err(std::io::Error::other)?;
+        server = server.tls(ServerTls::new(&identity));
+        scheme = "wss";
+    }
+    println!("listening on {scheme}://{}/", server.local_addr()?);
     match mode {
         Mode::Echo => server.serve(|_| Echo).await,
         Mode::Bcast => server.serve(|_| Publisher { topic: "all".to_owned() }).await,

@@ -112,6 +112,24 @@ class Report:
             self.failures.append(f"{name}: {detail.splitlines()[0] if detail else ''}")
             print(f"FAILED  {name}: {detail}", flush=True)
 
+    def follow(self, script: Process, named: Callable[[str], str], reference: bool = False) -> None:
+        """Records the checks that a script prints, one JSON object a line, to its `end of checks`.
+
+        Those marked `beyond` are wanted of us, but known to fail against a `reference`.
+        """
+        for line in script.unread_lines():
+            if line == "end of checks":
+                return
+            if not line.startswith("{"):
+                continue
+            result = json.loads(line)
+            ok, detail = result["ok"], result.get("detail", "")
+            if reference and result.get("beyond"):
+                detail = f" (known not to hold here: {detail})" if not ok else "it holds here now"
+                ok = not ok
+            self.record(named(result["name"]), ok, detail)
+        raise CheckFailed(f"the script died: {script.tail()}")
+
     def skip(self, name: str, reason: str) -> None:
         """A check that this machine cannot run; CI's machine must be able to."""
         if os.environ.get("CI") in ("true", "1"):
@@ -235,6 +253,9 @@ class Process:
             ) from None
         self._reader.join(timeout=seconds)
         return status
+
+    def is_running(self) -> bool:
+        return self._child.poll() is None
 
     def tail(self) -> str:
         return " / ".join(self.lines[-4:]) or "(none)"
@@ -369,6 +390,8 @@ class Environment:
 
     bin_dir: Path
     tls: Certificates
+    # Whether the socketio group tries Node's own server instead of ours, which tries the checks.
+    reference: bool = False
     started: int = 0
     _servers: dict[Variant, Switchboard] = field(default_factory=dict)
 

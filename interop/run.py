@@ -10,7 +10,7 @@ import argparse
 import time
 from pathlib import Path
 
-from checks import browser, curl, echo, lifecycle, our_client, rooms
+from checks import browser, curl, echo, lifecycle, our_client, rooms, socketio
 from harness import (
     ARTIFACTS,
     ROOT,
@@ -28,6 +28,7 @@ GROUPS = {
     "our_client": our_client,
     "lifecycle": lifecycle,
     "browser": browser,
+    "socketio": socketio,
 }
 
 
@@ -36,14 +37,19 @@ def main() -> int:
     arguments.add_argument("groups", nargs="*", metavar="GROUP", help=f"of: {', '.join(GROUPS)}")
     arguments.add_argument("--bin-dir", type=Path, default=ROOT / "target" / "release")
     arguments.add_argument("--counts", help="file for the three counts, for ./test")
+    arguments.add_argument(
+        "--reference", action="store_true", help="socketio only: try Node's server instead of ours"
+    )
     options = arguments.parse_args()
     if unknown := set(options.groups) - set(GROUPS):
         arguments.error(f"no such group: {', '.join(sorted(unknown))}")
+    if options.reference and options.groups != ["socketio"]:
+        arguments.error("--reference is for the group socketio alone")
 
     end_children_with_us()
     WORK.mkdir(parents=True, exist_ok=True)
     ARTIFACTS.mkdir(parents=True, exist_ok=True)
-    env = Environment(options.bin_dir.resolve(), make_certificates(WORK / "tls"))
+    env = Environment(options.bin_dir.resolve(), make_certificates(WORK / "tls"), options.reference)
     report = Report()
     for name in options.groups or GROUPS:
         began = time.monotonic()

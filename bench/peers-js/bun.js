@@ -1,5 +1,8 @@
-// Bun's own server. bun bun.js echo|bcast|topics PORT [deflate|shared]
-const [mode, port, option] = process.argv.slice(2);
+// Bun's own server. bun bun.js echo|bcast|topics PORT [deflate|shared] [--tls-cert=FILE --tls-key=FILE]
+const words = process.argv.slice(2);
+const [mode, port, option] = words.filter((word) => !word.startsWith("--"));
+const valueOf = (name) => words.find((word) => word.startsWith(name))?.slice(name.length);
+const [cert, key] = [valueOf("--tls-cert="), valueOf("--tls-key=")];
 const perMessageDeflate =
   option === "deflate"
     ? { compress: "dedicated", decompress: "dedicated" }
@@ -10,6 +13,7 @@ const perMessageDeflate =
 const server = Bun.serve({
   hostname: "127.0.0.1",
   port: Number(port),
+  tls: cert && key ? { cert: Bun.file(cert), key: Bun.file(key) } : undefined,
   fetch(request, server) {
     const topic = mode === "topics" ? new URL(request.url).pathname : "all";
     if (!server.upgrade(request, { data: { topic } })) return new Response("WebSocket only", { status: 400 });

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from .certificate import certificate
 from .places import BENCH, bench_server, release_dir
 from .workloads import Workload
 
@@ -29,9 +30,13 @@ class Server:
     modes: tuple[str, ...] = ("echo", "bcast")
     # Answers bytes with bytes, without WebSocket.
     raw: bool = False
+    # Serves TLS when it is given --tls-cert=FILE and --tls-key=FILE.
+    tls: bool = False
 
     def can(self, workload: Workload) -> bool:
         if self.raw and (workload.load == "conn" or workload.deflate):
+            return False
+        if workload.tls and not self.tls:
             return False
         if workload.deflate and self.deflate is None:
             return False
@@ -40,7 +45,11 @@ class Server:
     def words(self, workload: Workload, port: int) -> list[str]:
         option = self.deflate if workload.deflate else self.option
         words = (word.format(mode=workload.mode, port=port, option=option) for word in self.command)
-        return [word for word in words if word]
+        chosen = [word for word in words if word]
+        if workload.tls:
+            chain, key = certificate()
+            chosen += [f"--tls-cert={chain}", f"--tls-key={key}"]
+        return chosen
 
     @property
     def has_runtime(self) -> bool:
@@ -51,7 +60,7 @@ class Server:
 def _ours(name: str, deflate: str) -> Server:
     words = (str(bench_server()), "--port={port}", "--mode={mode}", "{option}")
     modes = ("echo", "bcast", "topics")
-    return Server(name, "ours", words, deflate=f"--deflate={deflate}", modes=modes)
+    return Server(name, "ours", words, deflate=f"--deflate={deflate}", modes=modes, tls=True)
 
 
 def _rust(name: str, binary: str | None = None, **fields: Any) -> Server:
@@ -71,7 +80,7 @@ def _go(name: str) -> Server:
 
 
 def all_servers() -> dict[str, Server]:
-    topics = ("echo", "bcast", "topics")
+    bun: dict[str, Any] = {"modes": ("echo", "bcast", "topics"), "tls": True}
     servers = [
         _ours("switchboard", "takeover"),
         _ours("switchboard_shared", "shared"),
@@ -85,8 +94,8 @@ def all_servers() -> dict[str, Server]:
         _rust("yawc", deflate="deflate"),
         _rust("yawc_tuned", "yawc", option="tuned"),
         _script("ws", "node", ("node",), JS / "ws.js", deflate="deflate"),
-        _script("bun", "bun", (str(BUN),), JS / "bun.js", deflate="deflate", modes=topics),
-        _script("bun_shared", "bun", (str(BUN),), JS / "bun.js", deflate="shared", modes=topics),
+        _script("bun", "bun", (str(BUN),), JS / "bun.js", deflate="deflate", **bun),
+        _script("bun_shared", "bun", (str(BUN),), JS / "bun.js", deflate="shared", **bun),
         _script("deno", "deno", (str(DENO), "run", "--allow-net"), JS / "deno.js"),
         _go("gorilla"),
         _go("gws"),
@@ -99,4 +108,4 @@ def extra(text: str) -> Server:
     name, _, command = text.partition("=")
     words = (*command.split(), "{option}")
     modes = ("echo", "bcast", "topics")
-    return Server(name, "extra", words, deflate="--deflate=takeover", modes=modes)
+    return Server(name, "extra", words, deflate="--deflate=takeover", modes=modes, tls=True)

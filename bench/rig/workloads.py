@@ -1,7 +1,7 @@
 """The workloads, by the names that results and goals use.
 
 e: echo, one message in flight per connection. p: many in flight. b, t: large, binary and text.
-bc: broadcast. z: compressed. c, s, tp: the series that are plotted.
+bc: broadcast. z: compressed. tls_: another of these, under TLS. c, s, tp: the series that are plotted.
 """
 
 from __future__ import annotations
@@ -25,6 +25,7 @@ class Workload:
     size: int = 125
     binary: bool = False
     deflate: bool = False
+    tls: bool = False
     topics: int | None = None
     rate: int | None = None
     # Only in the smoke run: so many messages, each reply compared in full.
@@ -41,7 +42,7 @@ class Workload:
         if self.load == "idle":
             seconds, warm = 2 * self.rest, self.rest
         arguments += [f"--seconds={seconds}", f"--warm={warm}"]
-        for name in ("binary", "deflate"):
+        for name in ("binary", "deflate", "tls"):
             if getattr(self, name):
                 arguments.append(f"--{name}")
         if self.load == "idle" and self.mode == "bcast":
@@ -116,6 +117,21 @@ STANDARD = [
     _echo("z16k", "16 KiB compressed, 50 connections", connections=50, size=16384, deflate=True),
 ]
 
+# Not standard: few servers can.
+TLS = [
+    _echo("tls_e125", "125 B, 100 connections, TLS", tls=True),
+    _echo(
+        "tls_b16k",
+        "16 KiB binary, 4 on each of 64, TLS",
+        connections=64,
+        depth=4,
+        size=16384,
+        binary=True,
+        tls=True,
+    ),
+    _idle("tls_idle", "2,000 connections at rest, TLS", connections=2000, tls=True),
+]
+
 # For each plot: the variable, and its values with the workload measured there.
 SERIES: dict[str, list[tuple[int, Workload]]] = {
     "connections": [
@@ -142,6 +158,7 @@ SERIES: dict[str, list[tuple[int, Workload]]] = {
 
 def _all() -> Iterator[Workload]:
     yield from STANDARD
+    yield from TLS
     for points in SERIES.values():
         yield from (workload for _, workload in points)
 

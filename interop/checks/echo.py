@@ -7,7 +7,6 @@ pings, compression) is left out for it.
 from __future__ import annotations
 
 import contextlib
-import json
 import subprocess
 from collections.abc import Callable
 
@@ -15,7 +14,6 @@ from checks.python_clients import PYTHON_CLIENTS, Client, connecting
 from harness import (
     MAX_MESSAGE,
     VARIANTS,
-    CheckFailed,
     Environment,
     Report,
     Switchboard,
@@ -167,14 +165,7 @@ def run_node(env: Environment, report: Report, variant: Variant, label: str, cli
     name = f"node-{client}-{'tls' if variant.tls else 'plain'}-{deflate}"
     arguments = [client, server.ws_origin, deflate, str(MAX_MESSAGE)]
     with env.node(name, "echo.mjs", *arguments, flags=flags) as script:
-        for line in script.unread_lines():
-            if line == "end of checks":
-                return
-            if line.startswith("{"):
-                result = json.loads(line)
-                full_name = f"echo: {label}, {result['name']} [{variant}]"
-                report.record(full_name, result["ok"], result.get("detail", ""))
-        raise CheckFailed(f"the script died: {script.tail()}")
+        report.follow(script, lambda check: f"echo: {label}, {check} [{variant}]")
 
 
 def node_major() -> int:

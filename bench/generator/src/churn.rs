@@ -18,6 +18,9 @@ struct Opening {
 }
 
 pub(crate) fn run(settings: &Settings) -> Result<Report> {
+    if settings.tls {
+        return Err("handshakes are not measured under TLS".into());
+    }
     let mut poller = Poller::new()?;
     let mut window = Window::new(settings, 1);
     let mut number = 0;

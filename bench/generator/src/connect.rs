@@ -9,6 +9,8 @@ use socket2::{Domain, Socket, Type};
 
 use crate::Result;
 use crate::settings::Settings;
+use crate::stream::Stream;
+use crate::tls;
 
 /// So many handshakes at a time.
 const BATCH: usize = 128;
@@ -18,31 +20,32 @@ const ACCEPT: &str = "s3pPLMBiTxaQ9kYGzzhZRbK+xOo=";
 const END: &[u8] = b"\r\n\r\n";
 
 /// All the connections of a run, their handshakes done.
-pub(crate) fn connect(settings: &Settings) -> Result<Vec<TcpStream>> {
+pub(crate) fn connect(settings: &Settings) -> Result<Vec<Stream>> {
     connect_some(settings, 0..settings.connections)
 }
 
 /// Some of them, by their numbers.
-pub(crate) fn connect_some(settings: &Settings, mut numbers: Range<usize>) -> Result<Vec<TcpStream>> {
-    let mut streams: Vec<TcpStream> = Vec::with_capacity(numbers.len());
+pub(crate) fn connect_some(settings: &Settings, mut numbers: Range<usize>) -> Result<Vec<Stream>> {
+    let tls = settings.tls.then(tls::client_config).transpose()?;
+    let mut streams: Vec<Stream> = Vec::with_capacity(numbers.len());
     while !numbers.is_empty() {
         let batch = numbers.start..numbers.end.min(numbers.start + BATCH);
         let first = streams.len();
         for number in batch.clone() {
-            streams.push(dial(settings, number)?);
+            streams.push(Stream::new(dial(settings, number)?, tls.as_ref())?);
         }
         if !settings.raw {
-            for (number, mut stream) in batch.clone().zip(&streams[first..]) {
+            for (number, stream) in batch.clone().zip(&mut streams[first..]) {
                 stream.write_all(&request(settings, number))?;
             }
-            for stream in &streams[first..] {
+            for stream in &mut streams[first..] {
                 finish(settings, stream)?;
             }
         }
         numbers.start = batch.end;
     }
     for stream in &streams {
-        stream.set_nonblocking(true)?;
+        stream.tcp.set_nonblocking(true)?;
     }
     Ok(streams)
 }
@@ -89,7 +92,7 @@ pub(crate) fn is_opened(settings: &Settings, response: &[u8]) -> Result<bool> {
     }
 }
 
-fn finish(settings: &Settings, mut stream: &TcpStream) -> Result<()> {
+fn finish(settings: &Settings, stream: &mut Stream) -> Result<()> {
     let mut response = Vec::new();
     let mut buffer = [0; 4096];
     while !is_opened(settings, &response)? {

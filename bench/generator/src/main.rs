@@ -17,6 +17,8 @@ mod replies;
 mod report;
 mod script;
 mod settings;
+mod stream;
+mod tls;
 mod window;
 
 use std::process::ExitCode;

@@ -54,8 +54,11 @@ pub(crate) struct Settings {
     /// Offer permessage-deflate, and send compressed.
     #[arg(long)]
     pub(crate) deflate: bool,
-    /// No WebSocket: raw bytes that come back.
+    /// Speak TLS 1.3 to the server, and take whatever certificate it shows (not: conn).
     #[arg(long)]
+    pub(crate) tls: bool,
+    /// No WebSocket: raw bytes that come back.
+    #[arg(long, conflicts_with = "tls")]
     pub(crate) raw: bool,
     /// Compare every reply in full, not only the first of each connection.
     #[arg(long)]

@@ -71,7 +71,7 @@ impl Client {
         match kind {
             Kind::Event { name, args, id } => match self.seats.get(&namespace) {
                 Some(peer) if peer.is_connected() => {
-                    dispatch::event(&peer, &self.in_flight, Heard { name, args, ack: id, answered: None });
+                    dispatch::event(&peer, &self.in_flight, Heard::event(name, args, id));
                 }
                 // The client does not know yet that it was disconnected.
                 Some(_) => {}
@@ -114,7 +114,7 @@ impl Client {
     fn broke(&self, session: &Session, error: DecodeError) {
         tracing::info!(peer = %session.handshake().peer(), %error, "a client sent what is no packet, and is closed");
         for peer in &self.seats.all() {
-            fail(peer, &"error".into(), &error);
+            fail(peer, &Heard::news("error", Args::default()), &error, &Args::default());
         }
         session.close(CloseReason::ForcedClose);
     }
@@ -133,7 +133,7 @@ impl Client {
     }
 }
 
-impl Conversation for Client {
+impl Conversation<Session> for Client {
     fn message(&self, session: &Session, message: MessageRef<'_>) {
         match message {
             MessageRef::Text(text) => self.take(session, Incoming::Text(text)),

@@ -18,7 +18,7 @@ pub(crate) fn event(peer: &Arc<Peer>, in_flight: &Arc<InFlight>, heard: Heard) {
     let deciding = async move {
         for guard in guards {
             if let Err(refusal) = guard.decide(&guarded, &heard).await {
-                return fail(&guarded, &heard.name, &refusal);
+                return fail(&guarded, &heard, &refusal, refusal.data());
             }
         }
         hear(&guarded, &flights, heard);

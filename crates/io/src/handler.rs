@@ -5,7 +5,7 @@ use std::future::Future;
 use std::marker::PhantomData;
 use std::sync::Arc;
 
-use switchboard_io_proto::socket::{Args, Name};
+use switchboard_io_proto::socket::{Args, Spread, Value};
 
 use crate::error::Refusal;
 use crate::extract::{Call, CallError, FromCall};
@@ -124,14 +124,14 @@ impl<H: Handler<Marker>, Marker: 'static> Listener<Peer> for Erased<H, Marker> {
         let future = match self.0.call(&Call::new(peer, heard)) {
             Ok(future) => future,
             Err(error) => {
-                fail(peer, &heard.name, &error);
+                fail(peer, heard, &error, &Args::default());
                 return None;
             }
         };
-        let (peer, name) = (Arc::clone(peer), heard.name.clone());
+        let (peer, heard) = (Arc::clone(peer), heard.clone());
         Some(Box::pin(async move {
             if let Err(Failure(error)) = future.await {
-                fail(&peer, &name, &error);
+                fail(&peer, &heard, &error, &Args::default());
             }
         }))
     }
@@ -146,16 +146,17 @@ impl<M: Middleware<Marker>, Marker: 'static> Guard<Peer> for Erased<M, Marker> {
     }
 }
 
-/// Something could not be done for a socket: its listeners for errors are told, and the log.
-pub(crate) fn fail(peer: &Arc<Peer>, event: &Name, error: &dyn fmt::Display) {
-    tracing::info!(id = %peer.id, %event, %error, "an event was not handled");
+/// Something that was heard could not be done for a socket: its listeners for errors are told, and the log.
+pub(crate) fn fail(peer: &Arc<Peer>, heard: &Heard, error: &dyn fmt::Display, details: &Args) {
+    tracing::info!(id = %peer.id, event = %heard.name, %error, "an event was not handled");
     let listeners = peer.listeners.for_other(&For::Error);
-    if listeners.is_empty() {
+    if listeners.is_empty() || heard.is_failure {
         return;
     }
-    // Words always serialise.
-    let args = Args::new(peer.space.settings.parser, error.to_string().as_str()).unwrap_or_default();
-    let heard = Heard::news("error", args);
+    let said = std::iter::once(Value::from(error.to_string())).chain(details.values());
+    // Words and what has come as values always serialise.
+    let args = Args::new(peer.space.settings.parser, &Spread(said.collect())).unwrap_or_default();
+    let heard = Heard { is_failure: true, ..Heard::news("error", args) };
     for listener in listeners {
         let id = peer.id.clone();
         let panicked = move || tracing::error!(%id, "a listener for errors panicked");

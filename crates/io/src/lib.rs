@@ -18,11 +18,13 @@ mod error;
 mod extract;
 mod handler;
 mod in_place;
+mod listen;
 mod listeners;
 mod namespace;
 mod on;
 mod pattern;
 mod peer;
+mod plain;
 mod polls;
 mod publish;
 mod reason;
@@ -57,6 +59,6 @@ pub use socket::{Emitter, Socket};
 pub use switchboard_hub::{Delivery, HubLimits};
 pub use switchboard_io_proto::socket::{
     Args, ArgsError, Arguments, DecodeError, EncodeError, Limits, Name, Namespace as NamespaceName, Number, Parser,
-    Value,
+    Spread, Value,
 };
 pub use watch::RoomEvent;

@@ -29,12 +29,19 @@ pub(crate) struct Heard {
     pub(crate) ack: Option<AckId>,
     /// Whether it was answered, where several listeners could.
     pub(crate) answered: Option<Arc<AtomicBool>>,
+    /// It tells of a failure: what fails in hearing it is not told in turn.
+    pub(crate) is_failure: bool,
 }
 
 impl Heard {
+    /// An event of the client's.
+    pub(crate) fn event(name: Name, args: Args, ack: Option<AckId>) -> Self {
+        Self { name, args, ack, answered: None, is_failure: false }
+    }
+
     /// Something that wants no answer.
     pub(crate) fn news(name: impl Into<Name>, args: Args) -> Self {
-        Self { name: name.into(), args, ack: None, answered: None }
+        Self::event(name.into(), args, None)
     }
 }
 
@@ -95,6 +102,10 @@ impl<P> Listeners<P> {
         let entry = Entry { id, what, once, listener };
         let mut table = self.lock();
         let listeners = &mut table.get_or_insert_default().listeners;
+        if listeners.len() == listeners.capacity() {
+            // Most sockets have few: a `Vec` would begin with room for four.
+            listeners.reserve_exact(listeners.len() / 2 + 1);
+        }
         let place = if first { 0 } else { listeners.len() };
         listeners.insert(place, entry);
         id

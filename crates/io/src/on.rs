@@ -105,8 +105,9 @@ impl Socket {
     }
 
     /// Calls a handler when something could not be done for this socket: its client broke a rule of the protocol, sent
-    /// arguments that no handler asks for, was refused by a middleware, or a handler returned an error. What it was comes as a sentence, by
-    /// `Data<String>`.
+    /// arguments that no handler asks for, was refused by a middleware, or a handler returned an error. What it was comes
+    /// as a sentence, and a refusal's details behind it: `Data<(String, Value)>`. What the handler itself fails with goes
+    /// to the log.
     pub fn on_error<M: 'static>(&self, handler: impl Handler<M>) -> ListenerId {
         self.0.listeners.add(For::Error, false, false, Erased::new(handler))
     }

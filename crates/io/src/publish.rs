@@ -6,7 +6,7 @@ use std::time::Instant;
 
 use switchboard_hub::{Delivery, Pushed};
 use switchboard_io_proto::socket::{AckId, Args, Arguments, EventHead, Flags, Frame, Frames, Name, Parser, Selector};
-use switchboard_ws::{Message, Parcel, Utf8Bytes};
+use switchboard_ws::{Message, Parcel, Prepared, Utf8Bytes};
 
 use crate::engine::{self, ParcelOptions};
 use crate::error::EmitError;
@@ -30,15 +30,16 @@ pub(crate) fn broadcast<A: Arguments + ?Sized>(
     event: &Event<'_, A>,
 ) -> Result<Delivery, EmitError> {
     tell_onlookers(space, selector, skip, event)?;
+    let plain = plain(space, event)?;
     let Some(recovery) = &space.recovery else {
         let frames = write(space, event, None)?;
-        return Ok(deliver(space, selector, skip, &frames));
+        return Ok(deliver(space, selector, skip, &frames, plain));
     };
     let recorded = match skip {
         Some(skip) => selector.clone().except(&skip.id),
         None => selector.clone(),
     };
-    record(space, recovery, recorded, event, |frames| deliver(space, selector, skip, frames))
+    record(space, recovery, recorded, event, |frames| deliver(space, selector, skip, frames, plain))
 }
 
 /// Sends an event to one socket.
@@ -124,7 +125,7 @@ fn part(frame: Frame) -> Message {
 
 /// Writes an event with its offset, records it unless it is not to be recovered, and hands it on before anyone else may:
 /// so clients get packets in the order of their offsets.
-fn record<A: Arguments + ?Sized, R>(
+pub(crate) fn record<A: Arguments + ?Sized, R>(
     space: &Space<Peer>,
     recovery: &Recovery<Peer>,
     selector: Selector,
@@ -159,8 +160,27 @@ fn write<A: Arguments + ?Sized>(
     Ok(space.settings.parser.event(&head, event.args)?)
 }
 
-fn deliver(space: &Space<Peer>, selector: &Selector, skip: Option<&Peer>, frames: &Frames) -> Delivery {
-    let parcel = engine::parcel(parts(frames), options(selector.flags));
+/// How plain WebSockets are to hear an event, where somebody has said so.
+type Plain = Box<dyn Fn() -> Option<Prepared> + Send + Sync>;
+
+fn plain<A: Arguments + ?Sized>(space: &Space<Peer>, event: &Event<'_, A>) -> Result<Option<Plain>, EmitError> {
+    let Some(form) = space.settings.plain_form.clone() else { return Ok(None) };
+    let (name, args) = (Name::from(event.name), Args::new(space.settings.parser, event.args)?);
+    Ok(Some(Box::new(move || form.tell(&name, &args))))
+}
+
+fn deliver(
+    space: &Space<Peer>,
+    selector: &Selector,
+    skip: Option<&Peer>,
+    frames: &Frames,
+    plain: Option<Plain>,
+) -> Delivery {
+    let (parts, options) = (parts(frames), options(selector.flags));
+    let parcel = match plain {
+        Some(plain) => engine::parcel_with_plain(parts, options, plain),
+        None => engine::parcel(parts, options),
+    };
     if let Some(peer) = only_one(space, selector) {
         return deliver_to_one(&peer, skip, parcel);
     }

@@ -8,18 +8,19 @@ use std::time::Duration;
 use serde::de::DeserializeOwned;
 use switchboard_hub::Delivery;
 use switchboard_io_proto::socket::{Args, Arguments, Limits, Namespace as Name, Parser};
-use switchboard_ws::{DeflateConfig, Hub, OutboxLimits};
+use switchboard_ws::{Config as WsConfig, DeflateConfig, Hub, OutboxLimits, Prepared};
 
 use crate::answers::Answers;
 use crate::broadcast::{Broadcast, Rooms};
 use crate::client::Client;
 use crate::depart;
-use crate::engine::{App, Conversation, Cookie, Cors, Engine, EngineConfig, EngineLayer, EngineService};
+use crate::engine::{App, ClientFiles, Conversation, Cookie, Cors, Engine, EngineConfig, EngineLayer, EngineService};
 use crate::engine::{Data, Hooks, HttpCompression, Session, Transports};
 use crate::error::EmitError;
 use crate::handler::{Handler, Middleware};
 use crate::namespace::{Namespace, ParentNamespace};
 use crate::pattern::{Pattern, PatternError};
+use crate::plain::PlainForm;
 use crate::reason::DisconnectReason;
 use crate::recovery::{Recovery, RecoveryCounters, RecoverySettings};
 use crate::router::{Router, Which};
@@ -27,7 +28,8 @@ use crate::settings::Settings;
 
 /// A Socket.IO server: namespaces with their sockets, and what answers requests. A cheap handle; clones are the same server.
 ///
-/// It listens to nothing by itself: mount [`layer`](Self::layer) or [`service`](Self::service) into axum, hyper or tower.
+/// [`serve`](Self::serve) needs nothing but a listener; [`layer`](Self::layer) and [`service`](Self::service) mount it into
+/// axum, hyper or tower.
 ///
 /// ```no_run
 /// use switchboard_io::{Ack, Data, Socket, SocketIo};
@@ -226,8 +228,8 @@ impl fmt::Debug for SocketIo {
 /// What speaks over the engine's sessions.
 struct Clients(Arc<Router>);
 
-impl App for Clients {
-    fn open(&self, session: &Session) -> Box<dyn Conversation> {
+impl App<Session> for Clients {
+    fn open(&self, session: &Session) -> Box<dyn Conversation<Session>> {
         Box::new(Client::new(&self.0, session, std::time::Instant::now()))
     }
 }
@@ -313,7 +315,8 @@ impl Builder {
         self
     }
 
-    /// What may wait for one client, and what happens beyond. Default: 1,024 messages, 1 MiB, close. (Node has no bound.)
+    /// What may wait for one client, and what happens beyond. Default: 16,384 messages, 4 MiB, close. (Node has no
+    /// bound.)
     pub fn outbox(mut self, limits: OutboxLimits) -> Self {
         self.engine.outbox = limits;
         self
@@ -346,6 +349,21 @@ impl Builder {
     /// Compression of WebSocket messages. Default: none.
     pub fn per_message_deflate(mut self, deflate: DeflateConfig) -> Self {
         self.engine.per_message_deflate = Some(deflate);
+        self
+    }
+
+    /// The client's own files, so that pages can load it from `/socket.io/socket.io.js` (Node: `serveClient`). Default:
+    /// none.
+    pub fn client_files(mut self, files: ClientFiles) -> Self {
+        self.engine.client_files = Some(files);
+        self
+    }
+
+    /// What the engine's WebSockets are made from: with the settings of another endpoint they are counted and closed with
+    /// its own, and driven by its shards. Default: they are an endpoint for themselves. A [`Gate`](switchboard_ws::Gate)
+    /// has its own way, see [`Engine::ws_config`].
+    pub fn websockets(mut self, base: WsConfig) -> Self {
+        self.engine.websockets = base;
         self
     }
 
@@ -435,6 +453,15 @@ impl Builder {
     /// topics and the rooms can be the same; see [`topic`](crate::topic).
     pub fn hub(mut self, hub: Hub) -> Self {
         self.hub = Some(hub);
+        self
+    }
+
+    /// Has plain WebSockets in the topics of rooms hear what is broadcast there, in the form that the function gives the
+    /// event's name and arguments; `None`: they do not hear it. It is called once for an event, and only where such a
+    /// WebSocket is among those whom it goes to. Default: they hear nothing. The other direction is
+    /// [`Namespace::share`](crate::Namespace::share).
+    pub fn plain_form(mut self, form: impl Fn(&str, &Args) -> Option<Prepared> + Send + Sync + 'static) -> Self {
+        self.settings.plain_form = Some(PlainForm::new(form));
         self
     }
 

@@ -7,6 +7,8 @@ use std::time::Duration;
 
 use switchboard_io_proto::socket::{Limits, Parser};
 
+use crate::plain::PlainForm;
+
 /// What is set once for a server and all its namespaces.
 #[derive(Debug, Clone)]
 pub(crate) struct Settings {
@@ -29,6 +31,8 @@ pub(crate) struct Settings {
     pub(crate) in_flight: usize,
     pub(crate) cleanup_empty_child_namespaces: bool,
     pub(crate) state: States,
+    /// How plain WebSockets hear events. `None`: not at all.
+    pub(crate) plain_form: Option<PlainForm>,
 }
 
 impl Default for Settings {
@@ -45,6 +49,7 @@ impl Default for Settings {
             in_flight: 64,
             cleanup_empty_child_namespaces: false,
             state: States::default(),
+            plain_form: None,
         }
     }
 }

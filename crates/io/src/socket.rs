@@ -14,8 +14,9 @@ use tokio::time::Instant;
 use crate::answers::Awaited;
 use crate::broadcast::{Broadcast, Rooms};
 use crate::depart;
-use crate::engine::Handshake;
+use crate::engine::{Handshake, Session};
 use crate::error::{AckError, EmitError, JoinError};
+use crate::namespace::Namespace;
 use crate::peer::{Peer, Stage};
 use crate::publish::{self, Event};
 use crate::reason::DisconnectReason;
@@ -39,6 +40,18 @@ impl Socket {
     #[must_use]
     pub fn namespace(&self) -> &str {
         self.0.space.name.as_str()
+    }
+
+    /// Its namespace (Node: `socket.nsp`).
+    #[must_use]
+    pub fn nsp(&self) -> Namespace {
+        Namespace(Arc::clone(&self.0.space))
+    }
+
+    /// The Engine.IO session that it shares with the client's sockets in other namespaces (Node: `socket.conn`).
+    #[must_use]
+    pub fn session(&self) -> &Session {
+        &self.0.session
     }
 
     /// Whether it can be sent to.

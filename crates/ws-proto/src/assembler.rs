@@ -8,14 +8,16 @@ use crate::config::Config;
 use crate::deflate::{InflateError, Inflater};
 use crate::error::ProtocolError;
 use crate::event::{Data, Event, Piece, Received};
-use crate::frame::{FrameHeader, Opcode};
+use crate::frame::{FrameHeader, MAX_HEADER, Opcode};
 use crate::mask::Unmasked;
 use crate::message::{Kind, Message, MessageRef};
 use crate::reader::{Chunk, Reader};
 use crate::utf8::{self, Utf8Bytes, Utf8Stream};
 
-/// A message is read into its buffer when it is at least so long: drivers read about so much at once otherwise.
-const ROOM_FROM: usize = 128 << 10;
+/// A message is read into its buffer when it is at least so long.
+const ROOM_FROM: usize = 32 << 10;
+/// So much of a long message must have been read for there to be room for the rest.
+pub(crate) const HEAD: usize = LARGE + MAX_HEADER;
 /// … and only while at least so much of the frame is missing: less is cheaper to copy than to read by itself.
 const ROOM_TO: usize = 4 << 10;
 /// What was read into the room is worked on in blocks, so that a byte is in the processor's cache when it has been
@@ -106,6 +108,12 @@ impl Assembler {
             }
         }
         self.append(chunk, terms)
+    }
+
+    /// The open message lies in a buffer that is worth reading to.
+    #[inline]
+    pub(crate) fn is_reading_long(&self) -> bool {
+        self.0.as_ref().is_some_and(|open| !open.compressed && !open.pieces && open.buffer.len() >= LARGE)
     }
 
     /// Where the next bytes of the open frame may be read to, if that is worth while: never further than the frame goes.

@@ -13,7 +13,7 @@ pub(crate) const LARGE: usize = 16 << 10;
 const FIRST_LARGE: usize = 64 << 10;
 /// A recycled buffer is at most so many times as large as what has arrived: peers that announce much and send little
 /// cannot hold what the pool has.
-const AHEAD: usize = 32;
+const AHEAD: usize = 64;
 
 /// How much longer a buffer may become.
 #[derive(Debug, Clone, Copy)]

@@ -94,6 +94,9 @@ pub struct Connection {
 }
 
 impl Connection {
+    /// When so much of a long message has come, there is [room](Self::room) for the rest of it: 16 KiB and a header.
+    pub const LONG_HEAD: usize = assembler::HEAD;
+
     /// A server's end. `deflate`: what the handshake agreed on.
     #[must_use]
     pub fn server(config: Arc<Config>, deflate: Option<DeflateParams>, now: Instant) -> Self {
@@ -170,6 +173,14 @@ impl Connection {
             return None;
         }
         self.assembler.room(&self.reader, &self.config)
+    }
+
+    /// A message is arriving that is long enough to be read to its [room](Self::room). After such a one the next may be
+    /// as long: a driver that reads [`LONG_HEAD`](Self::LONG_HEAD) bytes of it first can read all others to where they stay.
+    #[must_use]
+    #[inline]
+    pub fn is_reading_long(&self) -> bool {
+        self.assembler.is_reading_long()
     }
 
     /// The first `count` bytes of the [room](Self::room) were just read. What they bring about is what

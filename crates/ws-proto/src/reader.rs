@@ -100,7 +100,12 @@ impl Reader {
             return None;
         }
         let frame = input.take(payload.end);
-        Some((kind, Unmasked::new(&mut frame[payload], key)))
+        let payload = &mut frame[payload];
+        let data = match kind {
+            Kind::Text => Unmasked::new(payload, key),
+            Kind::Binary => Unmasked::binary(payload, key),
+        };
+        Some((kind, data))
     }
 
     /// The frame whose payload is being read.
@@ -154,7 +159,11 @@ impl Reader {
 
     /// `data`: the next bytes of the frame's payload, and nothing else.
     fn payload<'b>(&mut self, mut frame: Frame, header: Option<FrameHeader>, data: &'b mut [u8]) -> Chunk<'b> {
-        let data = Unmasked::new(data, frame.key);
+        let data = match frame.opcode {
+            Opcode::Binary => Unmasked::binary(data, frame.key),
+            // What a continuation belongs to is not known here.
+            _ => Unmasked::new(data, frame.key),
+        };
         let len = data.as_bytes().len();
         if let Some(key) = &mut frame.key {
             key.rotate_left(len % 4);

@@ -10,13 +10,14 @@ use tokio::io::AsyncReadExt;
 use tokio::time::timeout_at;
 
 use crate::config::Config;
-use crate::driver::{Io, now};
+use crate::driver::Io;
 use crate::error::Outcome;
 use crate::handler::Handler;
 use crate::info::{Info, PeerAddr};
 use crate::opened::Opened;
 use crate::refusal::{AcceptError, refuse, write_all};
 use crate::socket::Socket;
+use crate::turn::now;
 
 /// Requests are read in pieces of this size.
 const HEAD_BUFFER: usize = 4 << 10;

@@ -13,13 +13,13 @@ use switchboard_ws_proto::{Disconnect, Output};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::time::Sleep;
 
-use crate::connections::Watch;
+use crate::connections::{Seat, Watch};
 use crate::error::Outcome;
 use crate::handler::Handler;
 use crate::metrics::Tally;
 use crate::scratch;
 use crate::session::Session;
-use crate::turn::Turn;
+use crate::turn::{Turn, now};
 
 /// A transport that a WebSocket can run over. (That it is `Any` lets a plain socket be recognised in a box.)
 pub trait Io: AsyncRead + AsyncWrite + Any + Send + Unpin {}
@@ -30,17 +30,26 @@ const READS_PER_TURN: usize = 16;
 /// So many slices are written at once.
 const SLICES: usize = 16;
 
-/// Drives a connection to its end. `leftover`: bytes that came together with the handshake.
-pub(crate) async fn drive<S: Io, H: Handler>(io: S, session: Session<H>, mut leftover: Vec<u8>) -> Outcome {
+/// Drives a connection to its end. `leftover`: bytes that came together with the handshake. No `async fn`: that would keep
+/// its arguments beside the driver that they were moved into, for as long as the connection lasts.
+pub(crate) fn drive<S: Io, H: Handler>(
+    io: S,
+    session: Session<H>,
+    leftover: Vec<u8>,
+) -> impl Future<Output = Outcome> + Send {
     let connections = session.config().connections();
-    let (_seat, watch) = (connections.enter(), connections.watch());
-    let mut driver = Driver { io, session, watch, backlog: None, timer: None, flush: Flush::Idle };
-    driver.turn(|driver, turn| {
-        driver.session.open(turn);
-        driver.session.received(&mut leftover, turn);
-    });
-    drop(leftover);
-    poll_fn(|cx| driver.poll(cx)).await
+    let (seat, watch) = (connections.enter(), connections.watch());
+    let mut driver = Driver { io, session, watch, backlog: None, timer: None, flush: Flush::Idle, _seat: seat };
+    let mut unopened = Some(leftover);
+    poll_fn(move |cx| {
+        if let Some(mut leftover) = unopened.take() {
+            driver.turn(|driver, turn| {
+                driver.session.open(turn);
+                driver.session.received(&mut leftover, turn);
+            });
+        }
+        driver.poll(cx)
+    })
 }
 
 struct Driver<S, H: Handler> {
@@ -51,6 +60,8 @@ struct Driver<S, H: Handler> {
     backlog: Option<Box<Output>>,
     timer: Option<Timer>,
     flush: Flush,
+    /// Left after all else is over.
+    _seat: Seat,
 }
 
 /// Whether the transport itself holds bytes back (TLS records, say), and whether its write side is shut down.
@@ -236,9 +247,4 @@ impl<S: Io, H: Handler> Driver<S, H> {
             self.backlog = Some(Box::new(out));
         }
     }
-}
-
-/// The time by tokio's clock, which tests may stop.
-pub(crate) fn now() -> Instant {
-    tokio::time::Instant::now().into_std()
 }

@@ -15,9 +15,11 @@ use crate::forms::Form;
 use crate::info::Info;
 use crate::link::Link;
 use crate::parcel::{Content, Hub, Parcel};
-use crate::scratch::READ_BUFFER;
 use crate::sender::Sender;
 use crate::turn::{Place, Turn};
+
+/// Room for the replies to one read.
+const REPLIES: usize = 64 << 10;
 
 /// What an application does with one connection. Methods run one at a time, in the order of what happened. They should
 /// not block: other connections wait meanwhile. A panic ends this connection alone, with 1011.
@@ -325,7 +327,7 @@ impl Context<'_> {
     /// # Panics
     /// When the endpoint's configuration has no hub.
     pub fn publish(&mut self, topic: &str, parcel: impl Into<Prepared>) -> Delivery {
-        self.member("publishing needs Config::hub").publish(topic, Parcel::from(parcel.into()))
+        self.publish_parcel(topic, parcel.into().into())
     }
 
     /// Publishes to everyone in a topic, this connection included if it subscribed.
@@ -333,19 +335,34 @@ impl Context<'_> {
     /// # Panics
     /// When the endpoint's configuration has no hub.
     pub fn publish_to_all(&mut self, topic: &str, parcel: impl Into<Prepared>) -> Delivery {
-        let prepared = parcel.into();
+        self.publish_parcel_to_all(topic, parcel.into().into())
+    }
+
+    /// [`publish`](Self::publish) for a parcel of any kind, one with several [`Forms`](crate::Forms) for instance.
+    ///
+    /// # Panics
+    /// When the endpoint's configuration has no hub.
+    pub fn publish_parcel(&mut self, topic: &str, parcel: Parcel) -> Delivery {
+        self.member("publishing needs Config::hub").publish(topic, parcel)
+    }
+
+    /// [`publish_to_all`](Self::publish_to_all) for a parcel of any kind.
+    ///
+    /// # Panics
+    /// When the endpoint's configuration has no hub.
+    pub fn publish_parcel_to_all(&mut self, topic: &str, parcel: Parcel) -> Delivery {
         if self.turn.place.is_none() {
             // This connection may be among them, and what it sends next must come after.
             self.own.flags.queued = true;
-            return self.hub().publish(topic, Parcel::from(prepared));
+            return self.hub().publish(topic, parcel);
         }
         // Its own copy would come by way of the shard, after what it sends next.
         let is_among = self.own.member.as_ref().is_some_and(|member| member.is_subscribed(topic));
         if !is_among {
-            return self.hub().publish(topic, Parcel::from(prepared));
+            return self.hub().publish(topic, parcel);
         }
-        let own = self.send_prepared(&prepared);
-        let mut delivery = self.publish(topic, prepared);
+        let own = self.send_parcel(&parcel);
+        let mut delivery = self.publish_parcel(topic, parcel);
         match own {
             Pushed::Sent => delivery.reached += 1,
             Pushed::Buffered => {
@@ -536,7 +553,7 @@ impl Context<'_> {
         }
         // Beyond the bound there is room for the replies to one read, which was begun when there was room.
         let waiting = self.turn.out.len();
-        waiting >= READ_BUFFER && waiting - READ_BUFFER >= self.own.config.get_outbox().bytes
+        waiting >= REPLIES && waiting - REPLIES >= self.own.config.get_outbox().bytes
     }
 
     fn queue(&mut self, parcel: Parcel) -> Pushed {

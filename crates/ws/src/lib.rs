@@ -84,7 +84,7 @@ pub use switchboard_ws_proto::{
     ProtocolError, ReadyState, SendError, SendOptions, Timeout, Utf8Bytes, WindowBits,
 };
 #[cfg(feature = "tls")]
-pub use tls::{ClientCertificates, ClientTls, Identity, ServerTls, ServerTlsBuilder, TlsError};
+pub use tls::{ClientCertificates, ClientTls, Identity, ServerTls, ServerTlsBuilder, TlsError, TlsStream};
 #[cfg(feature = "tower")]
 pub use tower::{UpgradeOr, UpgradeService};
 #[cfg(feature = "hyper")]

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use switchboard_ws_proto::{Connection, Role};
 
 use crate::config::Config;
-use crate::driver::{self, Io, now};
+use crate::driver::{self, Io};
 use crate::error::Outcome;
 use crate::handler::Handler;
 use crate::info::Info;
@@ -15,6 +15,7 @@ use crate::shard::{NewSlot, Socket as PlainSocket, Unread};
 #[cfg(unix)]
 use crate::shards::Shards;
 use crate::socket::{Socket, Start};
+use crate::turn::now;
 
 #[derive(Debug)]
 pub(crate) struct Opened<S> {
@@ -46,9 +47,9 @@ impl<S: Io> Opened<S> {
     }
 
     /// The handler style: the caller's task drives the connection to its end.
-    pub(crate) async fn serve<H: Handler>(self, handler: H) -> Outcome {
+    pub(crate) fn serve<H: Handler>(self, handler: H) -> impl Future<Output = Outcome> + Send {
         let Self { io, role, info, config, leftover } = self;
-        driver::drive(io, session(role, info, &config, handler), leftover).await
+        driver::drive(io, session(role, info, &config, handler), leftover)
     }
 }
 

@@ -13,14 +13,13 @@ use switchboard_ws_proto::{Cause, CloseCode, CloseFrame, Connection, Disconnect,
 use tokio::sync::oneshot;
 
 use crate::config::Config;
-use crate::driver::now;
 use crate::error::{Error, Outcome};
 use crate::handler::{Context, Flags, Handler, Own};
 use crate::info::Info;
 use crate::link::{Link, Requests};
 use crate::metrics::Tally;
 use crate::parcel::{Content, Parcel};
-use crate::turn::Turn;
+use crate::turn::{Turn, now};
 
 /// Parcels are encoded while less than this waits to be written; the rest stays in the outbox, where the policy can
 /// still drop it.
@@ -114,6 +113,12 @@ impl<H: Handler> Session<H> {
     /// Where to read the next bytes to, in place of a buffer of the driver's: see [`Connection::room`].
     pub(crate) fn room(&mut self) -> Option<&mut [u8]> {
         self.connection.room()
+    }
+
+    /// A long message is arriving: see [`Connection::is_reading_long`].
+    #[cfg(unix)]
+    pub(crate) fn is_reading_long(&self) -> bool {
+        self.connection.is_reading_long()
     }
 
     /// `count` bytes were read into the [room](Self::room).

@@ -40,3 +40,8 @@ pub(crate) struct Place {
     pub(crate) port: Arc<Port<Parcel>>,
     pub(crate) slot: SlotId,
 }
+
+/// The time by tokio's clock, which tests may stop.
+pub(crate) fn now() -> Instant {
+    tokio::time::Instant::now().into_std()
+}

@@ -428,6 +428,8 @@ impl<M> Session<M> {
 
     /// Answers the GET that waits, if there is one and something to tell: gives out, in order, what its payload is to hold,
     /// and ends it. Messages beyond [`max_payload`](Config::max_payload) are left for the next; one alone may be larger.
+    /// Close is alone in its payload: clients hear of a Close at once and look at messages a moment later, so that one who
+    /// was told why it has to go would not have heard it.
     ///
     /// What is given out is gone. If it cannot be written, the session must [end](Self::abort).
     pub fn answer_poll(&mut self, mut write: impl FnMut(Out<M>)) -> bool {
@@ -438,7 +440,11 @@ impl<M> Session<M> {
         let mut wrote = false;
         if self.transport == Transport::Polling && self.ended().is_none() {
             let mut room = self.config.max_payload;
-            while let Some(out) = self.next(&mut room, !wrote) {
+            while let Some(out) = self.next_packet(&mut room, !wrote) {
+                write(out);
+                wrote = true;
+            }
+            if !wrote && let Some(out) = self.farewell() {
                 write(out);
                 wrote = true;
             }
@@ -460,13 +466,13 @@ impl<M> Session<M> {
             return None;
         }
         let mut room = usize::MAX;
-        let out = self.next(&mut room, true);
+        let out = self.next_packet(&mut room, true).or_else(|| self.farewell());
         self.shrink();
         out
     }
 
     /// The next thing for the transport in use. A message must fit the `room`, unless it is the first thing of all.
-    fn next(&mut self, room: &mut usize, first: bool) -> Option<Out<M>> {
+    fn next_packet(&mut self, room: &mut usize, first: bool) -> Option<Out<M>> {
         if let Some(out) = self.greet() {
             return Some(out);
         }
@@ -476,11 +482,11 @@ impl<M> Session<M> {
         if self.heartbeat.take_ping() {
             return Some(Out::Ping);
         }
-        if let Some(Extra { queue, .. }) = self.extra.as_deref_mut()
-            && !queue.is_empty()
-        {
-            return queue.pop(room, first).map(Out::Message);
-        }
+        self.extra.as_deref_mut()?.queue.pop(room, first).map(Out::Message)
+    }
+
+    /// The last thing, when nothing waits any more.
+    fn farewell(&mut self) -> Option<Out<M>> {
         let Phase::Closing(reason) = self.phase else { return None };
         self.end(reason);
         Some(Out::Close)

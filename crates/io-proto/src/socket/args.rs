@@ -5,12 +5,13 @@ use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 
 use super::de::{All, One, Parameter};
+use super::encoding::Parser;
 use super::error::{ArgsError, DecodeError, EncodeError};
 use super::json::{self, JsonReader, Scanner};
 use super::limits::Limits;
-use super::parser::Parser;
-use super::reader::{Level, Reader};
+use super::reader::Reader;
 use super::ser::Several;
+use super::token::Level;
 use super::unpack::{Cursor, MsgpackReader};
 use super::value::Value;
 use super::writer::{Open, Writer};
@@ -218,7 +219,7 @@ impl Args {
 
     /// Whether the first argument is an object.
     pub(super) fn is_object(&self) -> bool {
-        matches!(self.reader().token(), super::reader::Token::Object(_))
+        matches!(self.reader().token(), super::token::Token::Object(_))
     }
 }
 

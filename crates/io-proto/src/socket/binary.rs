@@ -3,9 +3,9 @@
 use bytes::Bytes;
 
 use super::error::DecodeError;
+use super::frame::Incoming;
 use super::limits::Limits;
 use super::packet::{Kind, Packet};
-use super::parser::Incoming;
 use super::text::{self, Source};
 
 /// What one connection holds between two messages: nothing but a pointer, unless attachments are missing.

@@ -8,7 +8,9 @@ use serde::de::{self, DeserializeSeed, Error as _, Unexpected, Visitor};
 use serde::forward_to_deserialize_any;
 
 use super::error::ArgsError;
-use super::reader::{Level, Reader, Token};
+use super::reader::Reader;
+use super::spread::EVERY;
+use super::token::{Level, Token};
 
 /// One value.
 pub(super) struct One<'r, 'de>(pub(super) &'r mut Reader<'de>);
@@ -127,6 +129,7 @@ pub(super) struct All<'r, 'de> {
 impl<'de> All<'_, 'de> {
     /// As many as were asked for.
     fn padded<V: Visitor<'de>>(self, wanted: usize, visitor: V) -> Result<V::Value, ArgsError> {
+        let wanted = if wanted == EVERY { self.len } else { wanted };
         visitor.visit_seq(Sent { reader: self.reader, left: wanted })
     }
 }

@@ -1,4 +1,4 @@
-//! What a packet becomes on the way out: one Engine.IO message, and one more for each attachment.
+//! The Engine.IO messages that packets travel in: what one becomes on its way out, and what comes in.
 
 use bytes::Bytes;
 
@@ -44,4 +44,14 @@ impl Frames {
     pub fn iter(&self) -> impl Iterator<Item = Frame> + '_ {
         std::iter::once(self.first.clone()).chain(self.attachments.iter().cloned().map(Frame::Binary))
     }
+}
+/// A message that Engine.IO brought, without its packet type.
+#[derive(Debug, Clone)]
+pub enum Incoming<'a> {
+    /// A text message; what is to be kept of it is copied.
+    Text(&'a str),
+    /// A text message whose buffer may be kept; checked to be UTF-8.
+    OwnedText(Bytes),
+    /// A binary message, kept without a copy.
+    Binary(Bytes),
 }

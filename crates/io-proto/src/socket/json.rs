@@ -7,7 +7,7 @@ use std::ops::Range;
 use bytes::Bytes;
 
 use super::error::DecodeError;
-use super::reader::{Binary, Level, Token};
+use super::token::{Binary, Level, Token};
 
 /// Checks JSON (RFC 8259) value by value, under a limit on depth.
 pub(crate) struct Scanner<'a> {

@@ -6,12 +6,12 @@ use std::ops::Range;
 use bytes::Bytes;
 
 use super::args::Args;
+use super::encoding::Parser;
 use super::error::{DecodeError, EncodeError};
 use super::limits::Limits;
 use super::name::Name;
 use super::namespace::Namespace;
 use super::packet::{AckId, Kind, Packet, Type, is_reserved};
-use super::parser::Parser;
 use super::text::Head;
 use super::unpack::{Cursor, Item};
 use super::writer::{Open, Writer};

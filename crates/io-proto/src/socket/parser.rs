@@ -4,24 +4,15 @@ use bytes::Bytes;
 
 use super::args::{Args, Arguments};
 use super::binary::Decoder;
+use super::encoding::Parser;
 use super::error::{DecodeError, EncodeError};
-use super::frame::{Frame, Frames};
+use super::frame::{Frame, Frames, Incoming};
 use super::limits::Limits;
 use super::msgpack;
 use super::namespace::Namespace;
 use super::packet::{AckId, Kind, Packet, Type, is_reserved};
 use super::text::{self, Head};
 use super::writer::Writer;
-
-/// How packets are written. Both sides of a connection must use the same.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
-pub enum Parser {
-    /// `socket.io-parser`, the default: JSON text, binary data in messages of its own.
-    #[default]
-    Json,
-    /// `socket.io-msgpack-parser`: one binary message for each packet.
-    Msgpack,
-}
 
 /// Which revision of the Socket.IO protocol the peer speaks. Only refusals differ in what they carry; that a server of
 /// revision 4 connects `/` by itself and says nothing in CONNECT is up to its caller.
@@ -53,17 +44,6 @@ impl<'a> EventHead<'a> {
     pub fn new(namespace: &'a Namespace, name: &'a str) -> Self {
         Self { namespace, name, id: None, offset: None }
     }
-}
-
-/// A message that Engine.IO brought, without its packet type.
-#[derive(Debug, Clone)]
-pub enum Incoming<'a> {
-    /// A text message; what is to be kept of it is copied.
-    Text(&'a str),
-    /// A text message whose buffer may be kept; checked to be UTF-8.
-    OwnedText(Bytes),
-    /// A binary message, kept without a copy.
-    Binary(Bytes),
 }
 
 impl Parser {

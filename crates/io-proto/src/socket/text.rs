@@ -6,14 +6,14 @@ use std::ops::Range;
 use bytes::{Buf, Bytes};
 
 use super::args::Args;
+use super::encoding::Parser;
 use super::error::{DecodeError, EncodeError};
 use super::json::{Elements, JsonReader, Scanner, check_placeholders};
 use super::limits::Limits;
 use super::name::Name;
 use super::namespace::Namespace;
 use super::packet::{AckId, Kind, Packet, Type, is_reserved};
-use super::parser::Parser;
-use super::reader::Token;
+use super::token::Token;
 use super::writer::Writer;
 
 /// What stands in front of the data.

@@ -8,7 +8,7 @@ use bytes::Bytes;
 
 use super::date;
 use super::error::DecodeError;
-use super::reader::{Binary, Level, Token};
+use super::token::{Binary, Level, Token};
 
 /// What one header says, with the bytes that belong to it. Strings are not known to be UTF-8 yet.
 #[derive(Debug)]

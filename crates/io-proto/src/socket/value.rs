@@ -7,7 +7,8 @@ use serde::de::{MapAccess, SeqAccess, Visitor};
 use serde::ser::SerializeMap;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
-use super::reader::{Reader, Token};
+use super::reader::Reader;
+use super::token::Token;
 
 /// A value of any shape.
 #[derive(Debug, Clone, PartialEq, Default)]

@@ -3,9 +3,10 @@
 
 use bytes::Bytes;
 
+use super::encoding::Parser;
 use super::error::EncodeError;
-use super::parser::Parser;
-use super::reader::{Reader, Token};
+use super::reader::Reader;
+use super::token::Token;
 
 /// The key that marks an object as standing for an attachment.
 const PLACEHOLDER: &str = "_placeholder";

@@ -1,37 +1,36 @@
 //! What stands above the engine: an [`App`] is told of new sessions and gives each a [`Conversation`], which hears what
-//! its client says. The engine calls up only through these.
+//! its client says. The engine calls up only through these. Generic over the session, which is made above and knows them:
+//! applications write `App<Session>`.
 
 use std::time::Instant;
 
 use switchboard_io_proto::engine::CloseReason;
 use switchboard_ws::{Message, MessageRef};
 
-use super::session::Session;
-
 /// Whatever speaks over Engine.IO sessions.
-pub trait App: Send + Sync + 'static {
+pub trait App<S>: Send + Sync + 'static {
     /// A session was opened; what is sent to it here follows its opening packet. A panic closes the session.
-    fn open(&self, session: &Session) -> Box<dyn Conversation>;
+    fn open(&self, session: &S) -> Box<dyn Conversation<S>>;
 }
 
 /// One session's user. Its methods are called one at a time, in the order of what happened, and never under a lock; they
 /// should not block. A panic in one closes the session with [`CloseReason::TransportError`] and is logged.
-pub trait Conversation: Send + Sync + 'static {
+pub trait Conversation<S>: Send + Sync + 'static {
     /// The client has sent a message.
-    fn message(&self, session: &Session, message: MessageRef<'_>);
+    fn message(&self, session: &S, message: MessageRef<'_>);
 
     /// The client has sent a message that may be kept without a copy.
-    fn owned_message(&self, session: &Session, message: Message) {
+    fn owned_message(&self, session: &S, message: Message) {
         self.message(session, message.as_ref());
     }
 
     /// The client has answered a ping: it has received all that was sent before that ping.
-    fn alive(&self, session: &Session) {
+    fn alive(&self, session: &S) {
         let _ = session;
     }
 
-    /// The session went over to another transport: its [membership](Session::member) has another id now.
-    fn moved(&self, session: &Session) {
+    /// The session went over to another transport: its [membership](super::Session::member) has another id now.
+    fn moved(&self, session: &S) {
         let _ = session;
     }
 
@@ -41,12 +40,12 @@ pub trait Conversation: Send + Sync + 'static {
     }
 
     /// The deadline has come.
-    fn on_deadline(&self, session: &Session, now: Instant) {
+    fn on_deadline(&self, session: &S, now: Instant) {
         let _ = (session, now);
     }
 
     /// The session is over. Called once, last; nothing more can be sent.
-    fn closed(&self, session: &Session, reason: CloseReason) {
+    fn closed(&self, session: &S, reason: CloseReason) {
         let _ = (session, reason);
     }
 }

@@ -9,36 +9,38 @@ use std::time::Instant;
 use tokio::sync::Notify;
 use tokio::task::AbortHandle;
 
-use super::session::{Inner, Session};
-
 /// The clock that sockets go by, which tests may hold still.
 pub(crate) fn now() -> Instant {
     tokio::time::Instant::now().into_std()
 }
 
-#[derive(Default)]
-pub(crate) struct Clock {
-    shared: Arc<Shared>,
+/// Something that wants to be looked at when a time has come.
+pub(crate) trait Timed: Send + Sync + 'static {
+    /// The time has come, or was one that holds no more.
+    fn time_passed(self: Arc<Self>, now: Instant);
+}
+
+pub(crate) struct Clock<T> {
+    shared: Arc<Shared<T>>,
     /// The task, from the first deadline on. It runs on the runtime that the first session came by.
     task: OnceLock<AbortHandle>,
     count: AtomicU64,
 }
 
-#[derive(Default)]
-struct Shared {
+struct Shared<T> {
     /// By time, and then by arrival.
-    deadlines: Mutex<BTreeMap<(Instant, u64), Weak<Inner>>>,
+    deadlines: Mutex<BTreeMap<(Instant, u64), Weak<T>>>,
     /// There is an earlier one than before.
     earlier: Notify,
 }
 
-impl Clock {
-    /// Has the session looked at, at this time.
-    pub(crate) fn arm(&self, session: &Session, at: Instant) {
+impl<T: Timed> Clock<T> {
+    /// Has it looked at, at this time.
+    pub(crate) fn arm(&self, timed: &Arc<T>, at: Instant) {
         self.task.get_or_init(|| tokio::spawn(run(Arc::clone(&self.shared))).abort_handle());
         let key = (at, self.count.fetch_add(1, Ordering::Relaxed));
         let mut deadlines = self.shared.lock();
-        deadlines.insert(key, session.downgrade());
+        deadlines.insert(key, Arc::downgrade(timed));
         let is_first = deadlines.first_key_value().is_some_and(|(first, _)| *first == key);
         drop(deadlines);
         if is_first {
@@ -47,7 +49,7 @@ impl Clock {
     }
 }
 
-impl Drop for Clock {
+impl<T> Drop for Clock<T> {
     fn drop(&mut self) {
         if let Some(task) = self.task.get() {
             task.abort();
@@ -55,14 +57,21 @@ impl Drop for Clock {
     }
 }
 
-impl Shared {
-    fn lock(&self) -> MutexGuard<'_, BTreeMap<(Instant, u64), Weak<Inner>>> {
+impl<T> Default for Clock<T> {
+    fn default() -> Self {
+        let shared = Shared { deadlines: Mutex::default(), earlier: Notify::new() };
+        Self { shared: Arc::new(shared), task: OnceLock::new(), count: AtomicU64::new(0) }
+    }
+}
+
+impl<T> Shared<T> {
+    fn lock(&self) -> MutexGuard<'_, BTreeMap<(Instant, u64), Weak<T>>> {
         // Nothing that may panic runs under the lock, so a poisoned one holds nothing half done.
         self.deadlines.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// What has come by now, and when the next comes.
-    fn take(&self, now: Instant) -> (Vec<Weak<Inner>>, Option<Instant>) {
+    fn take(&self, now: Instant) -> (Vec<Weak<T>>, Option<Instant>) {
         let mut deadlines = self.lock();
         let later = deadlines.split_off(&(now, u64::MAX));
         let come = std::mem::replace(&mut *deadlines, later);
@@ -70,12 +79,12 @@ impl Shared {
     }
 }
 
-async fn run(shared: Arc<Shared>) {
+async fn run<T: Timed>(shared: Arc<Shared<T>>) {
     loop {
         let now = now();
         let (come, next) = shared.take(now);
-        for session in come.iter().filter_map(Weak::upgrade) {
-            Session::from(session).time_passed(now);
+        for timed in come.iter().filter_map(Weak::upgrade) {
+            timed.time_passed(now);
         }
         drop(come);
         let earlier = shared.earlier.notified();

@@ -1,6 +1,6 @@
-//! Compressed answers to polls (Node: `httpCompression`).
+//! Compressed answers: to polls (Node: `httpCompression`), and the files of the client.
 
-use std::io::Write as _;
+use std::io::{self, Write as _};
 
 use bytes::Bytes;
 use flate2::Compression;
@@ -25,34 +25,70 @@ impl Default for HttpCompression {
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Coding {
+    Brotli,
     Gzip,
     Deflate,
 }
 
+/// Brotli is for what is compressed once and sent often.
+const FOR_POLLS: &[Coding] = &[Coding::Gzip, Coding::Deflate];
+
 impl Coding {
     pub(crate) fn as_str(self) -> &'static str {
         match self {
+            Self::Brotli => "br",
             Self::Gzip => "gzip",
             Self::Deflate => "deflate",
         }
     }
 
-    /// The one that the client likes best; gzip where it likes both as well.
-    pub(crate) fn accepted(request: &HeaderMap) -> Option<Self> {
+    /// The one of those offered that the client likes best; the first where it likes several as well.
+    pub(crate) fn accepted(request: &HeaderMap, offered: &[Self]) -> Option<Self> {
         let mut any = 0.0_f32;
-        let (mut gzip, mut deflate) = (None, None);
+        let mut named: Vec<(Self, f32)> = Vec::new();
         let values = request.get_all(ACCEPT_ENCODING).iter().filter_map(|value| value.to_str().ok());
         for element in values.flat_map(|value| value.split(',')) {
             let (name, quality) = parse_element(element);
             match &*name.to_ascii_lowercase() {
-                "gzip" | "x-gzip" => gzip = Some(quality),
-                "deflate" => deflate = Some(quality),
+                "br" => named.push((Self::Brotli, quality)),
+                "gzip" | "x-gzip" => named.push((Self::Gzip, quality)),
+                "deflate" => named.push((Self::Deflate, quality)),
                 "*" => any = quality,
                 _ => {}
             }
         }
-        let (gzip, deflate) = (gzip.unwrap_or(any), deflate.unwrap_or(any));
-        if gzip > 0.0 && gzip >= deflate { Some(Self::Gzip) } else { (deflate > 0.0).then_some(Self::Deflate) }
+        let mut best = (None, 0.0);
+        for coding in offered {
+            let quality = named.iter().rev().find(|(name, _)| name == coding).map_or(any, |(_, quality)| *quality);
+            if quality > best.1 {
+                best = (Some(*coding), quality);
+            }
+        }
+        best.0
+    }
+
+    /// The bytes in this coding. `level`: 0–9.
+    pub(crate) fn encode(self, bytes: &[u8], level: u32) -> io::Result<Vec<u8>> {
+        let out = Vec::with_capacity(bytes.len() / 4);
+        match self {
+            Self::Brotli => {
+                let mut encoder = brotli::CompressorWriter::new(out, 4096, level, 22);
+                encoder.write_all(bytes)?;
+                encoder.flush()?;
+                Ok(encoder.into_inner())
+            }
+            Self::Gzip => {
+                let mut encoder = GzEncoder::new(out, Compression::new(level));
+                encoder.write_all(bytes)?;
+                encoder.finish()
+            }
+            // RFC 9110 §8.4.1.2: "deflate" is the zlib format.
+            Self::Deflate => {
+                let mut encoder = ZlibEncoder::new(out, Compression::new(level));
+                encoder.write_all(bytes)?;
+                encoder.finish()
+            }
+        }
     }
 }
 
@@ -69,20 +105,8 @@ impl HttpCompression {
         if payload.len() < self.threshold {
             return None;
         }
-        let coding = Coding::accepted(request)?;
-        let level = Compression::new(self.level.min(9));
-        let out = Vec::with_capacity(payload.len() / 4);
-        let compressed = match coding {
-            Coding::Gzip => {
-                let mut encoder = GzEncoder::new(out, level);
-                encoder.write_all(payload).and_then(|()| encoder.finish())
-            }
-            // RFC 9110 §8.4.1.2: "deflate" is the zlib format.
-            Coding::Deflate => {
-                let mut encoder = ZlibEncoder::new(out, level);
-                encoder.write_all(payload).and_then(|()| encoder.finish())
-            }
-        };
+        let coding = Coding::accepted(request, FOR_POLLS)?;
+        let compressed = coding.encode(payload, self.level.min(9));
         let compressed = compressed.ok().filter(|compressed| compressed.len() < payload.len())?;
         Some((coding, compressed.into()))
     }
@@ -104,7 +128,7 @@ mod tests {
 
     #[test]
     fn the_client_chooses() {
-        let accepted = |value| Coding::accepted(&accepting(value));
+        let accepted = |value| Coding::accepted(&accepting(value), FOR_POLLS);
         assert_eq!(accepted("gzip, deflate, br"), Some(Coding::Gzip));
         assert_eq!(accepted("deflate"), Some(Coding::Deflate));
         assert_eq!(accepted("gzip;q=0.2, deflate;q=0.8"), Some(Coding::Deflate));
@@ -112,7 +136,9 @@ mod tests {
         assert_eq!(accepted("*;q=0, deflate"), Some(Coding::Deflate));
         assert_eq!(accepted("gzip;q=0"), None);
         assert_eq!(accepted("br"), None);
-        assert_eq!(Coding::accepted(&HeaderMap::new()), None);
+        assert_eq!(Coding::accepted(&HeaderMap::new(), FOR_POLLS), None);
+        let all = [Coding::Brotli, Coding::Gzip, Coding::Deflate];
+        assert_eq!(Coding::accepted(&accepting("gzip, deflate, br"), &all), Some(Coding::Brotli));
     }
 
     #[test]

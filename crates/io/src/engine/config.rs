@@ -1,8 +1,10 @@
 //! The settings of an engine.
 
 use switchboard_io_proto::engine;
-use switchboard_ws::{DeflateConfig, OutboxLimits};
+use switchboard_ws::{Config as WsConfig, DeflateConfig, OutboxLimits};
 
+use super::answer::Answer;
+use super::client_files::ClientFiles;
 use super::compression::HttpCompression;
 use super::cookie::Cookie;
 use super::cors::Cors;
@@ -19,7 +21,8 @@ pub struct EngineConfig {
     /// Heartbeat, upgrades, transports, the largest payload. What waits for a poll is bounded by `outbox`; the bounds of
     /// queues in here are not used.
     pub session: engine::Config,
-    /// What may wait for one client, and what happens beyond. Default: 1,024 messages, 1 MiB, close.
+    /// What may wait for one client, and what happens beyond. Default: 16,384 messages, 4 MiB, close. Node has no bound, and
+    /// between two polls a client is sent whatever the application has for it, however fast it reads.
     pub outbox: OutboxLimits,
     /// How many sessions there may be. Default: `None`, as many as come. Beyond: 503.
     pub max_sessions: Option<usize>,
@@ -31,6 +34,12 @@ pub struct EngineConfig {
     pub http_compression: Option<HttpCompression>,
     /// permessage-deflate for WebSockets. Default: `None`, off, as in Node.
     pub per_message_deflate: Option<DeflateConfig>,
+    /// What WebSockets are made from: with the settings of another endpoint they are counted and closed with its own. Limits,
+    /// origins, outbox and hub are the engine's. Default: an endpoint for themselves.
+    pub websockets: WsConfig,
+    /// The client's own files, answered for below the path (Node: `serveClient`). Default: `None`, as if there were no
+    /// such path.
+    pub client_files: Option<ClientFiles>,
     /// The application's say in requests. Default: none.
     pub hooks: Hooks,
 }
@@ -41,18 +50,26 @@ impl Default for EngineConfig {
             path: "/engine.io".into(),
             add_trailing_slash: true,
             session: engine::Config::default(),
-            outbox: OutboxLimits::default(),
+            outbox: OutboxLimits { messages: 16_384, bytes: 4 << 20, ..OutboxLimits::default() },
             max_sessions: None,
             cors: None,
             cookie: None,
             http_compression: Some(HttpCompression::default()),
             per_message_deflate: None,
+            websockets: WsConfig::default(),
+            client_files: None,
             hooks: Hooks::default(),
         }
     }
 }
 
 impl EngineConfig {
+    /// The answer to a request for one of the client's own files.
+    pub(crate) fn file(&self, request: &http::request::Parts) -> Option<Answer> {
+        let name = request.uri.path().strip_prefix(self.path.trim_end_matches('/'))?.strip_prefix('/')?;
+        self.client_files.as_ref()?.answer(name, &request.method, &request.headers)
+    }
+
     /// Whether a request for this path is the engine's.
     pub(crate) fn owns(&self, path: &str) -> bool {
         match path.strip_prefix(self.path.trim_end_matches('/')) {

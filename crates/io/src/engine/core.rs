@@ -12,24 +12,25 @@ use super::config::EngineConfig;
 use super::metrics::Metrics;
 use super::registry::Registry;
 
-pub(crate) struct Core {
+/// Generic over the session and what of it keeps time, which are made above and know this.
+pub(crate) struct Core<S, T> {
     pub(crate) config: EngineConfig,
     /// The same settings as machines share them.
     pub(crate) proto: Arc<engine::Config>,
-    pub(crate) app: Arc<dyn App>,
+    pub(crate) app: Arc<dyn App<S>>,
     pub(crate) hub: Hub,
     pub(crate) ws: WsConfig,
-    pub(crate) registry: Registry,
+    pub(crate) registry: Registry<S>,
     pub(crate) metrics: Metrics,
-    pub(crate) clock: Clock,
+    pub(crate) clock: Clock<T>,
     pub(crate) closing: AtomicBool,
 }
 
-impl Core {
-    pub(crate) fn new(config: EngineConfig, app: Arc<dyn App>, hub: Hub) -> Self {
+impl<S, T> Core<S, T> {
+    pub(crate) fn new(config: EngineConfig, app: Arc<dyn App<S>>, hub: Hub) -> Self {
         // The outbox bounds what waits, and is emptied into the machine only as far as one answer needs.
         let proto = engine::Config { max_queued: usize::MAX, max_queued_bytes: usize::MAX, ..config.session.clone() };
-        let ws = ws_config(WsConfig::default(), &config, &hub);
+        let ws = ws_config(config.websockets.clone(), &config, &hub);
         Self {
             proto: Arc::new(proto),
             app,

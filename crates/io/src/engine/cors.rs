@@ -59,8 +59,9 @@ impl fmt::Debug for AllowOrigin {
 
 /// What pages of other origins are told. The defaults are those of the npm package `cors`.
 ///
-/// With this configured, WebSockets are opened for the same pages. Without, only for those of this server's own origin and
-/// for clients that are no pages: Node lets every page in, with the user's cookies.
+/// With this configured, WebSockets are opened for the same pages, and for those of this server's own origin, which may
+/// read answers in any case. Without, only for those of its own origin. Clients that are no pages may always. (Node lets
+/// every page in, with the user's cookies.)
 #[derive(Debug, Clone)]
 pub struct Cors {
     /// Who may. Default: everyone.
@@ -143,13 +144,11 @@ impl Cors {
 
 /// Whether a page may open a WebSocket. Clients that are no pages send no `Origin` and may.
 pub(crate) fn may_open_websocket(cors: Option<&Cors>, request: &HeaderMap) -> bool {
-    match cors {
-        None => Origins::SameOrigin.check(request).is_ok(),
-        Some(cors) => request.get_all(ORIGIN).iter().all(|origin| {
-            let origin = origin.to_str();
-            origin.is_ok_and(|origin| cors.origin.allows(origin))
-        }),
-    }
+    let is_allowed = |cors: &Cors| {
+        let mut origins = request.get_all(ORIGIN).iter();
+        origins.all(|origin| origin.to_str().is_ok_and(|origin| cors.origin.allows(origin)))
+    };
+    Origins::SameOrigin.check(request).is_ok() || cors.is_some_and(is_allowed)
 }
 
 fn set(headers: &mut HeaderMap, name: HeaderName, value: &str) {
@@ -202,7 +201,8 @@ mod tests {
         assert!(may_open_websocket(Some(&Cors::default()), &from("http://there.example")));
         let list = Cors { origin: AllowOrigin::List(vec!["http://a".into()]), ..Cors::default() };
         assert!(may_open_websocket(Some(&list), &from("http://a")));
-        assert!(!may_open_websocket(Some(&list), &from("http://here.example")));
+        assert!(!may_open_websocket(Some(&list), &from("http://there.example")));
+        assert!(may_open_websocket(Some(&list), &from("http://here.example")), "its own");
         assert!(may_open_websocket(Some(&list), &HeaderMap::new()));
     }
 }

@@ -9,11 +9,11 @@ use switchboard_ws::{Config as WsConfig, Hub};
 
 use super::app::App;
 use super::config::EngineConfig;
-use super::core::{Core, ws_config};
+use super::core::ws_config;
 use super::layer::EngineLayer;
 use super::metrics::Metrics;
 use super::service::EngineService;
-use super::session::Session;
+use super::session::{Core, Session};
 
 /// An Engine.IO server without a listener. Clones are the same engine.
 ///
@@ -26,7 +26,7 @@ pub struct Engine {
 impl Engine {
     /// An engine whose sessions are members of this hub.
     #[must_use]
-    pub fn new(config: EngineConfig, app: Arc<dyn App>, hub: Hub) -> Self {
+    pub fn new(config: EngineConfig, app: Arc<dyn App<Session>>, hub: Hub) -> Self {
         Self { core: Arc::new(Core::new(config, app, hub)) }
     }
 

@@ -1,6 +1,7 @@
 //! Messages as they look on each kind of connection, each kind made once for however many recipients, and only if one of
 //! them is of that kind.
 
+use std::fmt;
 use std::sync::{Arc, OnceLock};
 
 use base64::Engine as _;
@@ -37,11 +38,22 @@ impl Default for ParcelOptions {
 /// character is the `4` of a message; bytes are the message itself.
 ///
 /// Encoded on first need for each kind of connection, and once however many get it. On plain WebSockets
-/// (see [`PLAIN`]) it is nothing: whoever wants it heard there makes [`Forms`] of his own.
+/// (see [`PLAIN`]) it is nothing; see [`parcel_with_plain`].
 #[must_use]
 pub fn parcel(parts: impl Into<Box<[Message]>>, options: ParcelOptions) -> Parcel {
-    let made = Made { parts: parts.into(), options, forms: Default::default() };
-    Parcel::from(Arc::new(made) as Arc<dyn Forms>)
+    Parcel::from(Arc::new(Made::new(parts.into(), options)) as Arc<dyn Forms>)
+}
+
+/// A [`parcel`] that plain WebSockets hear as well, as `plain` says: asked when the first of them is to get it, and not
+/// again. `None`: it is not for them.
+#[must_use]
+pub fn parcel_with_plain(
+    parts: impl Into<Box<[Message]>>,
+    options: ParcelOptions,
+    plain: impl Fn() -> Option<Prepared> + Send + Sync + 'static,
+) -> Parcel {
+    let plain = Some(Box::new(Plain { tell: Box::new(plain), made: OnceLock::new() }));
+    Parcel::from(Arc::new(Made { plain, ..Made::new(parts.into(), options) }) as Arc<dyn Forms>)
 }
 
 /// How parcels look on a WebSocket with this encoding. A client of v3 gets bytes even if it asks for base64: it is able to
@@ -67,15 +79,39 @@ pub(crate) fn close() -> Parcel {
     Parcel::close(CloseCode::NORMAL, "").expect("a code that may be sent")
 }
 
+/// The packets of a parcel, and what has been made of them.
 #[derive(Debug)]
-struct Made {
+pub(crate) struct Made {
     parts: Box<[Message]>,
     options: ParcelOptions,
     forms: [OnceLock<Box<[Prepared]>>; 3],
+    /// How plain WebSockets hear it, if they do.
+    plain: Option<Box<Plain>>,
+}
+
+struct Plain {
+    tell: Box<dyn Fn() -> Option<Prepared> + Send + Sync>,
+    made: OnceLock<Option<Prepared>>,
+}
+
+impl fmt::Debug for Plain {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.made.fmt(f)
+    }
+}
+
+impl Made {
+    pub(crate) fn new(parts: Box<[Message]>, options: ParcelOptions) -> Self {
+        Self { parts, options, forms: Default::default(), plain: None }
+    }
 }
 
 impl Forms for Made {
     fn frames(&self, form: Form) -> &[Prepared] {
+        if form == PLAIN {
+            let made = self.plain.as_ref().and_then(|plain| plain.made.get_or_init(&plain.tell).as_ref());
+            return made.map_or(&[], std::slice::from_ref);
+        }
         let Some(place) = form.0.checked_sub(1).map(usize::from).filter(|place| *place < self.forms.len()) else {
             return &[];
         };
@@ -120,5 +156,23 @@ mod tests {
         assert_eq!(seen(B64), [text, b"bAQID".to_vec()]);
         assert!(seen(PLAIN).is_empty() && seen(Form(9)).is_empty());
         assert!(parcel.is_volatile());
+    }
+
+    #[test]
+    fn plain_websockets_are_asked_about_once() {
+        let asked = Arc::new(std::sync::atomic::AtomicU32::new(0));
+        let asking = Arc::clone(&asked);
+        let tell = move || {
+            asking.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+            Some(Prepared::text("hello"))
+        };
+        let parcel = parcel_with_plain([Message::from("42[\"message\",\"hello\"]")], ParcelOptions::default(), tell);
+        assert_eq!(parcel.frames(V4).len(), 1);
+        assert_eq!(asked.load(std::sync::atomic::Ordering::Relaxed), 0, "nobody plain is there");
+        for _ in 0..2 {
+            assert_eq!(parcel.frames(PLAIN)[0].payload(), "hello");
+        }
+        assert_eq!(asked.load(std::sync::atomic::Ordering::Relaxed), 1);
+        assert!(parcel_with_plain([Message::from("4")], ParcelOptions::default(), || None).frames(PLAIN).is_empty());
     }
 }

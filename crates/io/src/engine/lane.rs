@@ -68,11 +68,13 @@ pub(crate) fn is_held(owner: usize) -> bool {
 
 /// Keeps a parcel for later, or gives it back. `waits` tells whether something published may be on its way.
 pub(crate) fn offer(owner: usize, parcel: Parcel, waits: impl FnOnce() -> bool) -> Option<Parcel> {
-    if LANE.with_borrow_mut(|lane| lane.takes(owner, waits)) {
-        LANE.with_borrow_mut(|lane| lane.items.push(Item::Parcel(parcel)));
-        return None;
-    }
-    Some(parcel)
+    LANE.with_borrow_mut(|lane| {
+        if !lane.takes(owner, waits) {
+            return Some(parcel);
+        }
+        lane.items.push(Item::Parcel(parcel));
+        None
+    })
 }
 
 /// Keeps a text for later; `false` if it has to go the long way.

@@ -5,6 +5,7 @@
 
 mod answer;
 mod app;
+mod client_files;
 mod clock;
 mod compression;
 mod config;
@@ -30,12 +31,14 @@ mod websocket;
 
 pub use answer::EngineBody;
 pub use app::{App, Conversation};
+pub use client_files::ClientFiles;
 pub use compression::HttpCompression;
 pub use config::EngineConfig;
 pub use cookie::{Cookie, SameSite};
 pub use cors::{AllowOrigin, Cors};
 pub use engine::Engine;
-pub use forms::{B64, PLAIN, ParcelOptions, V3, V4, parcel};
+pub(crate) use forms::Made;
+pub use forms::{B64, PLAIN, ParcelOptions, V3, V4, parcel, parcel_with_plain};
 pub use handshake::{Handshake, Secure};
 pub use hooks::{ConnectionError, Hooks, Parts, Refusal, Stop};
 pub use layer::{EngineLayer, EngineOr};

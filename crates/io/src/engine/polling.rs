@@ -19,11 +19,12 @@ use switchboard_ws::{Kind, Parcel, Prepared};
 use super::answer::{self, Answer};
 use super::clock::now;
 use super::forms;
-use super::session::Session;
-use super::state::Call;
+use super::session::{Call, Session};
 
 /// A poll: waits for something to tell. Dropped before that, the client has given it up, and the session ends.
-pub(crate) async fn get(session: &Session, query: &Query, headers: &HeaderMap) -> Answer {
+///
+/// `first`: it is the one that opened the session. As in Node its answer is the handshake and no more: clients read it so.
+pub(crate) async fn get(session: &Session, first: bool, query: &Query, headers: &HeaderMap) -> Answer {
     let began = session.act(|state| {
         let began = state.machine.poll_begin(now());
         if let (Ok(()), Some(polling)) = (&began, &state.polling) {
@@ -36,7 +37,7 @@ pub(crate) async fn get(session: &Session, query: &Query, headers: &HeaderMap) -
         return refuse(error);
     }
     let mut polling = Polling { session, answered: false };
-    let (outs, encoding) = poll_fn(|cx| poll_answer(session, cx)).await;
+    let (outs, encoding) = poll_fn(|cx| poll_answer(session, first, cx)).await;
     polling.answered = true;
     write(session, outs, encoding, query, headers)
 }
@@ -55,10 +56,12 @@ impl Drop for Polling<'_> {
     }
 }
 
-fn poll_answer(session: &Session, cx: &mut Context<'_>) -> Poll<(Vec<Out<Parcel>>, Encoding)> {
+fn poll_answer(session: &Session, first: bool, cx: &mut Context<'_>) -> Poll<(Vec<Out<Parcel>>, Encoding)> {
     let mut state = session.lock();
     session.check_outbox(&mut state);
-    state.fetch(session.core().proto.max_payload, cx);
+    if !first {
+        state.fetch(session.core().proto.max_payload, cx);
+    }
     let mut outs = Vec::new();
     if !state.machine.answer_poll(|out| outs.push(out)) {
         if let Some(polling) = &mut state.polling {

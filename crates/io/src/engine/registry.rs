@@ -7,34 +7,32 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use switchboard_io_proto::engine::Sid;
 use tokio::sync::Notify;
 
-use super::session::Session;
-
 /// So many locks, so that requests for different sessions seldom wait for each other.
 const SHARDS: usize = 32;
 
-#[derive(Default)]
-pub(crate) struct Registry {
+/// Sessions by their ids. Generic, because sessions are made above and kept below.
+pub(crate) struct Registry<S> {
     /// Ids are random: that their hasher is seeded at random as well costs little and nobody has to think about it.
-    shards: [Mutex<HashMap<Sid, Session>>; SHARDS],
+    shards: [Mutex<HashMap<Sid, S>>; SHARDS],
     count: AtomicUsize,
     /// Told when the last session is gone.
     empty: Notify,
 }
 
-impl Registry {
-    pub(crate) fn get(&self, sid: &Sid) -> Option<Session> {
+impl<S: Clone> Registry<S> {
+    pub(crate) fn get(&self, sid: &Sid) -> Option<S> {
         self.shard(sid).get(sid).cloned()
     }
 
     /// `false`, and nothing has changed: the id is taken, or there are `max` sessions.
-    pub(crate) fn insert(&self, session: &Session, max: Option<usize>) -> bool {
+    pub(crate) fn insert(&self, sid: &Sid, session: &S, max: Option<usize>) -> bool {
         // Reserved first: those who come at the same moment must not all find the last place free.
         let before = self.count.fetch_add(1, Ordering::AcqRel);
         let is_new = max.is_none_or(|max| before < max) && {
-            let mut shard = self.shard(session.sid());
-            let is_new = !shard.contains_key(session.sid());
+            let mut shard = self.shard(sid);
+            let is_new = !shard.contains_key(sid);
             if is_new {
-                shard.insert(*session.sid(), session.clone());
+                shard.insert(*sid, session.clone());
             }
             is_new
         };
@@ -56,7 +54,7 @@ impl Registry {
         self.count.load(Ordering::Acquire)
     }
 
-    pub(crate) fn all(&self) -> Vec<Session> {
+    pub(crate) fn all(&self) -> Vec<S> {
         self.shards.iter().flat_map(|shard| lock(shard).values().cloned().collect::<Vec<_>>()).collect()
     }
 
@@ -78,14 +76,21 @@ impl Registry {
         }
     }
 
-    fn shard(&self, sid: &Sid) -> MutexGuard<'_, HashMap<Sid, Session>> {
+    fn shard(&self, sid: &Sid) -> MutexGuard<'_, HashMap<Sid, S>> {
         // The first characters are of random bytes; any of them would do.
         let place = sid.as_str().bytes().take(4).fold(0_usize, |sum, byte| sum.wrapping_mul(31) + usize::from(byte));
         lock(&self.shards[place % SHARDS])
     }
 }
 
-fn lock(shard: &Mutex<HashMap<Sid, Session>>) -> MutexGuard<'_, HashMap<Sid, Session>> {
+fn lock<S>(shard: &Mutex<HashMap<Sid, S>>) -> MutexGuard<'_, HashMap<Sid, S>> {
     // Nothing that may panic runs under the lock, so a poisoned one holds nothing half done.
     shard.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+// By hand: a derive would ask for `S: Default`.
+impl<S> Default for Registry<S> {
+    fn default() -> Self {
+        Self { shards: Default::default(), count: AtomicUsize::new(0), empty: Notify::new() }
+    }
 }

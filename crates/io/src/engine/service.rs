@@ -22,13 +22,11 @@ use switchboard_ws::is_upgrade;
 use tower_service::Service;
 
 use super::answer::{self, Answer, EngineBody};
-use super::core::Core;
 use super::cors::may_open_websocket;
 use super::handshake::Handshake;
 use super::hooks::{ConnectionError, Stop};
 use super::polling;
-use super::session::Session;
-use super::state::Call;
+use super::session::{Call, Core, Session};
 use super::websocket::{EngineSocket, Opening};
 
 /// Answers every request as one for the engine, whatever its path: what is not the engine's is for a
@@ -79,6 +77,12 @@ where
     if let (Some(cors), &Method::OPTIONS) = (&core.config.cors, &parts.method) {
         let mut answer = answer::empty(StatusCode::NO_CONTENT);
         cors.write_preflight(&parts.headers, answer.headers_mut());
+        return answer;
+    }
+    if let Some(mut answer) = core.config.file(&parts) {
+        if let Some(cors) = &core.config.cors {
+            cors.write(&parts.headers, answer.headers_mut());
+        }
         return answer;
     }
     let query = Query::parse(parts.uri.query().unwrap_or_default());
@@ -142,7 +146,7 @@ async fn serve<B: Body>(
             let handler = EngineSocket::candidate(session(sid)?, query.b64, None);
             switch(core, parts, body, handler)
         }
-        Verdict::Poll(sid) => polling::get(&session(sid)?, query, &parts.headers).await,
+        Verdict::Poll(sid) => polling::get(&session(sid)?, false, query, &parts.headers).await,
         Verdict::Post(sid) => polling::post(&session(sid)?, query, parts, body).await,
         // As Node does it.
         Verdict::UnknownMethod(_) => answer::empty(StatusCode::INTERNAL_SERVER_ERROR),
@@ -190,7 +194,7 @@ async fn open<B: Body>(
         return Ok(switch(core, parts, body, EngineSocket::open(opening, None)));
     }
     let session = open_polling(core, sid, known, query, handshake)?;
-    let mut answer = polling::get(&session, query, &parts.headers).await;
+    let mut answer = polling::get(&session, true, query, &parts.headers).await;
     if let Some(cookie) = core.config.cookie.as_ref().and_then(|cookie| cookie.header(&sid)) {
         answer.headers_mut().append(SET_COOKIE, cookie);
     }
@@ -210,7 +214,7 @@ fn open_polling(
     let member = core.hub.join(Arc::clone(&outbox));
     let b64 = query.encoding().b64;
     let session = Session::new(core, sid, known, b64, handshake, member, Some(outbox));
-    if !core.registry.insert(&session, core.config.max_sessions) {
+    if !core.registry.insert(session.sid(), &session, core.config.max_sessions) {
         // The id is taken: whoever makes ids has made one twice.
         return Err(BadRequest::IdGeneration);
     }

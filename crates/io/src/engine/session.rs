@@ -3,7 +3,7 @@
 use std::fmt;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
 use switchboard_hub::{Member, Outbox};
@@ -11,12 +11,18 @@ use switchboard_io_proto::engine::{self, CloseReason, Known, Out, Protocol, Sid,
 use switchboard_ws::{Parcel, Pushed};
 
 use super::app::Conversation;
-use super::clock::now;
-use super::core::Core;
+use super::clock::{Timed, now};
 use super::forms;
 use super::handshake::Handshake;
 use super::lane;
-use super::state::{Call, State};
+use super::{core, state};
+
+/// What all sessions of an engine share.
+pub(crate) type Core = core::Core<Session, Inner>;
+/// What a session keeps under its lock.
+pub(crate) type State = state::State<Session>;
+/// What a conversation is told.
+pub(crate) type Call<'a> = state::Call<'a, Session>;
 
 /// One client's session. Clones are the same session; they may be used from any thread, also within a call of its
 /// [`Conversation`].
@@ -28,6 +34,8 @@ pub(crate) struct Inner {
     protocol: Protocol,
     over: AtomicBool,
     paused: AtomicBool,
+    /// It is on polling: false from the moment that its member is moved.
+    polling: AtomicBool,
     core: Arc<Core>,
     handshake: Handshake,
     member: Member<Parcel>,
@@ -134,7 +142,13 @@ impl Session {
     }
 
     fn send_by_member(&self, parcel: Parcel) -> Pushed {
-        let pushed = self.0.member.send(parcel);
+        let pushed = if self.0.polling.load(Ordering::Acquire) {
+            // Not while an upgrade moves the member: this must not end in the old queue after the next is in the new one.
+            let _state = self.lock();
+            self.0.member.send(parcel)
+        } else {
+            self.0.member.send(parcel)
+        };
         if pushed == Pushed::Overflowed {
             self.core().metrics.overflow();
             self.act(|state| state.machine.abort(CloseReason::TransportError));
@@ -160,6 +174,7 @@ impl Session {
             protocol: known.protocol,
             over: AtomicBool::new(false),
             paused: AtomicBool::new(false),
+            polling: AtomicBool::new(outbox.is_some()),
             core: Arc::clone(core),
             handshake,
             member,
@@ -171,10 +186,6 @@ impl Session {
         &self.0.core
     }
 
-    pub(crate) fn downgrade(&self) -> Weak<Inner> {
-        Arc::downgrade(&self.0)
-    }
-
     /// Names the session among those that exist.
     pub(crate) fn address(&self) -> usize {
         Arc::as_ptr(&self.0).addr()
@@ -182,6 +193,11 @@ impl Session {
 
     pub(crate) fn known(&self) -> Known {
         self.lock().machine.known()
+    }
+
+    /// The member was moved to a WebSocket. To be called under the lock under which that was done.
+    pub(crate) fn leave_polling(&self) {
+        self.0.polling.store(false, Ordering::Release);
     }
 
     pub(crate) fn is_paused(&self) -> bool {
@@ -226,7 +242,7 @@ impl Session {
         }
         wakers.into_iter().flatten().for_each(std::task::Waker::wake);
         if let Some(deadline) = deadline {
-            self.core().clock.arm(self, deadline);
+            self.core().clock.arm(&self.0, deadline);
         }
         if let (Some(first), Some(conversation)) = (first, conversation) {
             self.run_calls(conversation, first);
@@ -252,9 +268,7 @@ impl Session {
     /// The clock: a deadline may have come.
     pub(crate) fn time_passed(&self, now: Instant) {
         self.act(|state| {
-            if let Some(polling) = &mut state.polling {
-                polling.armed = polling.armed.filter(|armed| *armed > now);
-            }
+            state.armed = state.armed.filter(|armed| *armed > now);
             if state.machine.transport() == Transport::Polling {
                 self.check_outbox(state);
                 // A candidate that is none any more sees that for itself.
@@ -304,7 +318,7 @@ impl Session {
     /// Calls the conversation until there is nothing to tell it. Whoever gets here has set `running`.
     ///
     /// Returns when its deadlines come next, for whoever looks after them.
-    fn run_calls<'a>(&self, mut conversation: Option<Box<dyn Conversation>>, first: Call<'a>) -> Option<Instant> {
+    fn run_calls<'a>(&self, mut conversation: Option<Box<dyn Conversation<Self>>>, first: Call<'a>) -> Option<Instant> {
         let mut call: Call<'a> = first;
         loop {
             let is_last = matches!(call, Call::Closed(_));
@@ -333,7 +347,7 @@ impl Session {
                     let deadline = state.rearm(lane::is_held(self.address()));
                     drop(state);
                     if let Some(deadline) = deadline {
-                        self.core().clock.arm(self, deadline);
+                        self.core().clock.arm(&self.0, deadline);
                     }
                     return next;
                 }
@@ -341,7 +355,7 @@ impl Session {
         }
     }
 
-    fn call(&self, conversation: &mut Option<Box<dyn Conversation>>, call: Call<'_>) -> Option<Instant> {
+    fn call(&self, conversation: &mut Option<Box<dyn Conversation<Self>>>, call: Call<'_>) -> Option<Instant> {
         if matches!(call, Call::Open) {
             *conversation = Some(self.core().app.open(self));
         }
@@ -364,9 +378,9 @@ impl Session {
     }
 }
 
-impl From<Arc<Inner>> for Session {
-    fn from(inner: Arc<Inner>) -> Self {
-        Self(inner)
+impl Timed for Inner {
+    fn time_passed(self: Arc<Self>, now: Instant) {
+        Session(self).time_passed(now);
     }
 }
 
@@ -381,5 +395,16 @@ impl Eq for Session {}
 impl fmt::Debug for Session {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Session").field("sid", self.sid()).field("open", &self.is_open()).finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// What each session costs, but for its request's head, its conversation, and what polling needs.
+    #[test]
+    fn a_session_is_small() {
+        assert!(size_of::<Inner>() <= 512, "{} bytes", size_of::<Inner>());
     }
 }

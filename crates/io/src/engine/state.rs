@@ -11,14 +11,17 @@ use switchboard_io_proto::engine::{self, CloseReason, Data, Transport};
 use switchboard_ws::{Message, MessageRef, Parcel, Sender};
 
 use super::app::Conversation;
-use super::session::Session;
+use super::forms;
 
-pub(crate) struct State {
+/// Generic over the session, which is made above and has this.
+pub(crate) struct State<S> {
     pub(crate) machine: engine::Session<Parcel>,
     pub(crate) polling: Option<Box<Polling>>,
-    pub(crate) calls: Calls,
+    pub(crate) calls: Calls<S>,
     /// When the conversation wants to be called.
     pub(crate) due: Option<Instant>,
+    /// When the clock is to look at the session, at the latest.
+    pub(crate) armed: Option<Instant>,
     /// Numbers the WebSockets that were candidates: the last one's is this.
     pub(crate) candidate: u32,
     /// Reads the WebSocket again after a pause; there once there was one.
@@ -35,18 +38,17 @@ pub(crate) struct Polling {
     pub(crate) poller: Option<Waker>,
     /// A POST whose answer waits for the end of a pause.
     pub(crate) poster: Option<Waker>,
-    /// When the clock is to look at the session, at the latest.
-    pub(crate) armed: Option<Instant>,
 }
 
-impl State {
+impl<S> State<S> {
     pub(crate) fn new(machine: engine::Session<Parcel>, outbox: Option<Arc<Outbox<Parcel>>>) -> Self {
-        let polling = |outbox| Box::new(Polling { outbox, poller: None, poster: None, armed: None });
+        let polling = |outbox| Box::new(Polling { outbox, poller: None, poster: None });
         Self {
             machine,
             polling: outbox.map(polling),
             calls: Calls::default(),
             due: None,
+            armed: None,
             candidate: 0,
             reader: None,
             noticed: false,
@@ -108,15 +110,14 @@ impl State {
         if self.machine.ended().is_some() {
             return None;
         }
-        if self.machine.transport() == Transport::WebSocket {
-            return self.due.filter(|_| !held);
-        }
-        let next = self.next_deadline()?;
-        let armed = &mut self.polling.as_mut()?.armed;
-        if armed.is_some_and(|armed| armed <= next) {
+        let next = match self.machine.transport() {
+            Transport::Polling => self.next_deadline(),
+            Transport::WebSocket => self.due.filter(|_| !held),
+        }?;
+        if self.armed.is_some_and(|armed| armed <= next) {
             return None;
         }
-        *armed = Some(next);
+        self.armed = Some(next);
         Some(next)
     }
 }
@@ -130,6 +131,10 @@ pub(crate) fn pop(outbox: &Outbox<Parcel>) -> Option<Parcel> {
 }
 
 fn queue(machine: &mut engine::Session<Parcel>, parcel: Parcel) {
+    if parcel.frames(forms::polling_form(machine.known().protocol)).is_empty() {
+        // It is for others, plain WebSockets for instance: no poll ends for it.
+        return;
+    }
     // Bytes become base64, by a third longer. Text is counted so as well: its share is not known here.
     let weight = parcel.weight();
     if machine.send(parcel, weight + weight / 3 + 4).is_err() {
@@ -140,29 +145,34 @@ fn queue(machine: &mut engine::Session<Parcel>, parcel: Parcel) {
 
 /// The conversation, and what it is still to be told. Whoever finds it at rest takes it, calls it until there is nothing
 /// left, and puts it back.
-#[derive(Default)]
-pub(crate) struct Calls {
+pub(crate) struct Calls<S> {
     pub(crate) running: bool,
-    pub(crate) conversation: Option<Box<dyn Conversation>>,
-    pub(crate) inbox: VecDeque<Call<'static>>,
+    pub(crate) conversation: Option<Box<dyn Conversation<S>>>,
+    pub(crate) inbox: VecDeque<Call<'static, S>>,
 }
 
 /// Something to be done in the conversation's order.
-pub(crate) type Job = Box<dyn FnOnce(&Session) + Send>;
+pub(crate) type Job<S> = Box<dyn FnOnce(&S) + Send>;
 
-pub(crate) enum Call<'a> {
+pub(crate) enum Call<'a, S> {
     Open,
     Message(MessageRef<'a>),
     Owned(Message),
     Alive,
     Moved,
     Deadline(Instant),
-    Job(Job),
+    Job(Job<S>),
     Closed(CloseReason),
 }
 
-impl<'a> Call<'a> {
-    pub(crate) fn into_owned(self) -> Call<'static> {
+impl<S> Default for Calls<S> {
+    fn default() -> Self {
+        Self { running: false, conversation: None, inbox: VecDeque::new() }
+    }
+}
+
+impl<'a, S> Call<'a, S> {
+    pub(crate) fn into_owned(self) -> Call<'static, S> {
         match self {
             Self::Message(message) => Call::Owned(message.to_owned()),
             Self::Open => Call::Open,

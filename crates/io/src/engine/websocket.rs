@@ -5,14 +5,15 @@ use std::time::{Duration, Instant};
 
 use switchboard_hub::Outbox;
 use switchboard_io_proto::engine::{AttachError, Event, Known, Out, Packet, Protocol, Sid, Transport, open_packet};
-use switchboard_ws::{CloseCode, Context, Error, Handler, Message, MessageRef, Outcome, Parcel};
+use switchboard_ws::{
+    CloseCode, CloseFrame, Context, Error, Handler, Message, MessageRef, Outcome, Parcel, ProtocolError,
+};
 
-use super::core::Core;
 use super::forms;
 use super::handshake::Handshake;
 use super::lane::{self, Item, Load};
-use super::session::Session;
-use super::state::{Call, pop};
+use super::session::{Call, Core, Session};
+use super::state::pop;
 
 /// A candidate looks this often whether it still is one: its session may have ended by polling.
 const LOOK: Duration = Duration::from_millis(100);
@@ -79,7 +80,7 @@ impl EngineSocket {
         let Opening { core, sid, known, b64, handshake } = opening;
         let member = cx.join(&core.hub);
         let session = Session::new(&core, sid, known, b64, handshake, member, None);
-        if !core.registry.insert(&session, core.config.max_sessions) {
+        if !core.registry.insert(session.sid(), &session, core.config.max_sessions) {
             return close(cx, CloseCode::TRY_AGAIN_LATER);
         }
         core.metrics.open(Transport::WebSocket);
@@ -174,6 +175,10 @@ impl EngineSocket {
                     });
                 });
                 write_frames(session, cx);
+                if !session.is_open() {
+                    // The word that it is to close may have found no room on its way here.
+                    close(cx, CloseCode::NORMAL);
+                }
                 self.rest(cx);
             }
             Role::Candidate { .. } => self.look(cx),
@@ -265,6 +270,16 @@ impl Handler for EngineSocket {
         if session.is_paused() {
             pause(session, cx);
         }
+    }
+
+    /// Nothing more will be heard: the session need not wait for the end of the closing handshake.
+    fn on_peer_close(&mut self, _: &mut Context<'_>, _: &CloseFrame) {
+        self.leave(false);
+    }
+
+    fn on_failed(&mut self, _: &mut Context<'_>, error: ProtocolError) {
+        tracing::debug!(%error, "a client broke a rule of WebSocket");
+        self.leave(true);
     }
 
     fn deadline(&self) -> Option<Instant> {
@@ -368,11 +383,12 @@ fn write_frames(session: &Session, cx: &mut Context<'_>) {
 /// The session moves here: first its membership, then what waited for a poll, before anything that comes by the new way.
 fn take_over(
     session: &Session,
-    mut state: std::sync::MutexGuard<'_, super::state::State>,
+    mut state: std::sync::MutexGuard<'_, super::session::State>,
     cx: &mut Context<'_>,
 ) -> Option<Box<Late>> {
     cx.set_form(forms::form(state.machine.encoding()));
     cx.relocate(session.member());
+    session.leave_polling();
     let wakers = state.take_wakers();
     let polling = state.polling.take();
     drop(state);

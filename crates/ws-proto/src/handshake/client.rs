@@ -4,8 +4,8 @@ use std::fmt;
 use std::time::Instant;
 
 use ::http::header::{
-    CONNECTION, HOST, HeaderValue, SEC_WEBSOCKET_EXTENSIONS, SEC_WEBSOCKET_KEY, SEC_WEBSOCKET_PROTOCOL,
-    SEC_WEBSOCKET_VERSION, UPGRADE,
+    CONNECTION, HOST, HeaderValue, SEC_WEBSOCKET_ACCEPT, SEC_WEBSOCKET_EXTENSIONS, SEC_WEBSOCKET_KEY,
+    SEC_WEBSOCKET_PROTOCOL, SEC_WEBSOCKET_VERSION, UPGRADE,
 };
 use ::http::uri::PathAndQuery;
 use ::http::{Request, Response, StatusCode, Uri, Version};
@@ -306,15 +306,15 @@ impl ClientHandshake {
             return Err(HandshakeError::HttpVersion);
         }
         // A 101 names the one protocol that it switches to.
-        let upgrade = single(headers, "Upgrade")?.ok_or(HandshakeError::Upgrade)?;
+        let upgrade = single(headers, UPGRADE, "Upgrade")?.ok_or(HandshakeError::Upgrade)?;
         if !upgrade.as_bytes().eq_ignore_ascii_case(b"websocket") {
             return Err(HandshakeError::Upgrade);
         }
-        if !has_element(headers, "Connection", "upgrade") {
+        if !has_element(headers, CONNECTION, "upgrade") {
             return Err(HandshakeError::Connection);
         }
         let name = "Sec-WebSocket-Accept";
-        let accept = single(headers, name)?.ok_or(HandshakeError::Missing(name))?;
+        let accept = single(headers, SEC_WEBSOCKET_ACCEPT, name)?.ok_or(HandshakeError::Missing(name))?;
         if *accept != *self.expected_accept {
             return Err(HandshakeError::Accept);
         }
@@ -326,8 +326,8 @@ impl ClientHandshake {
 
     fn check_protocol(&self, response: &Response<()>) -> Result<Option<String>, HandshakeError> {
         let name = "Sec-WebSocket-Protocol";
-        let Some(chosen) = single(response.headers(), name)? else { return Ok(None) };
-        if elements(response.headers(), name).nth(1).is_some() {
+        let Some(chosen) = single(response.headers(), SEC_WEBSOCKET_PROTOCOL, name)? else { return Ok(None) };
+        if elements(response.headers(), SEC_WEBSOCKET_PROTOCOL).nth(1).is_some() {
             return Err(HandshakeError::Duplicate(name));
         }
         // If "this header field indicates the use of a subprotocol that was not present in the client's handshake

@@ -5,13 +5,12 @@
 use std::borrow::Cow;
 use std::fmt::Write;
 
-use ::http::header::{HeaderMap, HeaderValue};
+use ::http::header::{HeaderMap, HeaderValue, SEC_WEBSOCKET_EXTENSIONS};
 
 use super::error::HandshakeError;
 use super::headers::{is_token, is_token_byte};
 use crate::deflate::{DeflateConfig, DeflateParams, WindowBits};
 
-const HEADER: &str = "Sec-WebSocket-Extensions";
 const DEFLATE: &str = "permessage-deflate";
 const SERVER_NO_CONTEXT_TAKEOVER: &str = "server_no_context_takeover";
 const CLIENT_NO_CONTEXT_TAKEOVER: &str = "client_no_context_takeover";
@@ -258,7 +257,7 @@ enum Piece<'h> {
 
 /// Reads all lines of the header as one list.
 fn parse<'h>(headers: &'h HeaderMap, mut visit: impl FnMut(Piece<'h>)) -> Result<(), HandshakeError> {
-    for value in headers.get_all(HEADER) {
+    for value in headers.get_all(SEC_WEBSOCKET_EXTENSIONS) {
         Cursor::new(value.as_bytes()).list(&mut visit)?;
     }
     Ok(())
@@ -374,7 +373,7 @@ mod tests {
         let value = |line: &&str| HeaderValue::from_bytes(line.as_bytes()).expect("a header value");
         let mut headers = HeaderMap::new();
         for line in lines {
-            headers.append(HEADER, value(line));
+            headers.append(SEC_WEBSOCKET_EXTENSIONS, value(line));
         }
         headers
     }
@@ -612,10 +611,10 @@ mod tests {
         #[test]
         fn whatever_two_of_us_want_they_agree_on(client in config(), server in config()) {
             let mut request = HeaderMap::new();
-            request.insert(HEADER, offer(&client));
+            request.insert(SEC_WEBSOCKET_EXTENSIONS, offer(&client));
             let (agreed, header) = negotiate(&request, Some(&server)).expect("our own grammar").expect("accepted");
             let mut response = HeaderMap::new();
-            response.insert(HEADER, header);
+            response.insert(SEC_WEBSOCKET_EXTENSIONS, header);
             prop_assert_eq!(check_response(&response, Some(&client)), Ok(Some(agreed)));
             prop_assert!(agreed.server_max_window_bits <= client.peer_max_window_bits.min(server.own_max_window_bits));
             prop_assert!(agreed.client_max_window_bits <= client.own_max_window_bits.min(server.peer_max_window_bits));

@@ -2,23 +2,24 @@
 
 use std::fmt;
 
-use ::http::header::{HeaderMap, HeaderName, HeaderValue};
+use ::http::header::{CONTENT_LENGTH, HeaderMap, HeaderName, HeaderValue, TRANSFER_ENCODING};
 
 use super::error::HandshakeError;
 
-/// The value of a header that may be there once at most.
+/// The value of a header that may be there once at most; errors give its name as it is `written` in the RFC.
 pub(super) fn single<'h>(
     headers: &'h HeaderMap,
-    name: &'static str,
+    name: HeaderName,
+    written: &'static str,
 ) -> Result<Option<&'h HeaderValue>, HandshakeError> {
     let mut values = headers.get_all(name).iter();
     let value = values.next();
-    if values.next().is_some() { Err(HandshakeError::Duplicate(name)) } else { Ok(value) }
+    if values.next().is_some() { Err(HandshakeError::Duplicate(written)) } else { Ok(value) }
 }
 
 /// The elements of a comma-separated list, all lines of the header joined. "A recipient MUST parse and ignore a
 /// reasonable number of empty list elements" (RFC 9110 §5.6.1.2).
-pub(super) fn elements<'h>(headers: &'h HeaderMap, name: &'static str) -> impl Iterator<Item = &'h [u8]> {
+pub(super) fn elements(headers: &HeaderMap, name: HeaderName) -> impl Iterator<Item = &[u8]> {
     headers
         .get_all(name)
         .iter()
@@ -28,15 +29,15 @@ pub(super) fn elements<'h>(headers: &'h HeaderMap, name: &'static str) -> impl I
 }
 
 /// Whether a list has the element, in any case of letters.
-pub(super) fn has_element(headers: &HeaderMap, name: &'static str, element: &str) -> bool {
+pub(super) fn has_element(headers: &HeaderMap, name: HeaderName, element: &str) -> bool {
     elements(headers, name).any(|found| found.eq_ignore_ascii_case(element.as_bytes()))
 }
 
 /// A request to upgrade and its 101 have no body: one parser on the way could take it for the first frames, another
 /// for something to skip. We refuse what would announce one.
 pub(super) fn refuse_body(headers: &HeaderMap) -> Result<(), HandshakeError> {
-    let empty = headers.get_all("Content-Length").iter().all(|length| length.as_bytes() == b"0");
-    if empty && !headers.contains_key("Transfer-Encoding") { Ok(()) } else { Err(HandshakeError::Body) }
+    let empty = headers.get_all(CONTENT_LENGTH).iter().all(|length| length.as_bytes() == b"0");
+    if empty && !headers.contains_key(TRANSFER_ENCODING) { Ok(()) } else { Err(HandshakeError::Body) }
 }
 
 /// A token of RFC 9110 §5.6.2.
@@ -111,6 +112,8 @@ fn is_reserved(name: &HeaderName) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use ::http::header::{CONNECTION, UPGRADE};
+
     use super::*;
 
     #[test]
@@ -135,10 +138,10 @@ mod tests {
         headers.append("connection", HeaderValue::from_static(" keep-alive ,,\tUPGRADE"));
         headers.append("connection", HeaderValue::from_static(""));
         headers.append("connection", HeaderValue::from_static("te"));
-        assert_eq!(elements(&headers, "Connection").collect::<Vec<_>>(), [&b"keep-alive"[..], b"UPGRADE", b"te"]);
-        assert!(has_element(&headers, "Connection", "upgrade"));
-        assert!(!has_element(&headers, "Connection", "upgrad"));
-        assert_eq!(single(&headers, "Connection"), Err(HandshakeError::Duplicate("Connection")));
-        assert_eq!(single(&headers, "Upgrade"), Ok(None));
+        assert_eq!(elements(&headers, CONNECTION).collect::<Vec<_>>(), [&b"keep-alive"[..], b"UPGRADE", b"te"]);
+        assert!(has_element(&headers, CONNECTION, "upgrade"));
+        assert!(!has_element(&headers, CONNECTION, "upgrad"));
+        assert_eq!(single(&headers, CONNECTION, "Connection"), Err(HandshakeError::Duplicate("Connection")));
+        assert_eq!(single(&headers, UPGRADE, "Upgrade"), Ok(None));
     }
 }

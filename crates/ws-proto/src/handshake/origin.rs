@@ -5,7 +5,7 @@ use std::fmt;
 use std::net::Ipv6Addr;
 use std::str::FromStr;
 
-use ::http::header::HeaderMap;
+use ::http::header::{HOST, HeaderMap, ORIGIN};
 
 use super::error::HandshakeError;
 use super::headers::single;
@@ -41,11 +41,11 @@ impl Origins {
     /// [`HandshakeError::Origin`] when it is not allowed or not an origin, [`HandshakeError::Duplicate`] when there are
     /// two.
     pub fn check(&self, request: &HeaderMap) -> Result<(), HandshakeError> {
-        let Some(origin) = single(request, "Origin")? else { return Ok(()) };
+        let Some(origin) = single(request, ORIGIN, "Origin")? else { return Ok(()) };
         let origin = origin.to_str().unwrap_or_default();
         let allowed = match self {
             Self::Any => true,
-            Self::SameOrigin => single(request, "Host")?
+            Self::SameOrigin => single(request, HOST, "Host")?
                 .and_then(|host| host.to_str().ok())
                 .is_some_and(|host| is_same_origin(origin, host)),
             Self::List(patterns) => patterns.iter().any(|pattern| pattern.matches(origin)),

@@ -8,7 +8,8 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use ::http::header::{
-    CONNECTION, HeaderMap, HeaderValue, SEC_WEBSOCKET_ACCEPT, SEC_WEBSOCKET_EXTENSIONS, SEC_WEBSOCKET_PROTOCOL, UPGRADE,
+    CONNECTION, HOST, HeaderMap, HeaderValue, SEC_WEBSOCKET_ACCEPT, SEC_WEBSOCKET_EXTENSIONS, SEC_WEBSOCKET_KEY,
+    SEC_WEBSOCKET_PROTOCOL, SEC_WEBSOCKET_VERSION, UPGRADE,
 };
 use ::http::{Method, Request, Response, StatusCode, Uri, Version};
 
@@ -88,7 +89,7 @@ pub struct Accepted {
 /// Whether a client asks for a WebSocket, rightly or wrongly: [`accept`] tells which. Everything else is ordinary HTTP.
 #[must_use]
 pub fn is_upgrade(headers: &HeaderMap) -> bool {
-    has_element(headers, "Upgrade", "websocket")
+    has_element(headers, UPGRADE, "websocket")
 }
 
 /// Judges a request to open a WebSocket, from this crate's parser or from an HTTP server's. The body is not looked at,
@@ -139,26 +140,27 @@ fn check_request<B>(request: &Request<B>) -> Result<&HeaderValue, HandshakeError
     {
         return Err(HandshakeError::Target);
     }
-    if !has_element(headers, "Upgrade", "websocket") {
+    if !has_element(headers, UPGRADE, "websocket") {
         return Err(HandshakeError::Upgrade);
     }
-    if !has_element(headers, "Connection", "upgrade") {
+    if !has_element(headers, CONNECTION, "upgrade") {
         return Err(HandshakeError::Connection);
     }
     refuse_body(headers)?;
-    let host = single(headers, "Host")?.ok_or(HandshakeError::Missing("Host"))?;
+    let host = single(headers, HOST, "Host")?.ok_or(HandshakeError::Missing("Host"))?;
     host.to_str().ok().and_then(parse_authority).ok_or(HandshakeError::Host)?;
-    if single(headers, "Sec-WebSocket-Version")?.is_none_or(|version| version != "13") {
+    if single(headers, SEC_WEBSOCKET_VERSION, "Sec-WebSocket-Version")?.is_none_or(|version| version != "13") {
         return Err(HandshakeError::Version);
     }
-    let key = single(headers, "Sec-WebSocket-Key")?.ok_or(HandshakeError::Missing("Sec-WebSocket-Key"))?;
+    let key =
+        single(headers, SEC_WEBSOCKET_KEY, "Sec-WebSocket-Key")?.ok_or(HandshakeError::Missing("Sec-WebSocket-Key"))?;
     if is_valid(key.as_bytes()) { Ok(key) } else { Err(HandshakeError::Key) }
 }
 
 /// "The elements that comprise this value MUST be non-empty strings [of tokens] and MUST all be unique" (§4.1).
 fn offered_protocols(headers: &HeaderMap) -> Result<Vec<&str>, HandshakeError> {
     let mut seen = HashSet::new();
-    elements(headers, "Sec-WebSocket-Protocol")
+    elements(headers, SEC_WEBSOCKET_PROTOCOL)
         .map(|element| {
             let name = str::from_utf8(element).ok().filter(|_| is_token(element));
             name.filter(|name| seen.insert(*name)).ok_or(HandshakeError::Protocols)

@@ -18,7 +18,7 @@ use super::dial;
 use super::error::{ConnectError, ConnectStep};
 use super::secure::{Security, Stream, io_error};
 use crate::config::Config;
-use crate::driver::{Io, now};
+use crate::driver::Io;
 use crate::error::Outcome;
 use crate::handler::Handler;
 use crate::info::{Info, PeerAddr};
@@ -26,6 +26,7 @@ use crate::opened::Opened;
 use crate::socket::Socket;
 #[cfg(feature = "tls")]
 use crate::tls::ClientTls;
+use crate::turn::now;
 
 /// The time for all steps together.
 const TIMEOUT: Duration = Duration::from_secs(20);

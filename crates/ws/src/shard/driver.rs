@@ -19,12 +19,11 @@ use tokio::time::Sleep;
 
 use crate::config::Config;
 use crate::connections::Watch;
-use crate::driver::now;
 use crate::gate::PAUSE;
 use crate::metrics::{Metrics, Tally};
 use crate::parcel::Parcel;
 use crate::scratch::READ_BUFFER;
-use crate::turn::{Place, Turn};
+use crate::turn::{Place, Turn, now};
 
 use super::handle::{Arrival, Shard};
 use super::listening::{Accepted, Client, Reception};
@@ -158,7 +157,7 @@ impl Driver {
 
     /// Notes whom the kernel has news of. `true`: there may be more.
     fn poll_kernel(&mut self, cx: &mut Context<'_>, ready: &mut Vec<usize>) -> bool {
-        let more = self.poller.poll(cx, &mut self.events);
+        let more = self.poller.poll(cx, !ready.is_empty(), &mut self.events);
         for event in &self.events {
             let Token(key) = event.token();
             let hung_up = event.is_read_closed() || event.is_error();
@@ -290,8 +289,8 @@ impl Driver {
         let Some(Entry::Open(slot)) = self.entries.get_mut(key) else { return };
         match next {
             Next::Over => {
-                self.poller.deregister(slot.socket.source());
                 slot.session.finish();
+                // The poller forgets a socket that is closed, without a call for that alone.
                 let gone = self.entries.remove(key);
                 // What a handler does as it is dropped is its own affair too.
                 if catch_unwind(AssertUnwindSafe(|| drop(gone))).is_err() {

@@ -49,9 +49,17 @@ impl Poller {
     }
 
     /// Fills `events` without waiting. `true`: there may be more. Otherwise the task is woken when there is.
-    pub(super) fn poll(&mut self, cx: &mut Context<'_>, events: &mut Events) -> bool {
+    ///
+    /// While the task is `busy`, which is to say that it has woken itself, the runtime lets many turns pass before it looks
+    /// for news: the kernel is asked all the same.
+    pub(super) fn poll(&mut self, cx: &mut Context<'_>, busy: bool, events: &mut Events) -> bool {
         events.clear();
-        let Poll::Ready(Ok(mut guard)) = self.0.poll_read_ready_mut(cx) else { return false };
+        let Poll::Ready(Ok(mut guard)) = self.0.poll_read_ready_mut(cx) else {
+            if busy && self.0.get_mut().0.poll(events, Some(Duration::ZERO)).is_ok() {
+                return events.iter().count() == events.capacity();
+            }
+            return false;
+        };
         let polled = guard.get_inner_mut().0.poll(events, Some(Duration::ZERO));
         if polled.is_ok() && events.iter().count() == events.capacity() {
             return true;

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::task::{Context, Waker};
 
 use switchboard_hub::SlotId;
-use switchboard_ws_proto::{Disconnect, Output};
+use switchboard_ws_proto::{Connection, Disconnect, Output};
 
 use crate::handler::Handler;
 use crate::parcel::Parcel;
@@ -18,6 +18,8 @@ use super::wheel::Tick;
 
 /// So many slices are written at once.
 const SLICES: usize = 16;
+/// So many reads has a turn at most, when a long message keeps coming. Most come with two.
+const READS: usize = 8;
 
 /// A connection on its way into a shard.
 pub(crate) struct NewSlot {
@@ -56,6 +58,8 @@ pub(super) struct Slot {
     pub(super) armed: Tick,
     generation: u32,
     unread: Unread,
+    /// A long message is being read, or was the last to be: the next may be as long.
+    sends_long: bool,
     shut_down: bool,
 }
 
@@ -94,6 +98,7 @@ impl Slot {
             armed: Tick::NEVER,
             generation,
             unread,
+            sends_long: false,
             shut_down: false,
         };
         (slot, First { answer, leftover })
@@ -115,8 +120,8 @@ impl Slot {
         self.conclude(result, turn)
     }
 
-    /// One turn: at most one read, then everything that it brought about in as few writes as can be. `due`: a deadline has
-    /// passed, and is acted on before.
+    /// One turn: one read, or those of one long message, then all that they brought about in as few writes as can be.
+    /// `due`: a deadline has passed, and is acted on before.
     pub(super) fn drive(&mut self, due: bool, buffer: &mut [u8], at: At<'_>, turn: &mut Turn) -> Next {
         if let Some(waker) = &self.waker {
             waker.driven();
@@ -167,16 +172,34 @@ impl Slot {
         Ok(())
     }
 
+    /// Reads once. Of a long message the rest is read at once, if it is there: the buffer that it lies in is warm, and is
+    /// free for the next connection when this turn is over.
     fn read(&mut self, buffer: &mut [u8], turn: &mut Turn) -> io::Result<()> {
-        if !self.unread.readable
-            || !self.session.wants_read(turn.out.len())
-            || self.session.disconnect() == Disconnect::Now
-        {
-            return Ok(());
+        for _ in 0..READS {
+            let may_read = self.unread.readable
+                && self.session.wants_read(turn.out.len())
+                && self.session.disconnect() != Disconnect::Now;
+            if !may_read {
+                break;
+            }
+            self.read_once(buffer, turn)?;
+            if !self.sends_long || self.session.room().is_none() {
+                break;
+            }
         }
-        let (read, wanted, in_room) = match self.session.room() {
+        Ok(())
+    }
+
+    fn read_once(&mut self, buffer: &mut [u8], turn: &mut Turn) -> io::Result<()> {
+        let was_long = self.sends_long && self.session.is_reading_long();
+        let room = was_long.then(|| self.session.room()).flatten();
+        let (read, wanted, in_room) = match room {
             Some(room) => (self.socket.read(room), room.len(), true),
-            None => (self.socket.read(buffer), buffer.len(), false),
+            None => {
+                // What is read to the shared buffer of a long message must be copied.
+                let wanted = if self.sends_long { Connection::LONG_HEAD } else { buffer.len() };
+                (self.socket.read(&mut buffer[..wanted]), wanted, false)
+            }
         };
         match read {
             Ok(0) => {
@@ -191,6 +214,7 @@ impl Slot {
                     true => self.session.received_in_room(count, turn),
                     false => self.session.received(&mut buffer[..count], turn),
                 }
+                self.sends_long = was_long || self.session.is_reading_long();
             }
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => self.unread.readable = false,
             Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
@@ -292,7 +316,7 @@ mod tests {
             "slot {} session {} connection {} info {}",
             size_of::<Slot>(),
             size_of::<Session<Box<dyn Handler>>>(),
-            size_of::<switchboard_ws_proto::Connection>(),
+            size_of::<Connection>(),
             size_of::<crate::Info>()
         );
         assert!(size_of::<Slot>() <= 248, "{} bytes", size_of::<Slot>());

@@ -6,6 +6,7 @@ mod error;
 mod identity;
 mod pem;
 mod server;
+mod stream;
 
 use std::sync::Arc;
 
@@ -15,6 +16,7 @@ pub use self::client::ClientTls;
 pub use self::error::TlsError;
 pub use self::identity::Identity;
 pub use self::server::{ClientCertificates, ServerTls, ServerTlsBuilder};
+pub use self::stream::TlsStream;
 
 /// WebSocket by RFC 6455 begins with HTTP/1.1.
 const HTTP_1_1: &[u8] = b"http/1.1";

@@ -10,18 +10,17 @@ use rustls::ServerConfig;
 use rustls::server::danger::ClientCertVerifier;
 use rustls::server::{ClientHello, NoClientAuth, ResolvesServerCert, WebPkiClientVerifier};
 use rustls::sign::CertifiedKey;
-use tokio_rustls::TlsAcceptor;
-use tokio_rustls::server::TlsStream;
 
 use super::error::TlsError;
 use super::identity::Identity;
 use super::pem::Pem;
+use super::stream::TlsStream;
 use super::{HTTP_1_1, provider};
 use crate::driver::Io;
 
 /// A server's TLS. Cloning is cheap.
 #[derive(Clone)]
-pub struct ServerTls(TlsAcceptor);
+pub struct ServerTls(Arc<ServerConfig>);
 
 impl ServerTls {
     /// Shows this certificate to everyone and asks for none.
@@ -37,10 +36,11 @@ impl ServerTls {
         ServerTlsBuilder { shown, clients: Arc::new(NoClientAuth), alpn: vec![HTTP_1_1.to_vec()] }
     }
 
-    /// Uses a configuration made with rustls itself, as it is.
+    /// Uses a configuration made with rustls itself, as it is. Early data, if that lets clients send any, fails the
+    /// connection.
     #[must_use]
     pub fn from_config(config: Arc<ServerConfig>) -> Self {
-        Self(config.into())
+        Self(config)
     }
 
     /// Performs a client's TLS handshake, which may take `timeout` in all.
@@ -51,7 +51,7 @@ impl ServerTls {
     /// # Cancel safety
     /// Dropped, the transport is closed.
     pub async fn accept<S: Io>(&self, io: S, timeout: Duration) -> io::Result<TlsStream<S>> {
-        match tokio::time::timeout(timeout, self.0.accept(io)).await {
+        match tokio::time::timeout(timeout, TlsStream::accept(Arc::clone(&self.0), io)).await {
             Ok(accepted) => accepted,
             Err(_) => Err(io::Error::new(io::ErrorKind::TimedOut, "the TLS handshake took too long")),
         }

@@ -11,13 +11,13 @@ use switchboard_ws_proto::Connection;
 
 use super::{Driver, Entry};
 use crate::config::Config;
-use crate::driver::now;
 use crate::handler::Handler;
 use crate::info::Info;
 use crate::session::Session;
 use crate::shard::mailbox::Mailbox;
 use crate::shard::simulated::Simulated;
 use crate::shard::{NewSlot, Socket, Unread};
+use crate::turn::now;
 
 /// A shard whose peers answer pings and say nothing else.
 pub struct Simulation(Driver);

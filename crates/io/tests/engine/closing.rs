@@ -1,0 +1,143 @@
+//! The end of sessions, from either side and in every phase.
+
+use switchboard_io::engine::{CloseReason, EngineConfig};
+use switchboard_testkit::{Wire, frame, within};
+
+use crate::support::{Heard, Host, POLLING, WEBSOCKET, text};
+
+#[tokio::test]
+async fn the_server_closes_a_websocket_after_what_was_sent() {
+    let mut host = Host::new(EngineConfig::default()).await;
+    let (mut wire, session) = host.websocket().await;
+    session.send_text("4last words");
+    session.close(CloseReason::ForcedClose);
+    session.send_text("4never");
+    assert_eq!(text(&mut wire).await, "4last words");
+    assert_eq!(wire.frame().await.first, 0x88);
+    assert_eq!(host.heard().await, Heard::Closed(CloseReason::ForcedClose));
+    assert!(!session.is_open());
+}
+
+#[tokio::test]
+async fn the_server_closes_a_poll_that_waits() {
+    let mut host = Host::new(EngineConfig::default()).await;
+    let (mut client, session) = host.polling().await;
+    client.ask().await;
+    session.send_text("4last words");
+    session.close(CloseReason::ForcedClose);
+    let mut body = client.gets.response().await.body;
+    if body == "4last words" {
+        body.push('\u{1e}');
+        body.push_str(&client.poll().await.body);
+    }
+    assert_eq!(body, "4last words\u{1e}1");
+    assert_eq!(host.heard().await, Heard::Closed(CloseReason::ForcedClose));
+    assert_eq!(client.poll().await.status, 400);
+}
+
+#[tokio::test]
+async fn without_a_poll_the_goodbye_waits_for_the_next() {
+    let mut host = Host::new(EngineConfig::default()).await;
+    let (mut client, session) = host.polling().await;
+    session.send_text("4last words");
+    session.close(CloseReason::ForcedClose);
+    assert!(!session.is_open());
+    assert_eq!(client.poll().await.body, "4last words\u{1e}1");
+    assert_eq!(host.heard().await, Heard::Closed(CloseReason::ForcedClose));
+}
+
+#[tokio::test]
+async fn a_client_says_goodbye_by_post() {
+    let mut host = Host::new(EngineConfig::default()).await;
+    let (mut client, _) = host.polling().await;
+    client.ask().await;
+    // Its echo shows that the poll is there.
+    client.post("4x").await;
+    client.gets.response().await;
+    client.ask().await;
+    assert_eq!(client.post("1").await.body, "ok");
+    let answer = client.gets.response().await.body;
+    assert!(answer == "6" || answer.contains("Session ID unknown"), "{answer}");
+    assert_eq!(host.heard().await, Heard::Message("x".into()));
+    assert_eq!(host.heard().await, Heard::Closed(CloseReason::TransportClose));
+    assert_eq!(client.poll().await.body, r#"{"code":1,"message":"Session ID unknown"}"#);
+}
+
+#[tokio::test]
+async fn a_client_says_goodbye_on_its_websocket() {
+    let mut host = Host::new(EngineConfig::default()).await;
+    for goodbye in [frame::text("1"), frame::empty_close()] {
+        let (mut wire, _) = host.websocket().await;
+        wire.say(&goodbye.masked()).await;
+        assert_eq!(wire.frame().await.first, 0x88);
+        assert_eq!(host.heard().await, Heard::Closed(CloseReason::TransportClose));
+    }
+    let (wire, _) = host.websocket().await;
+    drop(wire);
+    assert_eq!(host.heard().await, Heard::Closed(CloseReason::TransportClose));
+    assert_eq!(host.engine.sessions(), 0);
+}
+
+#[tokio::test]
+async fn a_client_that_leaves_its_poll_ends_the_session() {
+    let mut host = Host::new(EngineConfig::default()).await;
+    let (mut client, _) = host.polling().await;
+    client.ask().await;
+    client.post("4x").await;
+    client.gets.response().await;
+    assert_eq!(host.heard().await, Heard::Message("x".into()));
+    client.ask().await;
+    client.gets = Wire::connect(host.address).await;
+    assert_eq!(host.heard().await, Heard::Closed(CloseReason::TransportError));
+}
+
+#[tokio::test]
+async fn rules_that_are_broken_on_a_websocket_end_the_session() {
+    let mut host = Host::new(EngineConfig::default()).await;
+    for (bad, reason) in [
+        (frame::text("x").masked(), CloseReason::ParseError),
+        (frame::text("").masked(), CloseReason::ParseError),
+        (frame::text("4unmasked"), CloseReason::TransportError),
+    ] {
+        let (mut wire, _) = host.websocket().await;
+        wire.say(&bad).await;
+        assert_eq!(host.heard().await, Heard::Closed(reason));
+        assert_eq!(wire.frame().await.first, 0x88);
+    }
+}
+
+#[tokio::test]
+async fn a_panic_ends_its_session_and_no_other() {
+    let mut host = Host::new(EngineConfig::default()).await;
+    let (mut wire, _) = host.websocket().await;
+    let (mut client, _) = host.polling().await;
+    let (mut other, _) = host.websocket().await;
+    wire.say(&frame::text("4panic").masked()).await;
+    assert_eq!(host.heard().await, Heard::Message("panic".into()));
+    assert_eq!(host.heard().await, Heard::Closed(CloseReason::TransportError));
+    assert_eq!(wire.frame().await.first, 0x88);
+    assert_eq!(client.post("4panic").await.status, 400);
+    assert_eq!(host.heard().await, Heard::Message("panic".into()));
+    assert_eq!(host.heard().await, Heard::Closed(CloseReason::TransportError));
+    other.say(&frame::text("4fine").masked()).await;
+    assert_eq!(text(&mut other).await, "4fine");
+    assert_eq!(host.engine.metrics().panics(), 2);
+}
+
+#[tokio::test]
+async fn an_engine_that_closes_closes_everyone_and_opens_no_more() {
+    let mut host = Host::new(EngineConfig::default()).await;
+    let (mut wire, _) = host.websocket().await;
+    let (mut client, _) = host.polling().await;
+    let closing = {
+        let engine = host.engine.clone();
+        tokio::spawn(async move { engine.close().await })
+    };
+    assert_eq!(wire.frame().await.first, 0x88);
+    assert_eq!(host.heard().await, Heard::Closed(CloseReason::ServerShuttingDown));
+    assert_eq!(client.poll().await.body, "1");
+    assert_eq!(host.heard().await, Heard::Closed(CloseReason::ServerShuttingDown));
+    within("the engine to close", closing).await.expect("it does not panic");
+    assert_eq!(Wire::connect(host.address).await.get(POLLING).await.status, 503);
+    assert_eq!(Wire::ask(host.address, WEBSOCKET, "").await.response().await.status, 503);
+}

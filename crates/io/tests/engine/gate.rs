@@ -1,0 +1,87 @@
+//! An engine behind a gate: its WebSockets are opened by shards, and everything else goes to the HTTP service.
+#![cfg(unix)]
+
+use std::net::Ipv4Addr;
+use std::sync::Arc;
+
+use ::http::Request;
+use hyper::server::conn::http1;
+use hyper_util::rt::TokioIo;
+use hyper_util::service::TowerToHyperService;
+use switchboard_io::engine::{Engine, EngineConfig, Hooks, Transport};
+use switchboard_testkit::{Wire, frame};
+use switchboard_ws::{Config, Gate, GatedListener, Handler, Pass, PeerAddr, Visitor};
+use tokio::io::AsyncReadExt as _;
+use tokio::net::TcpListener;
+use tokio::runtime::Handle;
+
+use crate::support::{Heard, Host, WEBSOCKET, engine, text};
+
+struct Porter {
+    engine: Engine,
+    ws: Config,
+    runtime: Handle,
+}
+
+impl Gate for Porter {
+    fn admit(&self, _: PeerAddr) -> Option<Pass> {
+        Some(Box::new(()))
+    }
+
+    fn config(&self, request: &Request<()>) -> Option<Config> {
+        self.engine.opens(request).then(|| self.ws.clone())
+    }
+
+    fn open(&self, request: &Request<()>, peer: PeerAddr, pass: Pass) -> Result<Box<dyn Handler>, Pass> {
+        self.engine.open(request, peer, pass)
+    }
+
+    fn visit(&self, visitor: Visitor) {
+        let service = TowerToHyperService::new(self.engine.service());
+        let (read, io) = (std::io::Cursor::new(visitor.read), visitor.io);
+        let (reader, writer) = tokio::io::split(io);
+        let io = tokio::io::join(read.chain(reader), writer);
+        let serving = http1::Builder::new().serve_connection(TokioIo::new(io), service).with_upgrades();
+        self.runtime.spawn(serving);
+    }
+}
+
+async fn host(config: EngineConfig) -> Host {
+    let (engine, heard) = engine(config);
+    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.expect("a free port");
+    let address = listener.local_addr().expect("an address");
+    let served = Config::default();
+    let porter = Porter { engine: engine.clone(), ws: engine.ws_config(&served), runtime: Handle::current() };
+    tokio::spawn(async move { served.serve_gate(GatedListener::Tcp(listener), Arc::new(porter)).await });
+    Host::of(engine, address, heard)
+}
+
+#[tokio::test]
+async fn websockets_and_upgrades_are_opened_by_the_shard() {
+    let mut host = host(EngineConfig::default()).await;
+    let (mut wire, session) = host.websocket().await;
+    assert!(matches!(session.handshake().peer(), PeerAddr::Ip(_)));
+    wire.say(&frame::text("4hello").masked()).await;
+    assert_eq!(text(&mut wire).await, "4hello");
+    assert_eq!(host.heard().await, Heard::Message("hello".into()));
+    let (client, session) = host.polling().await;
+    let mut wire = client.websocket().await;
+    wire.say(&frame::text("2probe").masked()).await;
+    assert_eq!(text(&mut wire).await, "3probe");
+    wire.say(&frame::text("5").masked()).await;
+    wire.say(&frame::text("4hi").masked()).await;
+    assert_eq!(text(&mut wire).await, "4hi");
+    assert_eq!(session.transport(), Transport::WebSocket);
+}
+
+#[tokio::test]
+async fn refusals_and_hooks_are_the_services() {
+    let mut plain = host(EngineConfig::default()).await;
+    let response = Wire::ask(plain.address, "/engine.io/?EIO=3&transport=websocket", "").await.response().await;
+    assert_eq!((response.status, &*response.body), (400, "Unsupported protocol version"));
+    plain.websocket().await;
+    let hooks = Hooks::default().headers(|headers, _| drop(headers.insert("x-each", "1".parse().expect("a value"))));
+    let hooked = host(EngineConfig { hooks, ..EngineConfig::default() }).await;
+    let head = Wire::ask(hooked.address, WEBSOCKET, "").await.head().await;
+    assert!(head.contains("x-each: 1"), "{head}");
+}

@@ -1,0 +1,12 @@
+//! Conversations with an engine over loopback: real HTTP, real WebSockets, and what each side sees of the other.
+
+mod closing;
+mod gate;
+mod handshake;
+mod heartbeat;
+mod http;
+mod order;
+mod polling;
+mod support;
+mod upgrade;
+mod v3;

@@ -1,0 +1,179 @@
+//! Polls and posts: payloads, overlaps, limits.
+
+use switchboard_io::engine::{CloseReason, EngineConfig, ParcelOptions, SessionConfig, parcel};
+use switchboard_testkit::Wire;
+use switchboard_ws::{Message, Pushed};
+
+use crate::support::{Heard, Host, post};
+
+#[tokio::test]
+async fn messages_go_both_ways_and_many_in_one_payload() {
+    let mut host = Host::new(EngineConfig::default()).await;
+    let (mut client, session) = host.polling().await;
+    let response = client.post("4one\u{1e}bAQIDBA==\u{1e}4€").await;
+    assert_eq!((response.status, &*response.body), (200, "ok"));
+    assert_eq!(response.header("content-type"), Some("text/html"));
+    assert_eq!(host.heard().await, Heard::Message("one".into()));
+    assert_eq!(host.heard().await, Heard::Message(vec![1, 2, 3, 4].into()));
+    assert_eq!(host.heard().await, Heard::Message("€".into()));
+    assert_eq!(client.poll().await.body, "4one\u{1e}bAQIDBA==\u{1e}4€");
+    client.ask().await;
+    session.send(parcel([Message::from("4a"), Message::from(vec![7])], ParcelOptions::default()));
+    assert_eq!(client.gets.response().await.body, "4a\u{1e}bBw==", "what belongs together stays together");
+}
+
+#[tokio::test]
+async fn what_is_published_to_a_topic_reaches_its_members() {
+    let mut host = Host::new(EngineConfig::default()).await;
+    let (mut polling, one) = host.polling().await;
+    let (mut websocket, two) = host.websocket().await;
+    for session in [&one, &two] {
+        session.member().subscribe("room").expect("a topic");
+    }
+    polling.ask().await;
+    let delivery = host.engine.hub().publish("room", parcel([Message::from("4all")], ParcelOptions::default()));
+    assert_eq!(delivery.reached, 2);
+    assert_eq!(polling.gets.response().await.body, "4all");
+    assert_eq!(crate::support::text(&mut websocket).await, "4all");
+}
+
+#[tokio::test]
+async fn a_second_poll_ends_the_session() {
+    let mut host = Host::new(EngineConfig::default()).await;
+    let (mut client, session) = host.polling().await;
+    client.ask().await;
+    // The echo of this says that the poll has been seen.
+    client.post("4seen").await;
+    assert_eq!(client.gets.response().await.body, "4seen");
+    assert_eq!(host.heard().await, Heard::Message("seen".into()));
+    client.ask().await;
+    client.post("4quiet").await;
+    wait_for_poll(&session).await;
+    let mut other = Wire::connect(host.address).await;
+    let second = other.get(&client.path).await;
+    let first = client.gets.response().await;
+    assert_eq!((second.status, &*second.body), (400, ""));
+    assert_eq!(first.body, "1");
+    assert_eq!(host.heard().await, Heard::Message("quiet".into()));
+    assert_eq!(host.heard().await, Heard::Closed(CloseReason::TransportError));
+    assert_eq!(client.poll().await.body, r#"{"code":1,"message":"Session ID unknown"}"#);
+}
+
+/// A volatile parcel is taken only while a poll waits.
+async fn wait_for_poll(session: &switchboard_io::engine::Session) {
+    let volatile = ParcelOptions { volatile: true, ..ParcelOptions::default() };
+    while session.send(parcel(Vec::new(), volatile)) == Pushed::Dropped {
+        tokio::task::yield_now().await;
+    }
+}
+
+#[tokio::test]
+async fn a_second_post_ends_the_session() {
+    let mut host = Host::new(EngineConfig::default()).await;
+    let (mut client, _) = host.polling().await;
+    let whole = post(&client.path, "", "4long");
+    client.posts.send(&whole[..whole.len() - 1]).await;
+    let mut other = Wire::connect(host.address).await;
+    // The first may not have been seen yet: the second is then answered, and the third is not.
+    let status = loop {
+        other.send(post(&client.path, "", "4quiet")).await;
+        let response = other.response().await;
+        if response.status != 200 {
+            break (response.status, response.body);
+        }
+    };
+    assert_eq!(status, (400, String::new()));
+    while let Heard::Message(_) = host.heard().await {}
+    assert_eq!(host.engine.metrics().closed(CloseReason::TransportError), 1);
+}
+
+#[tokio::test]
+async fn a_body_that_is_too_long_is_refused_and_the_session_goes_on() {
+    let session = SessionConfig { max_payload: 10, ..SessionConfig::default() };
+    let mut host = Host::new(EngineConfig { session, ..EngineConfig::default() }).await;
+    let (mut client, _) = host.polling().await;
+    let response = client.post("4123456789x").await;
+    assert_eq!((response.status, &*response.body), (413, ""));
+    assert_eq!(host.engine.metrics().payloads_too_large(), 1);
+    client.posts = Wire::connect(host.address).await;
+    let chunked = "Transfer-Encoding: chunked\r\n\r\nb\r\n4123456789x\r\n0\r\n\r\n";
+    client.posts.send(format!("POST {} HTTP/1.1\r\nHost: localhost\r\n{chunked}", client.path)).await;
+    assert_eq!(client.posts.response().await.status, 413);
+    client.posts = Wire::connect(host.address).await;
+    assert_eq!(client.post("4123456789").await.status, 200);
+    assert_eq!(host.heard().await, Heard::Message("123456789".into()));
+}
+
+#[tokio::test]
+async fn answers_stay_below_the_largest_payload() {
+    let session = SessionConfig { max_payload: 100, ..SessionConfig::default() };
+    let mut host = Host::new(EngineConfig { session, ..EngineConfig::default() }).await;
+    let (mut client, session) = host.polling().await;
+    for number in 0..50 {
+        session.send_text(&format!("4message {number}"));
+    }
+    session.send_text(&format!("4{}", "x".repeat(200)));
+    session.send_text("4end");
+    let mut received = Vec::new();
+    while received.last().is_none_or(|last| last != "4end") {
+        let body = client.poll().await.body;
+        assert!(body.len() <= 100 || !body.contains('\u{1e}'), "{body}");
+        received.extend(body.split('\u{1e}').map(str::to_owned));
+    }
+    let expected: Vec<_> = (0..50).map(|number| format!("4message {number}")).collect();
+    assert_eq!(received[..50], expected);
+    assert_eq!(received.len(), 52);
+}
+
+#[tokio::test]
+async fn what_is_no_packet_ends_the_session_after_what_came_before() {
+    let mut host = Host::new(EngineConfig::default()).await;
+    let (mut client, _) = host.polling().await;
+    assert_eq!(client.post("4good\u{1e}abc\u{1e}4never").await.status, 400);
+    assert_eq!(host.heard().await, Heard::Message("good".into()));
+    assert_eq!(host.heard().await, Heard::Closed(CloseReason::ParseError));
+    assert_eq!(client.poll().await.status, 400);
+}
+
+#[tokio::test]
+async fn bytes_are_no_payload_of_v4() {
+    let mut host = Host::new(EngineConfig::default()).await;
+    let (mut client, _) = host.polling().await;
+    client.posts.send(post(&client.path, "Content-Type: application/octet-stream\r\n", "4x")).await;
+    let response = client.posts.response().await;
+    assert_eq!((response.status, &*response.body), (400, ""));
+    assert_eq!(host.heard().await, Heard::Closed(CloseReason::TransportError));
+}
+
+#[tokio::test]
+async fn a_paused_client_waits_for_the_answer_to_its_post() {
+    let mut host = Host::new(EngineConfig::default()).await;
+    let (mut client, session) = host.polling().await;
+    session.pause();
+    client.posts.send(post(&client.path, "", "4one")).await;
+    assert_eq!(host.heard().await, Heard::Message("one".into()));
+    session.resume();
+    assert_eq!(client.posts.response().await.body, "ok");
+    session.pause();
+    client.posts.send(post(&client.path, "", "4two")).await;
+    assert_eq!(host.heard().await, Heard::Message("two".into()));
+    // That this is one too many shows that the one before is still open.
+    let mut other = Wire::connect(host.address).await;
+    other.send(post(&client.path, "", "4three")).await;
+    assert_eq!(other.response().await.status, 400);
+    assert_eq!(host.heard().await, Heard::Closed(CloseReason::TransportError));
+}
+
+#[tokio::test]
+async fn a_client_that_fetches_nothing_loses_its_session() {
+    let outbox = switchboard_ws::OutboxLimits { messages: 10, ..switchboard_ws::OutboxLimits::default() };
+    let mut host = Host::new(EngineConfig { outbox, ..EngineConfig::default() }).await;
+    let (_client, session) = host.polling().await;
+    for _ in 0..10 {
+        assert_eq!(session.send_text("4x"), Pushed::Buffered);
+    }
+    assert_eq!(session.send_text("4x"), Pushed::Overflowed);
+    assert_eq!(host.heard().await, Heard::Closed(CloseReason::TransportError));
+    assert_eq!(session.send_text("4x"), Pushed::Closed);
+    assert_eq!(host.engine.metrics().overflowed(), 1);
+}

@@ -1,0 +1,170 @@
+//! From polling to a WebSocket: nothing is lost or out of order, and whoever does not claim it changes nothing.
+
+use switchboard_io::engine::{CloseReason, EngineConfig, Transport};
+use switchboard_testkit::{Wire, frame};
+use switchboard_ws::{OutboxLimits, Overflow};
+
+use crate::support::{Heard, Host, POLLING, quick, text};
+
+async fn probe(wire: &mut Wire) {
+    wire.say(&frame::text("2probe").masked()).await;
+    assert_eq!(text(wire).await, "3probe");
+}
+
+#[tokio::test]
+async fn the_session_moves_and_what_waited_comes_first() {
+    let mut host = Host::new(EngineConfig::default()).await;
+    let (mut client, session) = host.polling().await;
+    client.ask().await;
+    let mut wire = client.websocket().await;
+    probe(&mut wire).await;
+    // Polling is let go of, so that the client can pause it.
+    assert_eq!(client.gets.response().await.body, "6");
+    session.send_text("4waited");
+    wire.say(&frame::text("5").masked()).await;
+    assert_eq!(text(&mut wire).await, "4waited");
+    assert_eq!(session.transport(), Transport::WebSocket);
+    session.send_text("4after");
+    assert_eq!(text(&mut wire).await, "4after");
+    wire.say(&frame::text("4echo").masked()).await;
+    assert_eq!(text(&mut wire).await, "4echo");
+    let late = client.poll().await;
+    assert_eq!((late.status, &*late.body), (400, r#"{"code":3,"message":"Bad request"}"#));
+    let metrics = host.engine.metrics();
+    assert_eq!((metrics.upgrades_begun(), metrics.upgrades_done(), metrics.upgrades_dropped()), (1, 1, 0));
+}
+
+#[tokio::test]
+async fn polling_goes_on_until_the_upgrade() {
+    let mut host = Host::new(EngineConfig::default()).await;
+    let (mut client, session) = host.polling().await;
+    let mut wire = client.websocket().await;
+    probe(&mut wire).await;
+    session.send_text("4by polling");
+    assert_eq!(client.poll().await.body, "4by polling");
+    assert_eq!(client.post("4in").await.body, "ok");
+    assert_eq!(host.heard().await, Heard::Message("in".into()));
+    wire.say(&frame::text("5").masked()).await;
+    assert_eq!(text(&mut wire).await, "4in");
+}
+
+/// Room for everything that is sent before the client fetches any of it.
+const OUTBOX: OutboxLimits = OutboxLimits { messages: 4096, bytes: 1 << 20, overflow: Overflow::Close };
+
+/// A thousand messages in each direction, half of them before the WebSocket takes over.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_thousand_messages_stay_in_order_across_an_upgrade() {
+    let mut host = Host::new(EngineConfig { outbox: OUTBOX, ..EngineConfig::default() }).await;
+    let (mut client, session) = host.polling().await;
+    let sending = {
+        let session = session.clone();
+        tokio::spawn(async move {
+            for number in 0..1000 {
+                session.send_text(&format!("4{number}"));
+                tokio::task::yield_now().await;
+            }
+        })
+    };
+    let mut received = Vec::new();
+    for number in 0..5 {
+        let body: Vec<_> = (0..100).map(|next| format!("4quiet{}", number * 100 + next)).collect();
+        client.post(&body.join("\u{1e}")).await;
+        received.extend(client.poll().await.body.split('\u{1e}').map(str::to_owned));
+    }
+    let mut wire = client.websocket().await;
+    probe(&mut wire).await;
+    wire.say(&frame::text("5").masked()).await;
+    for number in 500..1000 {
+        wire.say(&frame::text(format!("4quiet{number}")).masked()).await;
+    }
+    let wanted = |received: &[String]| {
+        received.iter().filter(|text| !text.contains("quiet")).count() < 1000
+            || received.iter().filter(|text| text.contains("quiet")).count() < 1000
+    };
+    while wanted(&received) {
+        received.push(text(&mut wire).await);
+    }
+    sending.await.expect("all were sent");
+    let (echoes, own): (Vec<_>, Vec<_>) = received.into_iter().partition(|text| text.contains("quiet"));
+    assert_eq!(own, (0..1000).map(|number| format!("4{number}")).collect::<Vec<_>>());
+    assert_eq!(echoes, (0..1000).map(|number| format!("4quiet{number}")).collect::<Vec<_>>());
+    for number in 0..1000 {
+        assert_eq!(host.heard().await, Heard::Message(format!("quiet{number}").into()));
+    }
+}
+
+#[tokio::test]
+async fn a_candidate_that_does_not_claim_is_closed_and_the_session_stays() {
+    let config = EngineConfig { session: quick().session, ..EngineConfig::default() };
+    let config = EngineConfig {
+        session: switchboard_io::engine::SessionConfig {
+            ping_interval: std::time::Duration::from_secs(25),
+            ..config.session
+        },
+        ..config
+    };
+    let mut host = Host::new(config).await;
+    let (mut client, session) = host.polling().await;
+    let mut wire = client.websocket().await;
+    probe(&mut wire).await;
+    let close = wire.frame().await;
+    assert_eq!(close.first, 0x88);
+    session.send_text("4still here");
+    assert_eq!(client.poll().await.body, "4still here");
+    assert_eq!(host.engine.metrics().upgrades_dropped(), 1);
+    // And another may try.
+    let mut wire = client.websocket().await;
+    probe(&mut wire).await;
+    wire.say(&frame::text("5").masked()).await;
+    wire.say(&frame::text("4hi").masked()).await;
+    assert_eq!(text(&mut wire).await, "4hi");
+}
+
+#[tokio::test]
+async fn a_candidate_that_says_anything_else_is_closed() {
+    let mut host = Host::new(EngineConfig::default()).await;
+    let (mut client, _) = host.polling().await;
+    for word in ["4hello", "5", "2", "x", "1"] {
+        let mut wire = client.websocket().await;
+        wire.say(&frame::text(word).masked()).await;
+        assert_eq!(wire.frame().await.first, 0x88, "{word}");
+    }
+    assert_eq!(client.post("4alive").await.body, "ok");
+    assert_eq!(host.heard().await, Heard::Message("alive".into()));
+}
+
+#[tokio::test]
+async fn a_candidate_that_goes_away_leaves_the_session_as_it_was() {
+    let mut host = Host::new(EngineConfig::default()).await;
+    let (mut client, session) = host.polling().await;
+    let mut wire = client.websocket().await;
+    probe(&mut wire).await;
+    drop(wire);
+    session.send_text("4fine");
+    assert_eq!(client.poll().await.body, "4fine");
+}
+
+#[tokio::test]
+async fn a_second_websocket_is_closed() {
+    let mut host = Host::new(EngineConfig::default()).await;
+    let (client, _) = host.polling().await;
+    let mut first = client.websocket().await;
+    probe(&mut first).await;
+    assert_eq!(client.websocket().await.frame().await.first, 0x88, "while another is probed");
+    first.say(&frame::text("5").masked()).await;
+    first.say(&frame::text("4hi").masked()).await;
+    assert_eq!(text(&mut first).await, "4hi");
+    assert_eq!(client.websocket().await.frame().await.first, 0x88, "when another has taken over");
+}
+
+#[tokio::test]
+async fn a_candidate_of_a_session_that_ends_is_closed() {
+    let mut host = Host::new(EngineConfig::default()).await;
+    let (mut client, _) = host.polling().await;
+    let mut wire = client.websocket().await;
+    probe(&mut wire).await;
+    assert_eq!(client.post("1").await.body, "ok");
+    assert_eq!(host.heard().await, Heard::Closed(CloseReason::TransportClose));
+    assert_eq!(wire.frame().await.first, 0x88);
+    assert_eq!(Wire::connect(host.address).await.get(&format!("{POLLING}&sid={}", client.sid)).await.status, 400);
+}

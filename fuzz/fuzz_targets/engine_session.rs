@@ -1,0 +1,4 @@
+//! See [`switchboard_fuzz::engine_session`].
+#![no_main]
+
+libfuzzer_sys::fuzz_target!(|data: &[u8]| switchboard_fuzz::engine_session::run(data));
