@@ -170,6 +170,8 @@ fn admit(entrant: &Entrant, peer: &Arc<Peer>, claim: Option<Claim>) {
 /// twice. `false`: what was missed is gone.
 fn give_back(recovery: &Recovery<Peer>, peer: &Arc<Peer>, claim: Option<Claim>) -> bool {
     let mut log = recovery.lock();
+    // What is given back is on its way, and may be lost once more.
+    let confirmed = claim.as_ref().map_or_else(|| log.newest(), |claim| claim.received);
     if let Some(claim) = claim {
         let Some(missed) = recovery.missed(&mut log, &claim, Instant::now()) else { return false };
         for frames in &missed {
@@ -180,7 +182,7 @@ fn give_back(recovery: &Recovery<Peer>, peer: &Arc<Peer>, claim: Option<Claim>) 
             let _ = peer.join(room);
         }
     }
-    peer.confirmed.store(log.newest(), std::sync::atomic::Ordering::Release);
+    peer.confirmed.store(confirmed, std::sync::atomic::Ordering::Release);
     welcome(peer);
     drop(log);
     if let Some(pid) = peer.pid {

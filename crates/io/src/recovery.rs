@@ -59,7 +59,7 @@ pub(crate) struct Claim {
     pub(crate) pid: Sid,
     pub(crate) lost: Lost,
     /// It has received everything up to here.
-    received: Place,
+    pub(crate) received: Place,
 }
 
 /// How often recovery did what.

@@ -13,6 +13,7 @@ use switchboard_ws::{Config as WsConfig, DeflateConfig, Hub, OutboxLimits, Prepa
 use crate::answers::Answers;
 use crate::broadcast::{Broadcast, Rooms};
 use crate::client::Client;
+use crate::depart;
 use crate::engine::{App, ClientFiles, Conversation, Cookie, Cors, Engine, EngineConfig, EngineLayer, EngineService};
 use crate::engine::{Data, Hooks, HttpCompression, Session, Transports};
 use crate::error::EmitError;
@@ -20,6 +21,7 @@ use crate::handler::{Handler, Middleware};
 use crate::namespace::{Namespace, ParentNamespace};
 use crate::pattern::{Pattern, PatternError};
 use crate::plain::PlainForm;
+use crate::reason::DisconnectReason;
 use crate::recovery::{Recovery, RecoveryCounters, RecoverySettings};
 use crate::router::{Router, Which};
 use crate::settings::Settings;
@@ -196,6 +198,13 @@ impl SocketIo {
     /// # Cancel safety
     /// Dropped after the first poll, they close all the same.
     pub async fn close(&self) {
+        // All at once, as in Node: those who poll would otherwise leave with their next poll.
+        for space in self.router.all() {
+            let peers: Vec<_> = space.roll().iter().cloned().collect();
+            for peer in &peers {
+                depart::depart(peer, DisconnectReason::ServerShuttingDown);
+            }
+        }
         self.engine.close().await;
     }
 

@@ -8,15 +8,15 @@ use switchboard_testkit::{Frame, Response, Wire, frame, within};
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 
 /// Where the stock client asks for a WebSocket.
-pub const WEBSOCKET: &str = "/socket.io/?EIO=4&transport=websocket";
+pub(crate) const WEBSOCKET: &str = "/socket.io/?EIO=4&transport=websocket";
 
 /// Serves it on a free port, in axum.
-pub async fn serve(io: &SocketIo) -> SocketAddr {
+pub(crate) async fn serve(io: &SocketIo) -> SocketAddr {
     serve_app(axum::Router::new().layer(io.layer())).await
 }
 
 /// Serves an axum application on a free port.
-pub async fn serve_app(app: axum::Router) -> SocketAddr {
+pub(crate) async fn serve_app(app: axum::Router) -> SocketAddr {
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.expect("a free port");
     let address = listener.local_addr().expect("it is bound");
     tokio::spawn(async move { axum::serve(listener, app).await });
@@ -24,17 +24,17 @@ pub async fn serve_app(app: axum::Router) -> SocketAddr {
 }
 
 /// A client over WebSocket.
-pub struct Client {
+pub(crate) struct Client {
     wire: Wire,
     /// The id of its socket in the namespace that it joined last.
-    pub id: String,
+    pub(crate) id: String,
     /// The secret by which it may come back there, where recovery is on.
-    pub pid: String,
+    pub(crate) pid: String,
 }
 
 /// What a client hears.
 #[derive(Debug, PartialEq)]
-pub enum Heard {
+pub(crate) enum Heard {
     Text(String),
     Binary(Vec<u8>),
     Close,
@@ -42,12 +42,12 @@ pub enum Heard {
 
 impl Client {
     /// Connects, and is in no namespace.
-    pub async fn open(address: SocketAddr) -> Self {
+    pub(crate) async fn open(address: SocketAddr) -> Self {
         Self::open_at(address, WEBSOCKET).await
     }
 
     /// Connects with another path or query.
-    pub async fn open_at(address: SocketAddr, target: &str) -> Self {
+    pub(crate) async fn open_at(address: SocketAddr, target: &str) -> Self {
         let mut client = Self::over(Wire::open(address, target).await);
         let handshake = client.text().await;
         assert!(handshake.starts_with("0{"), "{handshake}");
@@ -55,26 +55,26 @@ impl Client {
     }
 
     /// On a WebSocket that is open, whose handshake is still to be heard.
-    pub fn over(wire: Wire) -> Self {
+    pub(crate) fn over(wire: Wire) -> Self {
         Self { wire, id: String::new(), pid: String::new() }
     }
 
     /// Connects and joins the main namespace.
-    pub async fn join(address: SocketAddr) -> Self {
+    pub(crate) async fn join(address: SocketAddr) -> Self {
         let mut client = Self::open(address).await;
         client.enter("/").await;
         client
     }
 
     /// Joins a namespace, and is told its id.
-    pub async fn enter(&mut self, namespace: &str) -> String {
+    pub(crate) async fn enter(&mut self, namespace: &str) -> String {
         let place = place(namespace);
         self.say(&format!("40{place}")).await;
         self.welcomed(namespace).await
     }
 
     /// Is told that it is in a namespace.
-    pub async fn welcomed(&mut self, namespace: &str) -> String {
+    pub(crate) async fn welcomed(&mut self, namespace: &str) -> String {
         let welcome = self.text().await;
         let words = welcome.strip_prefix(&format!("40{}", place(namespace)));
         let words = words.unwrap_or_else(|| panic!("no welcome to {namespace}: {welcome}"));
@@ -84,17 +84,17 @@ impl Client {
     }
 
     /// Sends a text.
-    pub async fn say(&mut self, text: &str) {
+    pub(crate) async fn say(&mut self, text: &str) {
         self.wire.say(&frame::text(text).masked()).await;
     }
 
     /// Sends bytes.
-    pub async fn say_bytes(&mut self, bytes: &[u8]) {
+    pub(crate) async fn say_bytes(&mut self, bytes: &[u8]) {
         self.wire.say(&frame::binary(bytes).masked()).await;
     }
 
     /// The next thing but a ping, which is answered.
-    pub async fn hear(&mut self) -> Heard {
+    pub(crate) async fn hear(&mut self) -> Heard {
         loop {
             let frame = self.frame().await;
             match frame.first & 0x0f {
@@ -110,12 +110,12 @@ impl Client {
     }
 
     /// The next frame as it is.
-    pub async fn frame(&mut self) -> Frame {
+    pub(crate) async fn frame(&mut self) -> Frame {
         self.wire.frame().await
     }
 
     /// The next thing, which is a text.
-    pub async fn text(&mut self) -> String {
+    pub(crate) async fn text(&mut self) -> String {
         match self.hear().await {
             Heard::Text(text) => text,
             other => panic!("not a text: {other:?}"),
@@ -123,27 +123,27 @@ impl Client {
     }
 
     /// The next thing is this text.
-    pub async fn expect(&mut self, text: &str) {
+    pub(crate) async fn expect(&mut self, text: &str) {
         assert_eq!(self.text().await, text);
     }
 
     /// The next thing is these bytes.
-    pub async fn expect_bytes(&mut self, bytes: &[u8]) {
+    pub(crate) async fn expect_bytes(&mut self, bytes: &[u8]) {
         assert_eq!(self.hear().await, Heard::Binary(bytes.to_vec()));
     }
 
     /// The next thing is the end.
-    pub async fn expect_end(&mut self) {
+    pub(crate) async fn expect_end(&mut self) {
         assert_eq!(self.hear().await, Heard::Close);
     }
 
     /// Nothing has been said to it: it asks and gets the answer next. Needs [`fenced`].
-    pub async fn expect_nothing(&mut self) {
+    pub(crate) async fn expect_nothing(&mut self) {
         self.expect_nothing_in("/").await;
     }
 
     /// The same in a namespace.
-    pub async fn expect_nothing_in(&mut self, namespace: &str) {
+    pub(crate) async fn expect_nothing_in(&mut self, namespace: &str) {
         let place = place(namespace);
         self.say(&format!("42{place}777[\"fence\"]")).await;
         self.expect(&format!("43{place}777[]")).await;
@@ -151,7 +151,7 @@ impl Client {
 }
 
 /// Has sockets of a namespace answer [`Client::expect_nothing`].
-pub fn fenced(io: &SocketIo, namespace: &str) {
+pub(crate) fn fenced(io: &SocketIo, namespace: &str) {
     io.of(namespace).on_connect(async |socket: switchboard_io::Socket| {
         socket.on("fence", async |ack: switchboard_io::Ack| ack.send(&()));
     });
@@ -169,14 +169,14 @@ fn field(json: &str, name: &str) -> Option<String> {
 }
 
 /// A client that polls.
-pub struct Poller {
+pub(crate) struct Poller {
     address: SocketAddr,
     target: String,
 }
 
 impl Poller {
     /// Opens a session.
-    pub async fn open(address: SocketAddr) -> Self {
+    pub(crate) async fn open(address: SocketAddr) -> Self {
         let target = "/socket.io/?EIO=4&transport=polling";
         let opened = get(address, target).await;
         let sid = field(&opened.body, "sid").expect("a session");
@@ -184,7 +184,7 @@ impl Poller {
     }
 
     /// Opens a session and joins the main namespace.
-    pub async fn join(address: SocketAddr) -> Self {
+    pub(crate) async fn join(address: SocketAddr) -> Self {
         let poller = Self::open(address).await;
         poller.say("40").await;
         let welcome = poller.poll().await;
@@ -193,18 +193,23 @@ impl Poller {
     }
 
     /// Says something.
-    pub async fn say(&self, text: &str) {
+    pub(crate) async fn say(&self, text: &str) {
         let answer = post(self.address, &self.target, text).await;
         assert_eq!((answer.status, answer.body.as_str()), (200, "ok"));
     }
 
+    /// Posts something, and is answered with a status.
+    pub(crate) async fn post(&self, text: &str) -> u16 {
+        post(self.address, &self.target, text).await.status
+    }
+
     /// What there is to hear, now or as soon as there is something.
-    pub async fn poll(&self) -> String {
+    pub(crate) async fn poll(&self) -> String {
         self.begin_poll().await.response().await.body
     }
 
     /// A poll whose answer is still to be read.
-    pub async fn begin_poll(&self) -> Wire {
+    pub(crate) async fn begin_poll(&self) -> Wire {
         let mut wire = Wire::connect(self.address).await;
         wire.send(format!("GET {} HTTP/1.1\r\nHost: localhost\r\n\r\n", self.target)).await;
         wire
@@ -212,12 +217,12 @@ impl Poller {
 }
 
 /// Gets a page.
-pub async fn get(address: SocketAddr, target: &str) -> Response {
+pub(crate) async fn get(address: SocketAddr, target: &str) -> Response {
     Wire::connect(address).await.get(target).await
 }
 
 /// Posts a text.
-pub async fn post(address: SocketAddr, target: &str, body: &str) -> Response {
+async fn post(address: SocketAddr, target: &str, body: &str) -> Response {
     let mut wire = Wire::connect(address).await;
     let length = body.len();
     wire.send(format!("POST {target} HTTP/1.1\r\nHost: localhost\r\nContent-Length: {length}\r\n\r\n{body}")).await;
@@ -225,22 +230,22 @@ pub async fn post(address: SocketAddr, target: &str, body: &str) -> Response {
 }
 
 /// What a server's handlers tell a test.
-pub struct Journal<T>(UnboundedReceiver<T>);
+pub(crate) struct Journal<T>(UnboundedReceiver<T>);
 
 /// A journal, and who writes it.
-pub fn journal<T>() -> (UnboundedSender<T>, Journal<T>) {
+pub(crate) fn journal<T>() -> (UnboundedSender<T>, Journal<T>) {
     let (tell, told) = unbounded_channel();
     (tell, Journal(told))
 }
 
 impl<T> Journal<T> {
     /// The next entry.
-    pub async fn next(&mut self) -> T {
+    pub(crate) async fn next(&mut self) -> T {
         within("an entry in the journal", self.0.recv()).await.expect("there is still a writer")
     }
 
     /// What was written by now.
-    pub fn so_far(&mut self) -> Vec<T> {
+    pub(crate) fn so_far(&mut self) -> Vec<T> {
         std::iter::from_fn(|| self.0.try_recv().ok()).collect()
     }
 }

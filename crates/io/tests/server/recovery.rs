@@ -93,7 +93,7 @@ async fn it_works_any_number_of_times_also_for_one_that_heard_nothing() {
         io.emit("missed", &()).unwrap();
         let missed;
         (client, missed, _) = back(address, &pid, None).await;
-        // Without an offset it gets what it is not known to have.
+        // It has named no offset: nothing of what was sent to it is known to have come.
         assert_eq!(missed.len(), round + 1);
         client.id = id;
         client.pid = pid;
@@ -133,8 +133,7 @@ async fn middlewares_are_spared_it_unless_set_otherwise() {
 
 #[tokio::test]
 async fn one_that_a_middleware_refuses_does_not_come_back() {
-    let (io, mut told) =
-        recovering(RecoverySettings { skip_middlewares: false, ..RecoverySettings::default() });
+    let (io, mut told) = recovering(RecoverySettings { skip_middlewares: false, ..RecoverySettings::default() });
     io.use_(async |socket: Socket| if socket.recovered() { Err(Refusal::new("not again")) } else { Ok(()) });
     let address = serve(&io).await;
     let (_, pid) = lose(Client::join(address).await, &mut told).await;
@@ -159,6 +158,7 @@ async fn who_is_not_known_is_new() {
 async fn who_left_or_was_sent_away_does_not_come_back() {
     let (io, mut told) = recovering(RecoverySettings::default());
     let address = serve(&io).await;
+    let mut newcomers = Vec::new();
     for by_client in [true, false] {
         let mut client = Client::join(address).await;
         let (id, pid) = (client.id.clone(), client.pid.clone());
@@ -168,8 +168,9 @@ async fn who_left_or_was_sent_away_does_not_come_back() {
             io.of("/").socket(&id).unwrap().disconnect();
         }
         assert_eq!(told.next().await, id);
-        let (_, _, welcome) = back(address, &pid, None).await;
+        let (newcomer, _, welcome) = back(address, &pid, None).await;
         assert!(!welcome.contains(&id));
+        newcomers.push(newcomer);
     }
 }
 
@@ -243,4 +244,22 @@ async fn without_it_there_is_no_secret_and_no_offset() {
     io.emit("news", &()).unwrap();
     client.expect(r#"42["news"]"#).await;
     assert_eq!(io.recovery(), None);
+}
+
+#[tokio::test]
+async fn what_is_lost_on_its_way_back_is_given_back_again() {
+    let (io, mut told) = recovering(RecoverySettings::default());
+    let address = serve(&io).await;
+    let mut client = Client::join(address).await;
+    io.emit("first", &()).unwrap();
+    let (_, offset) = split(&client.text().await);
+    let (id, pid) = lose(client, &mut told).await;
+    io.emit("missed", &()).unwrap();
+    // It is given back, and the connection ends before the client has read any of it.
+    let (client, ..) = back(address, &pid, Some(&offset)).await;
+    drop(client);
+    assert_eq!(told.next().await, id);
+    let (_, missed, _) = back(address, &pid, Some(&offset)).await;
+    assert_eq!(missed.len(), 1, "{missed:?}");
+    assert_eq!(split(&missed[0]).0, r#"42["missed"]"#);
 }

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use switchboard_io::{AckError, Ack, Socket, SocketIo};
+use switchboard_io::{Ack, AckError, Socket, SocketIo};
 
 use crate::client::{Client, fenced, journal, serve};
 

@@ -21,7 +21,7 @@ async fn three() -> (Namespace, SocketAddr, [Client; 3]) {
 
 #[tokio::test]
 async fn sockets_that_were_fetched_tell_who_they_are_and_can_be_sent_to() {
-    let (namespace, address, mut clients) = three().await;
+    let (namespace, _, mut clients) = three().await;
     namespace.socket(&clients[0].id).unwrap().set_data("ann").unwrap();
     let found = namespace.within("room").fetch_sockets().await.unwrap();
     assert_eq!((found.len(), namespace.fetch_sockets().await.unwrap().len()), (2, 3));
@@ -39,7 +39,6 @@ async fn sockets_that_were_fetched_tell_who_they_are_and_can_be_sent_to() {
     clients[0].expect("41").await;
     clients[0].enter("/").await;
     assert_eq!(namespace.count(), 3);
-    drop(address);
 }
 
 #[tokio::test]
@@ -69,7 +68,8 @@ async fn all_or_those_in_a_room_are_disconnected() {
     assert_eq!(namespace.count(), 1);
     clients[0].enter("/").await;
     namespace.disconnect_sockets(true).await.unwrap();
-    for client in [&mut clients[0], &mut clients[2]] {
+    for client in [0, 2] {
+        let client = &mut clients[client];
         client.expect("41").await;
         client.expect_end().await;
     }
