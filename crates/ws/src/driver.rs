@@ -171,8 +171,10 @@ impl<S: Io, H: Handler> Driver<S, H> {
             }
             return Poll::Ready(Ok(()));
         }
+        let most = session.reads_at_most(turn.out.len());
         scratch::with_read_buffer(|buffer| {
-            let mut read = ReadBuf::new(buffer);
+            let most = most.min(buffer.len());
+            let mut read = ReadBuf::new(&mut buffer[..most]);
             ready!(Pin::new(io).poll_read(cx, &mut read))?;
             match read.filled_mut() {
                 [] => session.eof(),

@@ -18,7 +18,7 @@ use crate::parcel::{Content, Hub, Parcel};
 use crate::sender::Sender;
 use crate::turn::{Place, Turn};
 
-/// Room for the replies to one read.
+/// So much is encoded beyond the bound of the outbox: room for the replies to one read.
 const REPLIES: usize = 64 << 10;
 
 /// What an application does with one connection. Methods run one at a time, in the order of what happened. They should
@@ -210,6 +210,12 @@ impl Own {
             Some(Place { port, slot }) => hub.join_slot(port, *slot),
             None => hub.join(Arc::clone(&self.link().outbox)),
         }
+    }
+
+    /// How much output may wait before a handler's replies are queued: beyond the bound there is room for the replies to
+    /// one read, which was begun when there was room, and brought no more than fits here.
+    pub(crate) fn encodes_at_most(&self) -> usize {
+        self.config.get_outbox().bytes.saturating_add(REPLIES)
     }
 
     fn member(&mut self, place: Option<&Place>) -> Option<&Member<Parcel>> {
@@ -551,9 +557,7 @@ impl Context<'_> {
         if self.own.flags.queued || self.connection.is_message_open() {
             return true;
         }
-        // Beyond the bound there is room for the replies to one read, which was begun when there was room.
-        let waiting = self.turn.out.len();
-        waiting >= REPLIES && waiting - REPLIES >= self.own.config.get_outbox().bytes
+        self.own.encodes_at_most() <= self.turn.out.len()
     }
 
     fn queue(&mut self, parcel: Parcel) -> Pushed {

@@ -280,6 +280,13 @@ impl<H: Handler> Session<H> {
         willing && backlog < self.own.config.get_outbox().bytes
     }
 
+    /// How much may be read at once while so much output waits: an echo of it still fits.
+    #[inline]
+    pub(crate) fn reads_at_most(&self, waiting: usize) -> usize {
+        // A read of nothing would look like the end of the stream.
+        self.own.encodes_at_most().saturating_sub(waiting).max(1)
+    }
+
     pub(crate) fn disconnect(&self) -> Disconnect {
         self.connection.disconnect()
     }

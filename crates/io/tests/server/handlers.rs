@@ -232,8 +232,7 @@ async fn a_handler_that_panics_ends_its_socket_only() {
                 let closed = Arc::clone(&closed);
                 async move {
                     closed.notified().await;
-                    let bug: Option<()> = None;
-                    bug.expect("a bug in a handler");
+                    panic!("a bug in a handler");
                 }
             });
             ready(())

@@ -198,6 +198,7 @@ impl Slot {
             None => {
                 // What is read to the shared buffer of a long message must be copied.
                 let wanted = if self.sends_long { Connection::LONG_HEAD } else { buffer.len() };
+                let wanted = wanted.min(self.session.reads_at_most(turn.out.len()));
                 (self.socket.read(&mut buffer[..wanted]), wanted, false)
             }
         };

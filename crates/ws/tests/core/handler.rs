@@ -24,6 +24,7 @@ on_both_drivers!(
     a_handler_can_pause_and_somebody_else_resume,
     a_large_message_is_owned_and_goes_back_without_a_copy,
     a_handler_that_floods_meets_the_outbox_and_its_policy,
+    replies_to_one_read_fit_whatever_the_outbox_holds,
 );
 
 async fn replies_to_one_read_leave_together(driver: Driver) {
@@ -299,6 +300,20 @@ async fn a_handler_can_pause_and_somebody_else_resume(driver: Driver) {
     lent.lock().unwrap().take().unwrap().resume();
     peer.expects(frame::ping("paused")).await;
     assert_eq!(hears.try_iter().collect::<Vec<_>>(), ["2"]);
+}
+
+/// A peer that sends much at once and reads the replies has done nothing that it should be closed for.
+async fn replies_to_one_read_fit_whatever_the_outbox_holds(driver: Driver) {
+    let outbox = OutboxLimits { messages: 1, bytes: 1, overflow: switchboard_ws::Overflow::Close };
+    let echo = OnMessage::new(|cx, message| {
+        cx.send(message);
+    });
+    let (_task, mut peer) = serve(driver, &Config::default().outbox(outbox), echo).await;
+    let sent = vec![frame::binary([7; 1000]); 110];
+    peer.says(&sent).await;
+    for frame in sent {
+        peer.expects(frame).await;
+    }
 }
 
 async fn a_handler_that_floods_meets_the_outbox_and_its_policy(driver: Driver) {
