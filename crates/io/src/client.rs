@@ -28,13 +28,16 @@ pub(crate) struct Client {
 
 struct Hearing {
     decoder: Decoder,
-    /// It must have joined a namespace by then, or the packet that waits for attachments must be whole.
-    deadline: Option<Instant>,
+    /// It must have joined a namespace by then.
+    join_by: Option<Instant>,
+    /// The packet that waits for attachments must be whole by then.
+    whole_by: Option<Instant>,
 }
 
 impl Client {
     pub(crate) fn new(router: &Arc<Router>, session: &Session, now: Instant) -> Self {
-        let hearing = Hearing { decoder: Decoder::new(), deadline: Some(now + router.settings.connect_timeout) };
+        let hearing =
+            Hearing { decoder: Decoder::new(), join_by: Some(now + router.settings.connect_timeout), whole_by: None };
         let client = Self {
             router: Arc::clone(router),
             in_flight: Arc::new(InFlight::new(router.settings.in_flight)),
@@ -52,12 +55,13 @@ impl Client {
         let settings = &self.router.settings;
         let mut hearing = self.hearing();
         let decoded = settings.parser.decode(&mut hearing.decoder, &settings.limits, message);
-        let deadline = match hearing.deadline {
-            _ if !hearing.decoder.is_waiting() && self.seats.was_in() => None,
-            None if hearing.decoder.is_waiting() => Some(Instant::now() + settings.attachments_timeout),
-            deadline => deadline,
+        if hearing.join_by.is_some() && self.seats.was_in() {
+            hearing.join_by = None;
+        }
+        hearing.whole_by = match hearing.decoder.is_waiting() {
+            true => hearing.whole_by.or_else(|| Some(Instant::now() + settings.attachments_timeout)),
+            false => None,
         };
-        hearing.deadline = deadline;
         drop(hearing);
         match decoded {
             Ok(Some(packet)) => self.packet(session, packet),
@@ -163,25 +167,22 @@ impl Conversation<Session> for Client {
     }
 
     fn deadline(&self) -> Option<Instant> {
-        self.hearing().deadline
+        let hearing = self.hearing();
+        [hearing.join_by, hearing.whole_by].into_iter().flatten().min()
     }
 
     fn on_deadline(&self, session: &Session, now: Instant) {
-        let mut hearing = self.hearing();
-        if hearing.deadline.is_none_or(|deadline| deadline > now) {
-            return;
-        }
-        hearing.deadline = None;
-        let is_waiting = hearing.decoder.is_waiting();
-        drop(hearing);
         let peer = session.handshake().peer();
-        if is_waiting {
+        let mut hearing = self.hearing();
+        if hearing.whole_by.is_some_and(|deadline| deadline <= now) {
             tracing::info!(%peer, "the attachments of a packet do not come; its client is closed");
-        } else if self.seats.was_in() {
-            return;
-        } else {
+        } else if hearing.join_by.take_if(|deadline| *deadline <= now).is_some() && !self.seats.was_in() {
             tracing::info!(%peer, "a client has joined no namespace in time, and is closed");
+        } else {
+            return;
         }
+        hearing.whole_by = None;
+        drop(hearing);
         session.close(CloseReason::ForcedClose);
     }
 

@@ -78,9 +78,9 @@ async fn cve_2020_36049_many_small_packets_are_read_in_one_go() {
         std::future::ready(())
     });
     let poller = Poller::join(serve(&io).await).await;
-    let packets: Vec<_> = (0..50_000).map(|number| format!(r#"42["e",{number}]"#)).collect();
+    let packets: Vec<_> = (0..20_000).map(|number| format!(r#"42["e",{number}]"#)).collect();
     poller.say(&packets.join("\u{1e}")).await;
-    for number in 0..50_000 {
+    for number in 0..20_000 {
         assert_eq!(told.next().await, number);
     }
 }

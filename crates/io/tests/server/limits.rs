@@ -9,7 +9,11 @@ use crate::client::{Client, fenced, get, journal, serve};
 
 #[tokio::test]
 async fn attachments_that_do_not_come_in_time_end_the_connection() {
-    let io = SocketIo::builder().attachments_timeout(Duration::from_millis(50)).build();
+    let io = SocketIo::builder()
+        .attachments_timeout(Duration::from_millis(50))
+        // It has nothing to do with it.
+        .connect_timeout(Duration::from_secs(600))
+        .build();
     let mut client = Client::join(serve(&io).await).await;
     client.say(r#"451-["b",{"_placeholder":true,"num":0}]"#).await;
     client.expect_end().await;
@@ -17,10 +21,13 @@ async fn attachments_that_do_not_come_in_time_end_the_connection() {
 
 #[tokio::test]
 async fn attachments_that_come_in_time_do_not() {
-    let io = SocketIo::builder().attachments_timeout(Duration::from_secs(600)).build();
+    let io = SocketIo::builder().connect_timeout(Duration::from_millis(100)).build();
     fenced(&io, "/");
-    let mut client = Client::join(serve(&io).await).await;
+    let address = serve(&io).await;
+    let mut client = Client::join(address).await;
     client.say(r#"452-["b",{"_placeholder":true,"num":0},{"_placeholder":true,"num":1}]"#).await;
+    // One that joins no namespace is closed meanwhile: its time is not that of attachments.
+    Client::open(address).await.expect_end().await;
     client.say_bytes(&[1]).await;
     client.say_bytes(&[2]).await;
     client.expect_nothing().await;

@@ -9,7 +9,7 @@ use futures_util::StreamExt as _;
 use switchboard_io::{Ack, Data, EmitError, Name, Socket, SocketIo, Unanswered, Value};
 use switchboard_ws::OutboxLimits;
 
-use crate::client::{Client, fenced, serve};
+use crate::client::{Client, fenced, journal, serve};
 
 /// A server whose clients join and leave rooms, and have others told.
 async fn rooms() -> (SocketIo, SocketAddr) {
@@ -212,16 +212,26 @@ async fn a_volatile_broadcast_passes_over_who_lags_and_nobody_else() {
 #[tokio::test]
 async fn one_whose_queue_is_full_is_closed_and_the_others_are_told() {
     let io = SocketIo::builder().outbox(OutboxLimits { bytes: 200_000, ..OutboxLimits::default() }).build();
-    fenced(&io, "/");
+    let (tell, mut gone) = journal();
+    io.on_connect(move |socket: Socket| {
+        let tell = tell.clone();
+        socket.on_disconnect(move || {
+            let _ = tell.send(());
+            std::future::ready(())
+        });
+        std::future::ready(())
+    });
     let address = serve(&io).await;
     let lagging = Client::join(address).await;
     let mut keeping_up = Client::join(address).await;
     let long = "x".repeat(100_000);
-    while io.of("/").socket(&lagging.id).is_some() {
+    while io.hub().counters().overflowed == 0 {
         let _ = io.to(lagging.id.as_str()).emit("long", &long);
         io.to(keeping_up.id.as_str()).emit("news", &()).unwrap();
         keeping_up.expect(r#"42["news"]"#).await;
     }
+    drop(lagging);
+    gone.next().await;
     assert_eq!((io.hub().counters().overflowed, io.of("/").count()), (1, 1));
 }
 

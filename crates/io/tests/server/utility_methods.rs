@@ -14,8 +14,8 @@ async fn three() -> (Namespace, SocketAddr, [Client; 3]) {
     let clients = [Client::join(address).await, Client::join(address).await, Client::join(address).await];
     let namespace = io.of("/");
     for client in &clients[..2] {
-        let socket = namespace.socket(&client.id).expect("it is here");
-        socket.join("room").expect("a short name");
+        let socket = namespace.socket(&client.id).expect("it is there");
+        socket.join("room").expect("a room more is allowed");
     }
     (namespace, address, clients)
 }
