@@ -200,6 +200,19 @@ fn binary_packets_are_put_together() {
 }
 
 #[test]
+fn attachments_numbered_in_another_order_are_numbered_anew() {
+    let shuffled = r#"52-["b",{"a":{"_placeholder":true,"num":1}},{"_placeholder":true,"num":0}]"#;
+    let Kind::Event { args, .. } = decode_all(shuffled, &[b"zero", b"one"]).kind else { panic!() };
+    assert_eq!(args.raw(), r#"{"a":{"_placeholder":true,"num":0}},{"_placeholder":true,"num":1}"#);
+    assert_eq!(args.attachments(), [&b"one"[..], b"zero"]);
+    // Sent on as it came: to write each out would multiply what the peer has sent.
+    let twice = r#"52-["b",{"_placeholder":true,"num":1},{"_placeholder":true,"num":1}]"#;
+    let Kind::Event { args, .. } = decode_all(twice, &[b"zero", b"one"]).kind else { panic!() };
+    assert_eq!(args.raw(), r#"{"_placeholder":true,"num":1},{"_placeholder":true,"num":1}"#);
+    assert_eq!(args.attachments(), [&b"zero"[..], b"one"]);
+}
+
+#[test]
 fn every_rule_of_the_decoder() {
     let cases = [
         ("", DecodeError::Empty),

@@ -36,9 +36,9 @@ impl Waiter {
 }
 
 /// A function that is to be called once: at the latest when it is dropped, as the ack of a socket that is gone.
-pub(crate) struct Then(Option<Once>);
+pub(crate) struct Then(Option<Box<Function>>);
 
-type Once = Box<dyn FnOnce(Result<Args, AckError>) + Send>;
+type Function = dyn FnOnce(Result<Args, AckError>) + Send;
 
 impl Then {
     pub(crate) fn new(then: impl FnOnce(Result<Args, AckError>) + Send + 'static) -> Self {

@@ -7,10 +7,11 @@ use serde::{Deserialize, Serialize};
 use super::de::{All, One, Parameter};
 use super::encoding::Parser;
 use super::error::{ArgsError, DecodeError, EncodeError};
-use super::json::{self, JsonReader, Scanner};
+use super::json::{self, JsonReader, Numbering, Scanner};
 use super::limits::Limits;
 use super::reader::Reader;
 use super::ser::Several;
+use super::spread::Spread;
 use super::token::Level;
 use super::unpack::{Cursor, MsgpackReader};
 use super::value::Value;
@@ -109,6 +110,19 @@ impl Args {
     pub(super) fn attach(&mut self, attachment: Bytes) {
         if let Body::Json { attachments, .. } = &mut self.body {
             attachments.push(attachment);
+        }
+    }
+
+    /// All attachments are there. Where a peer has numbered them in another order than that of their placeholders, they are
+    /// numbered anew, as Node does: sent on, they are what every encoder writes. Those named more than once stay as they
+    /// came, which Node multiplies instead: a small packet could be made a large one so.
+    pub(super) fn complete(&mut self) {
+        let Body::Json { elements, attachments } = &self.body else { return };
+        if attachments.len() > 1
+            && json::check_placeholders(elements, attachments.len()) == Ok(Numbering::Shuffled)
+            && let Ok(renumbered) = Self::new(Parser::Json, &Spread(self.values()))
+        {
+            *self = renumbered;
         }
     }
 

@@ -78,6 +78,9 @@ impl Decoder {
         open.missing -= 1;
         if let Kind::Event { args, .. } | Kind::Ack { args, .. } = &mut open.packet.kind {
             args.attach(attachment);
+            if open.missing == 0 {
+                args.complete();
+            }
         }
         if open.missing == 0 {
             return Ok(Some(open.packet));

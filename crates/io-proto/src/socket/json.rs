@@ -325,20 +325,37 @@ impl<'de> JsonReader<'de> {
 /// Whether every placeholder in these elements (JSON that was checked) names one of `count` attachments. An object with
 /// more members than a placeholder has, `_placeholder` among them, is refused: JavaScript would take it for one, with the
 /// last `num` in it, and whoever relays it would have his receivers close their connections.
-pub(crate) fn check_placeholders(elements: &[u8], count: usize) -> Result<(), DecodeError> {
+pub(crate) fn check_placeholders(elements: &[u8], count: usize) -> Result<Numbering, DecodeError> {
     let mut reader = JsonReader::new(elements, &[]);
+    let mut named = Vec::new();
     while reader.more() {
-        reader.check_placeholders(count)?;
+        reader.check_placeholders(count, &mut named)?;
     }
-    Ok(())
+    if named.iter().copied().eq(0..named.len()) {
+        return Ok(Numbering::Ascending);
+    }
+    named.sort_unstable();
+    Ok(if named.into_iter().eq(0..count) { Numbering::Shuffled } else { Numbering::Uneven })
+}
+
+/// How placeholders name attachments.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Numbering {
+    /// In the order in which they stand, as every known encoder does it.
+    Ascending,
+    /// Each once, in another order.
+    Shuffled,
+    /// Some more than once, or not at all.
+    Uneven,
 }
 
 impl JsonReader<'_> {
-    fn check_placeholders(&mut self, count: usize) -> Result<(), DecodeError> {
+    fn check_placeholders(&mut self, count: usize, named: &mut Vec<usize>) -> Result<(), DecodeError> {
         if self.peek() == Some(b'{') {
             match self.placeholder() {
                 Placeholder::Yes { num, end } if num < count => {
                     self.pos = end;
+                    named.push(num);
                     return Ok(());
                 }
                 Placeholder::Yes { .. } | Placeholder::Bad => return Err(DecodeError::Placeholder),
@@ -348,7 +365,7 @@ impl JsonReader<'_> {
         match self.token() {
             Token::Array(_) => {
                 while self.more() {
-                    self.check_placeholders(count)?;
+                    self.check_placeholders(count, named)?;
                 }
             }
             Token::Object(_) => {
@@ -356,7 +373,7 @@ impl JsonReader<'_> {
                     if self.key() == "_placeholder" {
                         return Err(DecodeError::Placeholder);
                     }
-                    self.check_placeholders(count)?;
+                    self.check_placeholders(count, named)?;
                 }
             }
             _ => {}
