@@ -5,11 +5,15 @@ use std::sync::Arc;
 use prometheus_client::registry::Registry;
 use switchboard_ws::{Config, Hub};
 
+use crate::socketio::Sockets;
+
 /// What the routes share.
 #[derive(Debug, Clone)]
 pub struct App {
     /// How WebSockets behave.
     pub websocket: Config,
+    /// Socket.IO, if it is served.
+    pub sockets: Option<Sockets>,
     /// What is counted.
     pub metrics: Arc<Registry>,
 }

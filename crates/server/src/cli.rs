@@ -1,10 +1,13 @@
 //! The command line: every flag with its environment variable, its default, and what it is for.
 
+pub mod socketio;
+
 use std::path::PathBuf;
 
 use clap::builder::BoolishValueParser;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
+use self::socketio::SocketIoFlags;
 use crate::units::{Bytes, MaybeDuration};
 
 /// A realtime server: browsers, phones and services connect by WebSocket and hear each other.
@@ -94,6 +97,10 @@ pub struct Serve {
     /// Do not serve the chat page at /.
     #[arg(long, env = "SWITCHBOARD_NO_DEMO", value_parser = BoolishValueParser::new())]
     pub no_demo: bool,
+
+    /// Socket.IO's own.
+    #[command(flatten)]
+    pub socketio: SocketIoFlags,
 }
 
 /// What drives plain connections.

@@ -6,10 +6,11 @@ use std::sync::Arc;
 use axum::extract::Query;
 use http::{Request, Uri};
 use percent_encoding::percent_decode_str;
-use switchboard_ws::{Gate, Handler, Pass, PeerAddr, Reason, Visitor};
+use switchboard_ws::{Config, Gate, Handler, Pass, PeerAddr, Reason, Visitor};
 
 use crate::app::App;
 use crate::listen::{Service, Visit};
+use crate::socketio::Sockets;
 use crate::{echo, rooms};
 
 /// Knows who comes in, and where to.
@@ -17,6 +18,11 @@ use crate::{echo, rooms};
 pub struct Doorkeeper {
     app: App,
     service: Service,
+}
+
+/// Socket.IO, if it would open a WebSocket for this request.
+fn sockets<'a>(app: &'a App, request: &Request<()>) -> Option<&'a Sockets> {
+    app.sockets.as_ref().filter(|sockets| sockets.server.engine().opens(request))
 }
 
 impl Doorkeeper {
@@ -38,15 +44,22 @@ impl Gate for Doorkeeper {
         }
     }
 
-    fn open(&self, request: &Request<()>, _: PeerAddr, pass: Pass) -> Result<Box<dyn Handler>, Pass> {
+    fn config(&self, request: &Request<()>) -> Option<Config> {
+        sockets(&self.app, request).map(|sockets| sockets.websocket.clone())
+    }
+
+    fn open(&self, request: &Request<()>, peer: PeerAddr, pass: Pass) -> Result<Box<dyn Handler>, Pass> {
+        if let Some(sockets) = sockets(&self.app, request) {
+            return sockets.server.engine().open(request, peer, pass);
+        }
         let uri = request.uri();
         match uri.path() {
             "/echo" => match options(uri) {
                 Some(options) => Ok(Box::new(echo::Echo::new(&options, Some(pass)))),
                 None => Err(pass),
             },
-            path => match (room(path, self.app.hub().limits().topic_bytes), options(uri)) {
-                (Some(name), Some(options)) => Ok(Box::new(rooms::Member::new(name, &options, Some(pass)))),
+            path => match (room(path, rooms::LONGEST_NAME), options(uri)) {
+                (Some(name), Some(options)) => Ok(Box::new(rooms::Member::new(&self.app, &name, &options, Some(pass)))),
                 _ => Err(pass),
             },
         }

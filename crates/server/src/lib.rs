@@ -1,7 +1,7 @@
 //! The server behind the binary `switchboard`, as a library so that its tests can run it.
 //!
 //! From bottom to top: [`units`] and [`cli`] say what is wanted, [`settings`] what of it is possible; [`listen`] accepts,
-//! [`rooms`], [`echo`], [`pages`] and [`metrics`] answer, [`routes`] knows which of them, [`gate`] opens WebSockets
+//! [`rooms`], [`echo`], [`socketio`], [`pages`] and [`metrics`] answer, [`routes`] knows which of them, [`gate`] opens WebSockets
 //! without asking them, [`workers`] are the threads that do all this, and [`run`] is the server's life in order.
 #![forbid(unsafe_code)]
 
@@ -12,11 +12,14 @@ pub mod gate;
 pub mod listen;
 pub mod metrics;
 pub mod pages;
+mod plain;
+mod relay;
 pub mod rooms;
 pub mod routes;
 pub mod run;
 pub mod settings;
 pub mod shutdown;
+pub mod socketio;
 pub mod units;
 pub mod workers;
 

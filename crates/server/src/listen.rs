@@ -15,6 +15,7 @@ use hyper::body::Incoming;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use socket2::{Domain, Protocol, Socket, Type};
+use switchboard_io::engine::Secure;
 use switchboard_ws::{GatedListener, Io, Metrics, Pass, PeerAddr, ServerTls};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, UnixListener};
@@ -299,6 +300,7 @@ async fn connection(visit: Visit, service: Service) -> io::Result<()> {
     // new to the runtime, and hyper, where it refuses an upgrade and closes, drops an answer that does not leave at once.
     let written = io.write(&[]).await?;
     debug_assert_eq!(written, 0, "there was nothing to write");
+    let secure = Secure(tls.is_some());
     let io: Box<dyn Io> = match tls {
         Some(tls) => match tls.accept(io, TLS_TIMEOUT).await {
             Ok(io) => Box::new(io),
@@ -312,6 +314,7 @@ async fn connection(visit: Visit, service: Service) -> io::Result<()> {
     let io = TokioIo::new(Visiting { read: Bytes::from(read), io, _pass: pass });
     let answer = service_fn(move |mut request: http::Request<Incoming>| {
         request.extensions_mut().insert(peer);
+        request.extensions_mut().insert(secure);
         router.clone().call(request)
     });
     let mut connection = hyper::server::conn::http1::Builder::new()

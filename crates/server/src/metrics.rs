@@ -1,4 +1,4 @@
-//! `/metrics`: the counters of the WebSocket endpoint in Prometheus' words.
+//! `/metrics`: the counters of the WebSocket endpoint and of Socket.IO in Prometheus' words.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -13,9 +13,12 @@ use prometheus_client::metrics::MetricType;
 use prometheus_client::metrics::counter::ConstCounter;
 use prometheus_client::metrics::gauge::ConstGauge;
 use prometheus_client::registry::Registry;
+use switchboard_io::engine::{CloseReason, Transport};
+use switchboard_io::{Namespace, RecoveryCounters, SocketIo};
 use switchboard_ws::{Config, Snapshot};
 
 use crate::app::App;
+use crate::socketio::Sockets;
 
 /// All metrics, read anew whenever they are asked for.
 pub(crate) async fn metrics(State(app): State<App>) -> Response {
@@ -34,9 +37,12 @@ pub(crate) async fn metrics(State(app): State<App>) -> Response {
 
 /// The registry of everything that this server counts.
 #[must_use]
-pub fn registry(config: &Config) -> Arc<Registry> {
+pub fn registry(config: &Config, sockets: Option<&Sockets>) -> Arc<Registry> {
     let mut registry = Registry::with_prefix("switchboard");
     registry.register_collector(Box::new(WebSockets(config.clone())));
+    if let Some(sockets) = sockets {
+        registry.register_collector(Box::new(Sessions(sockets.server.clone())));
+    }
     Arc::new(registry)
 }
 
@@ -75,8 +81,18 @@ impl Collector for WebSockets {
         }
         if let Some(hub) = self.0.get_hub() {
             let members = gauge(hub.members() as u64);
-            write(&mut encoder, "room_members", "Connections that are in a room", &members)?;
-            write(&mut encoder, "rooms", "Rooms with members", &gauge(hub.topics() as u64))?;
+            write(
+                &mut encoder,
+                "room_members",
+                "Connections that are in a room, and all Socket.IO sessions",
+                &members,
+            )?;
+            write(
+                &mut encoder,
+                "rooms",
+                "Rooms with members, and Socket.IO namespaces with clients",
+                &gauge(hub.topics() as u64),
+            )?;
             let counters = hub.counters();
             let refused = BTreeMap::from([
                 ("topic_too_long", counters.topic_too_long),
@@ -87,6 +103,70 @@ impl Collector for WebSockets {
         }
         Ok(())
     }
+}
+
+/// Socket.IO's.
+#[derive(Debug)]
+struct Sessions(SocketIo);
+
+/// Why a request was refused, by Node's codes.
+const REFUSALS: [&str; 6] =
+    ["unknown_transport", "unknown_session", "bad_method", "bad_request", "forbidden", "unsupported_version"];
+const REASONS: [(&str, CloseReason); 6] = [
+    ("transport_error", CloseReason::TransportError),
+    ("transport_close", CloseReason::TransportClose),
+    ("forced_close", CloseReason::ForcedClose),
+    ("ping_timeout", CloseReason::PingTimeout),
+    ("parse_error", CloseReason::ParseError),
+    ("server_shutting_down", CloseReason::ServerShuttingDown),
+];
+
+impl Collector for Sessions {
+    fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> Result<(), fmt::Error> {
+        let (engine, counted) = (self.0.engine(), self.0.engine().metrics());
+        let sockets = self.0.namespaces().iter().map(Namespace::count).sum();
+        for (name, help, value) in [
+            ("socketio_sessions_open", "Socket.IO sessions open now", engine.sessions()),
+            ("socketio_sockets", "Socket.IO clients in namespaces, in each counted anew", sockets),
+        ] {
+            write(&mut encoder, name, help, &ConstGauge::new(i64::try_from(value).unwrap_or(i64::MAX)))?;
+        }
+        let opened = BTreeMap::from([
+            ("polling", counted.opened(Transport::Polling)),
+            ("websocket", counted.opened(Transport::WebSocket)),
+        ]);
+        let upgrades = BTreeMap::from([
+            ("begun", counted.upgrades_begun()),
+            ("done", counted.upgrades_done()),
+            ("dropped", counted.upgrades_dropped()),
+        ]);
+        let refused = (0..).zip(REFUSALS).map(|(code, reason)| (reason, counted.refused(code))).collect();
+        let closed = REASONS.iter().map(|(words, reason)| (*words, counted.closed(*reason))).collect();
+        for (name, help, label, values) in [
+            ("socketio_sessions", "Socket.IO sessions since the start, by first transport", "transport", opened),
+            ("socketio_sessions_closed", "Socket.IO sessions that ended, by reason", "reason", closed),
+            ("socketio_requests_refused", "Socket.IO requests refused, by reason", "reason", refused),
+            ("socketio_upgrades", "WebSockets that came for a polling session, by outcome", "outcome", upgrades),
+        ] {
+            write_labelled(&mut encoder, name, help, label, &values)?;
+        }
+        for (name, help, value) in [
+            ("socketio_payloads_too_large", "POSTs longer than allowed", counted.payloads_too_large()),
+            ("socketio_overflows", "Sessions ended for what their client did not fetch", counted.overflowed()),
+            ("socketio_panics", "Sessions ended by a fault of ours", counted.panics()),
+        ] {
+            write(&mut encoder, name, help, &ConstCounter::new(value))?;
+        }
+        self.0.recovery().map_or(Ok(()), |counted| write_recovery(&mut encoder, counted))
+    }
+}
+
+fn write_recovery(encoder: &mut DescriptorEncoder<'_>, counted: RecoveryCounters) -> Result<(), fmt::Error> {
+    let clients = BTreeMap::from([("recovered", counted.recovered), ("failed", counted.failed)]);
+    write_labelled(encoder, "socketio_recoveries", "Clients that came back, by outcome", "outcome", &clients)?;
+    let dropped = BTreeMap::from([("packets", counted.packets_dropped), ("sessions", counted.sessions_dropped)]);
+    let help = "What a limit threw away that could have been recovered";
+    write_labelled(encoder, "socketio_recovery_dropped", help, "what", &dropped)
 }
 
 fn write<M: EncodeMetric>(

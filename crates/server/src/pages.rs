@@ -30,6 +30,7 @@ pub const FILES: &[File] = &[
     File { path: "/people.js", content_type: JAVASCRIPT, content: include_bytes!("../web/people.js") },
     File { path: "/protocol.js", content_type: JAVASCRIPT, content: include_bytes!("../web/protocol.js") },
     File { path: "/room.js", content_type: JAVASCRIPT, content: include_bytes!("../web/room.js") },
+    File { path: "/socketio.js", content_type: JAVASCRIPT, content: include_bytes!("../web/socketio.js") },
     File { path: "/status.js", content_type: JAVASCRIPT, content: include_bytes!("../web/status.js") },
 ];
 

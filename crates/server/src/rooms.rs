@@ -1,11 +1,12 @@
-//! `/rooms/{name}`: what a member sends goes to the other members.
+//! `/rooms/{name}`: what a member sends goes to the other members, Socket.IO clients that joined the room among them.
 
 use axum::Json;
 use axum::extract::{Path, Query, State};
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use serde::Deserialize;
-use switchboard_ws::{CloseCode, Context, Handler, Hub, MessageRef, Pass, WebSocketUpgrade};
+use switchboard_io::{Namespace, NamespaceName};
+use switchboard_ws::{CloseCode, Context, Handler, Hub, MessageRef, Parcel, Pass, Prepared, WebSocketUpgrade};
 
 use crate::app::App;
 
@@ -16,6 +17,9 @@ pub(crate) struct Options {
     include_self: Option<String>,
 }
 
+/// The longest name of a room, in bytes.
+pub const LONGEST_NAME: usize = 256;
+
 /// Joins a room as a WebSocket, or tells how many are in it.
 pub(crate) async fn room(
     State(app): State<App>,
@@ -23,45 +27,60 @@ pub(crate) async fn room(
     Query(options): Query<Options>,
     upgrade: Option<WebSocketUpgrade>,
 ) -> Response {
-    let longest = app.hub().limits().topic_bytes;
-    if name.len() > longest {
-        let sentence = format!("The name of a room has {longest} bytes at most; this one has {}.\n", name.len());
+    if name.len() > LONGEST_NAME {
+        let sentence = format!("The name of a room has {LONGEST_NAME} bytes at most; this one has {}.\n", name.len());
         return (StatusCode::BAD_REQUEST, sentence).into_response();
     }
     let Some(upgrade) = upgrade else { return members(app.hub(), &name) };
-    upgrade.serve(|_| Member::new(name, &options, None))
+    upgrade.serve(|_| Member::new(&app, &name, &options, None))
 }
 
 fn members(hub: &Hub, name: &str) -> Response {
-    Json(serde_json::json!({ "room": name, "members": hub.count(name) })).into_response()
+    Json(serde_json::json!({ "room": name, "members": hub.count(&topic(name)) })).into_response()
+}
+
+/// What the hub calls a room: the same as Socket.IO's main namespace does.
+fn topic(name: &str) -> String {
+    switchboard_io::topic(NamespaceName::root(), name)
 }
 
 /// One in a room.
 pub(crate) struct Member {
-    room: String,
+    topic: String,
     include_self: bool,
+    /// The Socket.IO clients that may be in the room too.
+    sockets: Option<Namespace>,
     /// What admitted the client, where its transport does not hold that.
     _pass: Option<Pass>,
 }
 
 impl Member {
-    pub(crate) fn new(room: String, options: &Options, pass: Option<Pass>) -> Self {
-        Self { room, include_self: options.include_self.as_deref() == Some("1"), _pass: pass }
+    pub(crate) fn new(app: &App, room: &str, options: &Options, pass: Option<Pass>) -> Self {
+        Self {
+            topic: topic(room),
+            include_self: options.include_self.as_deref() == Some("1"),
+            sockets: app.sockets.as_ref().map(|sockets| sockets.main.clone()),
+            _pass: pass,
+        }
     }
 }
 
 impl Handler for Member {
     fn on_open(&mut self, cx: &mut Context<'_>) {
-        if let Err(error) = cx.subscribe(&self.room) {
+        if let Err(error) = cx.subscribe(&self.topic) {
             // The name was measured before; a hub with other limits still says what is wrong.
             let _ = cx.close(CloseCode::POLICY, &error.to_string());
         }
     }
 
     fn on_message(&mut self, cx: &mut Context<'_>, message: MessageRef<'_>) {
-        match self.include_self {
-            true => cx.publish_to_all(&self.room, message),
-            false => cx.publish(&self.room, message),
+        let mut publish = |parcel: Parcel| match self.include_self {
+            true => cx.publish_parcel_to_all(&self.topic, parcel),
+            false => cx.publish_parcel(&self.topic, parcel),
+        };
+        match &self.sockets {
+            Some(sockets) => sockets.share(&self.topic, message, publish),
+            None => publish(Prepared::from(message).into()),
         };
     }
 }

@@ -23,12 +23,11 @@ pub fn router(app: App, demo: bool) -> Router {
     }
     // By the extension, requests that are no proper ones are counted where all others are.
     let configured = axum::Extension(app.websocket.clone());
-    router
-        .fallback(not_found)
-        .method_not_allowed_fallback(not_allowed)
-        .layer(axum::middleware::map_response(harden))
-        .layer(configured)
-        .with_state(app)
+    router = router.fallback(not_found).method_not_allowed_fallback(not_allowed);
+    if let Some(sockets) = &app.sockets {
+        router = router.layer(sockets.server.layer());
+    }
+    router.layer(axum::middleware::map_response(harden)).layer(configured).with_state(app)
 }
 
 async fn health() -> &'static str {

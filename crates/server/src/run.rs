@@ -4,12 +4,14 @@ use std::io::IsTerminal;
 use std::sync::Arc;
 use std::time::Duration;
 
+use futures_util::FutureExt as _;
 use switchboard_ws::{CloseCode, Config};
 use tokio::sync::{Semaphore, watch};
 
 use crate::app::App;
 use crate::listen::{self, Listener, Service};
 use crate::settings::{Address, Settings, SettingsError};
+use crate::socketio::Sockets;
 use crate::workers::Workers;
 use crate::{metrics, routes, shutdown};
 
@@ -27,7 +29,8 @@ pub fn run(settings: Settings) -> Result<(), SettingsError> {
 }
 
 async fn serve(settings: Settings) -> Result<(), SettingsError> {
-    let Settings { listen, tls, websocket, max_connections, workers, sharded, shutdown_timeout, log, demo } = settings;
+    let Settings { listen, tls, websocket, socketio, max_connections, workers, sharded, shutdown_timeout, log, demo } =
+        settings;
     // A second server in one process, as in tests, keeps the first one's log.
     let _ = tracing_subscriber::fmt()
         .with_env_filter(log)
@@ -36,9 +39,11 @@ async fn serve(settings: Settings) -> Result<(), SettingsError> {
         .try_init();
     let stop = shutdown::requested().map_err(|error| SettingsError(format!("cannot ask for signals: {error}")))?;
     let (listeners, note) = listen::bind(&listen, workers)?;
-    print!("{}", banner(&listeners[0], tls.is_some(), note.as_deref(), demo));
+    let about = About { tls: tls.is_some(), demo, socketio: socketio.as_ref().map(Sockets::path) };
+    print!("{}", banner(&listeners[0], note.as_deref(), &about));
 
-    let app = App { metrics: metrics::registry(&websocket), websocket: websocket.clone() };
+    let metrics = metrics::registry(&websocket, socketio.as_ref());
+    let app = App { metrics, websocket: websocket.clone(), sockets: socketio.clone() };
     let stopping = watch::channel(false);
     let service = Service {
         router: routes::router(app.clone(), demo),
@@ -57,13 +62,18 @@ async fn serve(settings: Settings) -> Result<(), SettingsError> {
     let signal = stop.await;
     tracing::info!(signal, connections = websocket.connections().count(), "stopping");
     workers.stop_accepting().await;
-    say_goodbye(&websocket, stopping.0, shutdown_timeout).await;
+    say_goodbye(&websocket, socketio.as_ref(), stopping.0, shutdown_timeout).await;
     workers.end();
     Ok(())
 }
 
 /// Closes every WebSocket with 1001 and lets requests that are being answered finish, for as long as it may take.
-async fn say_goodbye(websocket: &Config, stopping: watch::Sender<bool>, limit: Duration) {
+async fn say_goodbye(websocket: &Config, sockets: Option<&Sockets>, stopping: watch::Sender<bool>, limit: Duration) {
+    if let Some(sockets) = sockets {
+        // Its first step closes every session, before their WebSockets are closed with all others. The rest would be to
+        // wait for clients that poll; that ends with the last request, as nobody can come back with another.
+        let _ = sockets.server.close().now_or_never();
+    }
     let closed = websocket.connections().close_all(CloseCode::GOING_AWAY, "the server is stopping");
     debug_assert!(closed.is_ok(), "1001 may be sent");
     stopping.send_replace(true);
@@ -77,8 +87,17 @@ async fn say_goodbye(websocket: &Config, stopping: watch::Sender<bool>, limit: D
     }
 }
 
+/// What is served.
+struct About<'a> {
+    tls: bool,
+    demo: bool,
+    /// Where.
+    socketio: Option<&'a str>,
+}
+
 /// What is printed once everything is ready.
-fn banner(listeners: &[Listener], tls: bool, note: Option<&str>, demo: bool) -> String {
+fn banner(listeners: &[Listener], note: Option<&str>, about: &About<'_>) -> String {
+    let About { tls, demo, socketio } = *about;
     let (http, ws) = if tls { ("https", "wss") } else { ("http", "ws") };
     let mut text = String::new();
     let mut line = |words: &str| {
@@ -93,6 +112,9 @@ fn banner(listeners: &[Listener], tls: bool, note: Option<&str>, demo: bool) -> 
                 let what = if demo { "chat page" } else { "server" };
                 line(&format!("Switchboard {what}: {http}://{address}/"));
                 line(&format!("  WebSocket:   {ws}://{address}/rooms/lobby and {ws}://{address}/echo"));
+                if let Some(path) = socketio {
+                    line(&format!("  Socket.IO:   {http}://{address}{path}"));
+                }
                 example.get_or_insert_with(|| format!("{http}://{address}/echo"));
             }
             Ok(unix) => line(&format!("Switchboard at {unix}")),

@@ -5,10 +5,12 @@ use std::net::{IpAddr, SocketAddr, ToSocketAddrs};
 use std::path::PathBuf;
 use std::time::Duration;
 
-use switchboard_ws::{Config, DeflateConfig, Hub, Identity, Limits, Origins, ServerOptions, ServerTls};
+use switchboard_ws::{Config, DeflateConfig, Hub, HubLimits, Identity, Limits, Origins, ServerOptions, ServerTls};
 use tracing_subscriber::EnvFilter;
 
 use crate::cli::{Driver, Serve, Switch};
+use crate::socketio::{Sockets, Surroundings};
+use crate::{relay, rooms};
 
 /// What [`run`](crate::run::run) needs to know.
 #[derive(Debug)]
@@ -19,6 +21,8 @@ pub struct Settings {
     pub tls: Option<ServerTls>,
     /// How WebSockets behave, with the hub of the rooms.
     pub websocket: Config,
+    /// Socket.IO, if it is served.
+    pub socketio: Option<Sockets>,
     /// The most connections at once.
     pub max_connections: usize,
     /// How many threads serve connections.
@@ -79,11 +83,17 @@ impl TryFrom<Serve> for Settings {
             }
             _ => None,
         };
+        let max_connections = usize::try_from(options.max_connections).unwrap_or(usize::MAX);
+        let hub = Hub::new(hub_limits());
+        let websocket = websocket(&options, origins, &hub);
+        let around = Surroundings { websocket: &websocket, hub: &hub, max_connections, tls: tls.is_some() };
+        let socketio = Sockets::new(&options.socketio, &around)?;
         Ok(Self {
             listen,
             tls,
-            websocket: websocket(&options, origins),
-            max_connections: usize::try_from(options.max_connections).unwrap_or(usize::MAX),
+            websocket,
+            socketio,
+            max_connections,
             workers: match options.workers {
                 Some(workers) => workers.into(),
                 None => std::thread::available_parallelism().map_or(1, usize::from),
@@ -96,7 +106,12 @@ impl TryFrom<Serve> for Settings {
     }
 }
 
-fn websocket(options: &Serve, origins: Origins) -> Config {
+/// Topics have the name of a namespace, a comma, and the name of a room.
+fn hub_limits() -> HubLimits {
+    HubLimits { topic_bytes: relay::LONGEST_NAMESPACE + 1 + rooms::LONGEST_NAME, ..HubLimits::default() }
+}
+
+fn websocket(options: &Serve, origins: Origins, hub: &Hub) -> Config {
     // Takeover costs memory for each connection; without it a thread's connections share one compressor.
     let deflate = (options.compression == Switch::On).then(DeflateConfig::default);
     let limits = Limits {
@@ -108,7 +123,7 @@ fn websocket(options: &Serve, origins: Origins) -> Config {
         ..Limits::default()
     };
     let handshake = ServerOptions { origins, ..ServerOptions::default() };
-    let config = Config::default().limits(limits).handshake(handshake).hub(Hub::default()).keep_request(false);
+    let config = Config::default().limits(limits).handshake(handshake).hub(hub.clone()).keep_request(false);
     match options.driver {
         Driver::Auto => config,
         Driver::Task => config.task_per_connection(),
@@ -169,7 +184,8 @@ fn is_loopback(ip: IpAddr) -> bool {
     ip.to_canonical().is_loopback()
 }
 
-fn wrong(flag: &str, error: impl fmt::Display) -> SettingsError {
+/// A flag, and what is wrong with it.
+pub(crate) fn wrong(flag: &str, error: impl fmt::Display) -> SettingsError {
     SettingsError(format!("{flag}: {error}"))
 }
 

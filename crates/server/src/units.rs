@@ -38,6 +38,37 @@ impl fmt::Display for Bytes {
     }
 }
 
+/// A number of bytes, or `off`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct MaybeBytes(pub Option<usize>);
+
+impl FromStr for MaybeBytes {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        match text {
+            "off" | "none" | "never" => Ok(Self(None)),
+            bytes => bytes.parse().map(|Bytes(bytes)| Self(Some(bytes))),
+        }
+    }
+}
+
+/// The longest duration that [`duration`] takes.
+const LONGEST: Duration = Duration::from_secs(24 * 60 * 60);
+
+/// Reads a duration such as `30s` or `1m 30s` that must be more than none and one day at most.
+///
+/// # Errors
+/// A sentence about what is wrong.
+pub fn duration(text: &str) -> Result<Duration, String> {
+    let duration = humantime::parse_duration(text).map_err(|error| format!("{error}; `30s` is fine"))?;
+    match duration {
+        Duration::ZERO => Err("it must be more than 0".into()),
+        duration if duration > LONGEST => Err("it must be one day at most".into()),
+        duration => Ok(duration),
+    }
+}
+
 /// A duration such as `30s`, `5m` or `1h 30m`, or `off`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct MaybeDuration(pub Option<Duration>);
@@ -79,6 +110,9 @@ mod tests {
         for text in ["", "KiB", "0", "1TB", "-1", "1.5MiB", "99999999999999999999", "99999999999GiB"] {
             assert!(text.parse::<Bytes>().is_err(), "{text}");
         }
+        assert_eq!("1KiB".parse(), Ok(MaybeBytes(Some(1024))));
+        assert_eq!("off".parse(), Ok(MaybeBytes(None)));
+        assert!("0".parse::<MaybeBytes>().is_err());
         assert_eq!(Bytes(16 << 20).to_string(), "16MiB");
         assert_eq!(Bytes(1000).to_string(), "1000");
     }
@@ -90,6 +124,9 @@ mod tests {
         assert_eq!("off".parse(), Ok(MaybeDuration(None)));
         for text in ["", "0s", "30", "soon", "-1s"] {
             assert!(text.parse::<MaybeDuration>().is_err(), "{text}");
+            assert!(duration(text).is_err(), "{text}");
         }
+        assert_eq!(duration("1m 30s"), Ok(Duration::from_secs(90)));
+        assert!(duration("off").is_err() && duration("25h").is_err());
     }
 }

@@ -9,15 +9,19 @@ import { cleanName, keepName, ownName, randomId } from "./names.js";
 import { Outbox } from "./outbox.js";
 import { People } from "./people.js";
 import { parse } from "./protocol.js";
-import { isRoom, roomIn, roomUrl, shareLink, socketAddress } from "./room.js";
-import { STATE_TEXT, showCountdown, showStatus } from "./status.js";
+import { isRoom, roomIn, roomUrl, shareLink, socketAddress, transportIn } from "./room.js";
+import { RoomSocket, loadClient } from "./socketio.js";
+import { STATE_TEXT, showCountdown, showNoClient, showStatus } from "./status.js";
 
 const HERE_EVERY = 30_000; // ms between signs of life
 const TYPING_EVERY = 3000; // ms between typing signals while writing goes on
+const NAMES = { websocket: "WebSocket", socketio: "Socket.IO" };
 const TICK = 250; // ms between looks at what the time has come for
 
 const field = $("message");
 const me = { id: randomId(), name: ownName() };
+const transport = transportIn(location);
+let ready = transport === "websocket"; // whether there is what it takes to connect
 let room = roomIn(location);
 let said = 0; // own messages so far: the `n` of the last one
 let unread = 0; // messages since the page was hidden
@@ -31,11 +35,15 @@ const people = new People({
   },
   note: (text) => log.note(text),
 });
-const connection = new Connection(() => socketAddress(room), { changed, opened, received });
+const connection = new Connection(dial, { changed, opened, received });
 const count = new Count(() => roomUrl(room), { counted, dead: () => connection.lost() });
 const outbox = new Outbox(connection);
 
 // ---- The connection --------------------------------------------------------------------------
+
+function dial() {
+  return transport === "socketio" ? new RoomSocket(room) : new WebSocket(socketAddress(room));
+}
 
 function changed(code) {
   if (!isOpen()) {
@@ -189,7 +197,7 @@ function join() {
   rename(name);
   if (wanted !== room) {
     enter(wanted);
-    history.pushState(null, "", shareLink(room));
+    history.pushState(null, "", shareLink(room, transport));
   } else if (connection.state === "closed" || connection.state === "waiting") {
     connection.connect();
   }
@@ -237,7 +245,7 @@ function focusField() {
 }
 
 async function copyLink() {
-  const link = shareLink(room);
+  const link = shareLink(room, transport);
   const copied = await copy(link);
   $("copy-text").textContent = copied ? "Copied" : "Copy failed";
   $("copy").classList.toggle("copied", copied);
@@ -279,7 +287,11 @@ function showRoom() {
   $("room").value = room;
   $("room-title").textContent = room;
   $("address").textContent = socketAddress(room);
-  $("second").href = shareLink(room);
+  $("second").href = shareLink(room, transport);
+  const other = transport === "socketio" ? "websocket" : "socketio";
+  $("transport").textContent = NAMES[transport];
+  $("other-transport").textContent = `Use ${NAMES[other]}`;
+  $("other-transport").href = shareLink(room, other);
   showJoin();
   showTitle();
 }
@@ -333,6 +345,7 @@ $("leave").addEventListener("click", () => {
   $("now").focus();
 });
 $("now").addEventListener("click", () => {
+  if (!ready) return location.reload();
   connection.connect();
   focusField();
 });
@@ -370,10 +383,22 @@ addEventListener("pageshow", (event) => {
 });
 addEventListener("popstate", () => {
   const wanted = roomIn(location);
-  if (wanted !== room) enter(wanted);
+  if (ready && wanted !== room) enter(wanted);
 });
 
-showRoom();
-connection.connect();
-setInterval(tick, TICK);
-focusField();
+async function start() {
+  showRoom();
+  if (!ready) {
+    try {
+      await loadClient();
+    } catch {
+      for (const id of ["join", "leave", "message", "send"]) $(id).disabled = true;
+      return showNoClient();
+    }
+    ready = true;
+  }
+  connection.connect();
+  setInterval(tick, TICK);
+  focusField();
+}
+start();

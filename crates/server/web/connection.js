@@ -1,4 +1,4 @@
-// A WebSocket that comes back by itself: when it ends, or never opens, it is tried again, after a
+// A WebSocket, or what looks like one, that comes back by itself: when it ends, or never opens, it is tried again, after a
 // wait that grows. It has no timer of its own; the page's heartbeat calls `tick`.
 
 const OPEN_LIMIT = 10_000; // ms until an attempt to connect is given up
@@ -16,17 +16,17 @@ export class Connection {
   #attempt = 0;
   #openedAt = 0;
   #lostAt = 0;
-  #address;
+  #dial;
   #on;
 
   /**
-   * `address()` is asked anew for each attempt. `on` is told:
+   * `dial()` makes a WebSocket, or what looks like one, anew for each attempt. `on` is told:
    *   changed(code)    another state; code: that of the close frame, if one brought us here
    *   opened(away)     after that, if the state is open; away: ms since it was last, or null the first time
    *   received(data)   a message: a string or an ArrayBuffer
    */
-  constructor(address, on) {
-    this.#address = address;
+  constructor(dial, on) {
+    this.#dial = dial;
     this.#on = on;
   }
 
@@ -35,7 +35,7 @@ export class Connection {
     this.#hangUp();
     this.#giveUpAt = Date.now() + OPEN_LIMIT;
     this.#enter("connecting");
-    const socket = new WebSocket(this.#address());
+    const socket = this.#dial();
     socket.binaryType = "arraybuffer";
     socket.onopen = () => this.#opened();
     socket.onmessage = (event) => this.#on.received(event.data);

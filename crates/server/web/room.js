@@ -24,7 +24,12 @@ export function socketAddress(room) {
   return url.href;
 }
 
+/** How this page talks to the server: "websocket", or "socketio" if its link says so. */
+export function transportIn({ search }) {
+  return new URLSearchParams(search).get("transport") === "socketio" ? "socketio" : "websocket";
+}
+
 /** The link that opens this page in a room. */
-export function shareLink(room) {
-  return new URL(`?room=${room}`, document.baseURI).href;
+export function shareLink(room, transport) {
+  return new URL(`?room=${room}${transport === "socketio" ? "&transport=socketio" : ""}`, document.baseURI).href;
 }

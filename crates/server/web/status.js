@@ -26,6 +26,19 @@ export function showStatus(connection, code) {
   showCountdown(connection, Date.now());
 }
 
+/** Says that there is no client of Socket.IO, and how to get one. */
+export function showNoClient() {
+  $("state").dataset.state = "closed";
+  $("state-text").textContent = "No client";
+  $("banner-title").textContent = "This server has no Socket.IO client to give.";
+  $("banner-text").textContent =
+    "Get it with “npm install socket.io-client”, and start the server with " +
+    "“--socketio-client-dir node_modules/socket.io-client/dist”.";
+  $("now").textContent = "Try again";
+  $("now").setAttribute("aria-label", "Try again");
+  $("banner").hidden = false;
+}
+
 /** Shows how long it is until the next attempt. */
 export function showCountdown(connection, now) {
   const seconds = Math.max(1, Math.ceil((connection.retryAt - now) / 1000));

@@ -1,0 +1,112 @@
+//! The flags of Socket.IO.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use clap::builder::BoolishValueParser;
+use clap::{Args, ValueEnum};
+
+use super::Switch;
+use crate::units::{self, Bytes, MaybeBytes, MaybeDuration};
+
+/// The flags of Socket.IO. Who may connect is said by `--allow-origin`, how many by `--max-connections`.
+#[derive(Debug, Clone, Args)]
+#[command(next_help_heading = "Socket.IO")]
+pub struct SocketIoFlags {
+    /// Do not answer Socket.IO.
+    #[arg(long, env = "SWITCHBOARD_NO_SOCKETIO", value_parser = BoolishValueParser::new())]
+    pub no_socketio: bool,
+
+    /// Where Socket.IO is answered. Clients have to be told if it is another path.
+    #[arg(long, value_name = "PATH", env = "SWITCHBOARD_SOCKETIO_PATH", default_value = "/socket.io")]
+    pub socketio_path: String,
+
+    /// The folder `dist` of the npm package socket.io-client, for pages to load `/socket.io/socket.io.js` from.
+    #[arg(long, value_name = "DIR", env = "SWITCHBOARD_SOCKETIO_CLIENT_DIR")]
+    pub socketio_client_dir: Option<PathBuf>,
+
+    /// How Socket.IO clients may connect.
+    #[arg(
+        long,
+        value_name = "TRANSPORTS",
+        value_enum,
+        env = "SWITCHBOARD_SOCKETIO_TRANSPORTS",
+        value_delimiter = ',',
+        default_value = "polling,websocket"
+    )]
+    pub socketio_transports: Vec<TransportName>,
+
+    /// Whether clients that poll may go over to a WebSocket.
+    #[arg(long, value_enum, env = "SWITCHBOARD_SOCKETIO_ALLOW_UPGRADES", default_value_t = Switch::On)]
+    pub socketio_allow_upgrades: Switch,
+
+    /// Whether clients of Socket.IO 2 and older are let in.
+    #[arg(long, value_enum, env = "SWITCHBOARD_SOCKETIO_ALLOW_EIO3", default_value_t = Switch::Off)]
+    pub socketio_allow_eio3: Switch,
+
+    /// How often to ping each Socket.IO client.
+    #[arg(long, value_name = "DURATION", env = "SWITCHBOARD_SOCKETIO_PING_INTERVAL", default_value = "25s",
+        value_parser = units::duration)]
+    pub socketio_ping_interval: Duration,
+
+    /// How long it may take to answer.
+    #[arg(long, value_name = "DURATION", env = "SWITCHBOARD_SOCKETIO_PING_TIMEOUT", default_value = "20s",
+        value_parser = units::duration)]
+    pub socketio_ping_timeout: Duration,
+
+    /// How long going over to a WebSocket may take.
+    #[arg(long, value_name = "DURATION", env = "SWITCHBOARD_SOCKETIO_UPGRADE_TIMEOUT", default_value = "10s",
+        value_parser = units::duration)]
+    pub socketio_upgrade_timeout: Duration,
+
+    /// How long a client may take until it has joined a namespace.
+    #[arg(long, value_name = "DURATION", env = "SWITCHBOARD_SOCKETIO_CONNECT_TIMEOUT", default_value = "45s",
+        value_parser = units::duration)]
+    pub socketio_connect_timeout: Duration,
+
+    /// The largest message or payload taken from a Socket.IO client.
+    #[arg(long, value_name = "BYTES", env = "SWITCHBOARD_SOCKETIO_MAX_PAYLOAD", default_value_t = Bytes(1_000_000))]
+    pub socketio_max_payload: Bytes,
+
+    /// How many pieces of binary data one event may have.
+    #[arg(long, value_name = "COUNT", env = "SWITCHBOARD_SOCKETIO_MAX_ATTACHMENTS", default_value_t = 10)]
+    pub socketio_max_attachments: u16,
+
+    /// How long a client that lost its connection may stay away and still be given what it missed, or `off`.
+    #[arg(long, value_name = "DURATION", env = "SWITCHBOARD_SOCKETIO_RECOVERY", default_value = "off")]
+    pub socketio_recovery: MaybeDuration,
+
+    /// Whether to compress messages of Socket.IO over WebSocket (permessage-deflate) for clients that offer it.
+    #[arg(long, value_enum, env = "SWITCHBOARD_SOCKETIO_COMPRESSION", default_value_t = Switch::Off)]
+    pub socketio_compression: Switch,
+
+    /// From how many bytes answers to polls are compressed, or `off`.
+    #[arg(long, value_name = "BYTES", env = "SWITCHBOARD_SOCKETIO_HTTP_COMPRESSION", default_value = "1KiB")]
+    pub socketio_http_compression: MaybeBytes,
+
+    /// How packets are written: all clients must use the same.
+    #[arg(long, value_enum, env = "SWITCHBOARD_SOCKETIO_PARSER", default_value_t = ParserName::Json)]
+    pub socketio_parser: ParserName,
+
+    /// The name of a cookie with the session's id, for load balancers. [default: no cookie]
+    #[arg(long, value_name = "NAME", env = "SWITCHBOARD_SOCKETIO_COOKIE")]
+    pub socketio_cookie: Option<String>,
+}
+
+/// A way to connect.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum TransportName {
+    /// HTTP long polling.
+    Polling,
+    /// WebSocket.
+    Websocket,
+}
+
+/// A way to write packets.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum ParserName {
+    /// What clients do unless told otherwise.
+    Json,
+    /// socket.io-msgpack-parser.
+    Msgpack,
+}

@@ -1,0 +1,161 @@
+//! The Socket.IO server beside the rest: built from the flags, in the same hub as the rooms of plain WebSockets.
+
+use std::time::Duration;
+
+use http::header::{HeaderMap, HeaderValue, ORIGIN};
+use switchboard_io::engine::{AllowOrigin, ClientFiles, Cookie, Cors, HttpCompression, Transports};
+use switchboard_io::{Builder, Limits, Namespace, Parser, RecoverySettings, SocketIo};
+use switchboard_ws::{Config, DeflateConfig, Hub, Origins};
+
+use crate::cli::Switch;
+use crate::cli::socketio::{ParserName, SocketIoFlags, TransportName};
+use crate::settings::{SettingsError, wrong};
+use crate::{plain, relay};
+
+/// What pages are told that ask for the client where there is none.
+const NO_CLIENT: &str = "The Socket.IO client is not here. Get it with `npm install socket.io-client` and start the server \
+                         with `--socketio-client-dir node_modules/socket.io-client/dist`.\n";
+
+/// The Socket.IO server. Clones are the same server.
+#[derive(Debug, Clone)]
+pub struct Sockets {
+    /// The server.
+    pub server: SocketIo,
+    /// Its main namespace, whose rooms are those of plain WebSockets.
+    pub main: Namespace,
+    /// The settings of its WebSockets where shards open them.
+    pub websocket: Config,
+}
+
+/// What the flags of the whole server say that is true of Socket.IO too.
+#[derive(Debug)]
+pub struct Surroundings<'a> {
+    /// The plain WebSockets', with the hub.
+    pub websocket: &'a Config,
+    /// The hub of the rooms.
+    pub hub: &'a Hub,
+    /// How many clients there may be.
+    pub max_connections: usize,
+    /// Whether it is served over TLS.
+    pub tls: bool,
+}
+
+impl Sockets {
+    /// Builds the server; `None` if it is not wanted.
+    ///
+    /// # Errors
+    /// A flag that cannot be had its way.
+    pub fn new(flags: &SocketIoFlags, around: &Surroundings<'_>) -> Result<Option<Self>, SettingsError> {
+        if flags.no_socketio {
+            return Ok(None);
+        }
+        let server = builder(flags, around)?.build();
+        relay::serve(&server);
+        let websocket = server.engine().ws_config(around.websocket);
+        Ok(Some(Self { main: server.of("/"), websocket, server }))
+    }
+
+    /// Where it is served.
+    #[must_use]
+    pub fn path(&self) -> &str {
+        &self.server.engine().config().path
+    }
+}
+
+fn builder(flags: &SocketIoFlags, around: &Surroundings<'_>) -> Result<Builder, SettingsError> {
+    let max_payload = flags.socketio_max_payload.0;
+    let mut limits = Limits::default();
+    limits.attachments = flags.socketio_max_attachments.into();
+    // One text, and its attachments, each as long as a message may be.
+    limits.bytes = max_payload.saturating_mul(limits.attachments + 1);
+    let mut builder = SocketIo::builder()
+        .hub(around.hub.clone())
+        .state(around.hub.clone())
+        .plain_form(plain::form)
+        .websockets(around.websocket.clone())
+        .max_clients(around.max_connections)
+        .path(path(&flags.socketio_path)?)
+        .client_files(client_files(flags)?)
+        .transports(transports(&flags.socketio_transports))
+        .allow_upgrades(flags.socketio_allow_upgrades == Switch::On)
+        .allow_eio3(flags.socketio_allow_eio3 == Switch::On)
+        .ping_interval(flags.socketio_ping_interval)
+        .ping_timeout(flags.socketio_ping_timeout)
+        .upgrade_timeout(flags.socketio_upgrade_timeout)
+        .connect_timeout(flags.socketio_connect_timeout)
+        .max_http_buffer_size(max_payload)
+        .limits(limits)
+        // Namespaces are what clients say they are.
+        .cleanup_empty_child_namespaces(true)
+        .http_compression(http_compression(flags))
+        .parser(match flags.socketio_parser {
+            ParserName::Json => Parser::Json,
+            ParserName::Msgpack => Parser::Msgpack,
+        });
+    if let Some(cors) = cors(&around.websocket.get_handshake().origins) {
+        builder = builder.cors(cors);
+    }
+    if let Some(away) = flags.socketio_recovery.0 {
+        builder = builder.connection_state_recovery(recovery(away));
+    }
+    if flags.socketio_compression == Switch::On {
+        builder = builder.per_message_deflate(DeflateConfig::default());
+    }
+    if let Some(name) = &flags.socketio_cookie {
+        builder = builder.cookie(cookie(name, around.tls)?);
+    }
+    Ok(builder)
+}
+
+fn path(path: &str) -> Result<&str, SettingsError> {
+    let is_proper = path.starts_with('/') && !path.trim_matches('/').is_empty() && !path.contains(['?', '#', ' ']);
+    if is_proper { Ok(path) } else { Err(wrong("--socketio-path", format!("`{path}` is no path such as /socket.io"))) }
+}
+
+fn client_files(flags: &SocketIoFlags) -> Result<ClientFiles, SettingsError> {
+    match &flags.socketio_client_dir {
+        None => Ok(ClientFiles::missing(NO_CLIENT)),
+        Some(folder) => ClientFiles::read(folder)
+            .map_err(|error| wrong("--socketio-client-dir", format!("{}: {error}", folder.display()))),
+    }
+}
+
+fn transports(names: &[TransportName]) -> Transports {
+    let has = |name| names.contains(&name);
+    Transports { polling: has(TransportName::Polling), websocket: has(TransportName::Websocket) }
+}
+
+fn http_compression(flags: &SocketIoFlags) -> Option<HttpCompression> {
+    let threshold = flags.socketio_http_compression.0?;
+    Some(HttpCompression { threshold, ..HttpCompression::default() })
+}
+
+fn recovery(away: Duration) -> RecoverySettings {
+    RecoverySettings { max_disconnection_duration: away, ..RecoverySettings::default() }
+}
+
+/// The rule for WebSockets, in the words of CORS. Sites that were named are trusted with cookies, as a WebSocket from there
+/// brings them anyway.
+fn cors(origins: &Origins) -> Option<Cors> {
+    match origins {
+        Origins::SameOrigin => None,
+        Origins::Any => Some(Cors::default()),
+        list @ Origins::List(_) => {
+            let list = list.clone();
+            let allows = move |origin: &str| {
+                HeaderValue::from_str(origin)
+                    .is_ok_and(|origin| list.check(&HeaderMap::from_iter([(ORIGIN, origin)])).is_ok())
+            };
+            Some(Cors { origin: AllowOrigin::predicate(allows), credentials: true, ..Cors::default() })
+        }
+    }
+}
+
+fn cookie(name: &str, secure: bool) -> Result<Cookie, SettingsError> {
+    // RFC 6265 §4.1.1: a cookie's name is a token.
+    let is_token = |byte: u8| byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte);
+    if name.is_empty() || !name.bytes().all(is_token) {
+        return Err(wrong("--socketio-cookie", format!("`{name}` is no name for a cookie, as `io` is")));
+    }
+    Ok(Cookie { name: name.to_owned(), secure, ..Cookie::default() })
+}
