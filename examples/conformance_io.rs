@@ -397,7 +397,7 @@ fn leave(socket: &Socket) {
     let leaving = Arc::clone(&left);
     socket.on_disconnecting(move |socket: Socket| {
         let rooms = socket.rooms().into_iter().filter(|room| room != socket.id() && !room.starts_with("watch:"));
-        let mut rooms: Vec<_> = rooms.map(ToString::to_string).collect();
+        let mut rooms: Vec<_> = rooms.map(|room| room.to_string()).collect();
         rooms.sort();
         *leaving.lock().unwrap_or_else(PoisonError::into_inner) = rooms;
         async {}
