@@ -245,7 +245,7 @@ struct WhoAmI<'a> {
 
 fn whoami(socket: &Socket) -> WhoAmI<'_> {
     let auth: Value = socket.auth().unwrap_or_default();
-    let mut rooms: Vec<_> = socket.rooms().iter().map(|room| room.to_string()).collect();
+    let mut rooms: Vec<_> = socket.rooms().iter().map(ToString::to_string).collect();
     rooms.sort();
     WhoAmI {
         id: socket.id(),
