@@ -31,7 +31,8 @@ struct Arguments {
     ping_timeout: u64,
 }
 
-#[tokio::main]
+// The suites send a GET and a POST at once on two connections, and expect them to be taken in that order.
+#[tokio::main(flavor = "current_thread")]
 async fn main() -> std::io::Result<()> {
     let arguments = Arguments::parse();
     let listener = TcpListener::bind(("127.0.0.1", arguments.port)).await?;

@@ -26,7 +26,12 @@ use super::session::{Call, Session};
 /// `first`: it is the one that opened the session. As in Node its answer is the handshake and no more: clients read it so.
 pub(crate) async fn get(session: &Session, first: bool, query: &Query, headers: &HeaderMap) -> Answer {
     let began = session.act(|state| {
-        let began = state.machine.poll_begin(now());
+        let now = now();
+        if state.machine.transport() == Transport::Polling {
+            // The clock may be a moment late: a client that comes after its time is to find its session over.
+            state.machine.handle_timeout(now);
+        }
+        let began = state.machine.poll_begin(now);
         if let (Ok(()), Some(polling)) = (&began, &state.polling) {
             // Somebody listens: what is for those alone is taken.
             polling.outbox.settle();
