@@ -10,7 +10,7 @@ import argparse
 import time
 from pathlib import Path
 
-from checks import browser, curl, echo, lifecycle, our_client, rooms, socketio
+from checks import browser, browser_socketio, curl, echo, lifecycle, our_client, rooms, socketio
 from harness import (
     ARTIFACTS,
     ROOT,
@@ -28,6 +28,7 @@ GROUPS = {
     "our_client": our_client,
     "lifecycle": lifecycle,
     "browser": browser,
+    "browser_socketio": browser_socketio,
     "socketio": socketio,
 }
 

@@ -393,6 +393,7 @@ async function start() {
       await loadClient();
     } catch {
       for (const id of ["join", "leave", "message", "send"]) $(id).disabled = true;
+      showPeople();
       return showNoClient();
     }
     ready = true;
