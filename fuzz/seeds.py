@@ -42,7 +42,7 @@ def frames() -> dict[str, bytes]:
         "takeover-client": b"\x07\x00\x05" + compressed + commands + pieces + b"\x1a" + compressed + closing,
         "pieces": b"\x02\x00\x03\x19" + fragments + hello + compressed + frame(0x01, b"\xc3") + frame(0x80, b"\xa4"),
         "long": b"\x00\x00\x09" + long + frame(0x02, b"x" * 250, 0xFF) + frame(0x80, b"y" * 100, 0xFF) + close,
-        "limits": b"\x00\x0d\x01" + hello + frame(0x02, b"1") + frame(0, b"2") * 6,
+        "limits": b"\x00\x0d\x01" + hello + frame(0x02, b"1") + frame(0, b"2") * 6 + frame(0x80, b"3"),
         "broken-text": b"\x00\x00\x02" + frame(0x01, b"\xce\xba\xe1") + frame(0x80, b"\xbd\xb9\xed\xa0\x80"),
         "bomb": b"\x02\x01\x02" + b"\x0d\x00" + counted(b"\0" * 250),
         "unmasked": b"\x10\x00\x02" + frame(0x81, b"plain", 0x0E) + hello,
@@ -168,6 +168,7 @@ def socket_text() -> dict[str, bytes]:
         "surrogates": rb'2["e","\ud83d\ude00\ud800"]',
         "space": b'2[ "e" , { "a" : 1 } ] ',
         "no-pair": rb'2["e","\ud800\u0041\u0042\u0043"]',
+        "escapes": rb'2["e","\u0041\u0042\u0043\n\"\\\/"]',
         "boundaries": b'2["e",-32,-33,-128,-129,-32768,-32769,-2147483648,-2147483649,127,128,255,256,65535,65536,4294967296]',
         "reserved": b'2["connect"]',
     }
