@@ -41,8 +41,8 @@ def frames() -> dict[str, bytes]:
         "takeover": b"\x0e\x00\x05" + compressed + commands + b"\x1a" + compressed + commands + close,
         "takeover-client": b"\x07\x00\x05" + compressed + commands + pieces + b"\x1a" + compressed + closing,
         "pieces": b"\x02\x00\x03\x19" + fragments + hello + compressed + frame(0x01, b"\xc3") + frame(0x80, b"\xa4"),
-        "long": b"\x00\x00\x09" + long + frame(0x02, b"x" * 200, 0xFF) + frame(0x80, b"y" * 200, 0xEF) + close,
-        "limits": b"\x00\x0d\x01" + hello + frame(0x02, b"1") + frame(0, b"2") * 6,
+        "long": b"\x00\x00\x09" + long + frame(0x02, b"x" * 250, 0xFF) + frame(0x80, b"y" * 100, 0xFF) + close,
+        "limits": b"\x00\x0d\x01" + hello + frame(0x02, b"1") + frame(0, b"2") * 6 + frame(0x80, b"3"),
         "broken-text": b"\x00\x00\x02" + frame(0x01, b"\xce\xba\xe1") + frame(0x80, b"\xbd\xb9\xed\xa0\x80"),
         "bomb": b"\x02\x01\x02" + b"\x0d\x00" + counted(b"\0" * 250),
         "unmasked": b"\x10\x00\x02" + frame(0x81, b"plain", 0x0E) + hello,
@@ -94,6 +94,8 @@ def deflate() -> dict[str, bytes]:
     messages = deflated(lines * 3, b"", lines, bytes(range(256)) * 3)
     final = zlib.compressobj(wbits=-15)
     ended = final.compress(lines) + final.flush()
+    later = zlib.compressobj(wbits=-15, zdict=lines)
+    again = later.compress(lines) + later.flush()
     seeds = {
         f"compress-{level}-{bits}": bytes([(bits - 8) << 3 | 6, level])
         + payload(0, lines) + payload(2, lines, 5) + payload(0xC9, lines) + b"\xff" + payload(0xFF, lines[:9])
@@ -105,6 +107,7 @@ def deflate() -> dict[str, bytes]:
         "inflate-takeover": inflate(2, messages),
         "inflate-live": inflate(6, messages + [ended, ended + messages[1], ended * 3]),
         "inflate-final": inflate(2, [ended, ended * 2, messages[0]]),
+        "inflate-history": inflate(2, [ended + again, b"", again, ended, again]),
         "inflate-stored": inflate(2, [b"\0\5\0\xfa\xffhello\0", b"\0\4\0\xfb\xff", b"\0"]),
         "inflate-room": inflate(2, messages, 20),
         "inflate-nonsense": inflate(0, [b"\xff\xff\xff", b"\x03\0", b"\x02"]),
@@ -164,6 +167,9 @@ def socket_text() -> dict[str, bytes]:
         "deep": b'2["e",' + b"[" * 126 + b"]" * 126 + b"]",
         "surrogates": rb'2["e","\ud83d\ude00\ud800"]',
         "space": b'2[ "e" , { "a" : 1 } ] ',
+        "no-pair": rb'2["e","\ud800\u0041\u0042\u0043"]',
+        "escapes": rb'2["e","\u0041\u0042\u0043\n\"\\\/"]',
+        "boundaries": b'2["e",-32,-33,-128,-129,-32768,-32769,-2147483648,-2147483649,127,128,255,256,65535,65536,4294967296]',
         "reserved": b'2["connect"]',
     }
 

@@ -14,7 +14,7 @@ const LAST_BLOCK: [u8; 5] = [0x01, 0x00, 0x00, 0xff, 0xff];
 /// As in the inflater: more final blocks in one message are refused.
 const MAX_FINAL_BLOCKS: usize = 1024;
 /// The most bytes that a payload is made of.
-const MOST: usize = 200 << 10;
+const MOST: usize = 70 << 10;
 
 pub fn run(data: &[u8]) {
     let mut script = Script::new(data);

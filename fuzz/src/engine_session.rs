@@ -219,9 +219,9 @@ impl Model {
     }
 
     fn wrote(&mut self, out: &Out<usize>) {
-        if self.said_close && !self.lawless {
-            panic!("{out:?} after Close");
-        }
+        // A poll that an upgrade has left behind ends when the driver gets to it.
+        let left_behind = *out == Out::Noop && self.session.transport() == Transport::WebSocket;
+        assert!(self.lawless || !self.said_close || left_behind, "{out:?} after Close");
         match out {
             Out::Open => {
                 assert_eq!((self.greeted, self.written), (0, 0));

@@ -1,5 +1,6 @@
 //! An answer as a client reads it. An input is a byte of options, one for the cuts, and the bytes of a server, in which
-//! `$ACCEPT` stands for the right value: the key is random.
+//! `$ACCEPT` stands for the right value: the key is random, so that an answer that has it anywhere but in its header is not
+//! compared with another.
 
 use std::time::Instant;
 
@@ -19,7 +20,7 @@ pub fn run(data: &[u8]) {
     address(template);
     let request = request(flags);
     let whole = read(&request, template, |bytes| vec![bytes]);
-    assert_eq!(whole, read(&request, template, |bytes| bytes.chunks(1).collect()), "byte by byte");
+    let bytewise = read(&request, template, |bytes| bytes.chunks(1).collect());
     let cut = read(&request, template, |mut rest| {
         let mut chunk = chunks(seed);
         let mut cut = Vec::new();
@@ -30,7 +31,10 @@ pub fn run(data: &[u8]) {
         }
         cut
     });
-    assert_eq!(whole, cut, "in chunks");
+    if is_comparable(template, &whole) {
+        assert_eq!(whole, bytewise, "byte by byte");
+        assert_eq!(whole, cut, "in chunks");
+    }
 }
 
 fn request(flags: u8) -> ClientRequest {
@@ -90,8 +94,26 @@ fn accept(request: &[u8]) -> String {
     accept_key(head.headers()["Sec-WebSocket-Key"].as_bytes())
 }
 
+const MARK: &[u8] = b"$ACCEPT";
+
+/// The random value stands where it belongs and nowhere else.
+fn is_comparable(template: &[u8], outcome: &Outcome) -> bool {
+    let header = [b"\r\nSec-WebSocket-Accept: ", MARK, b"\r\n"].concat();
+    match count(template, MARK) {
+        0 => true,
+        1 => {
+            count(template, &header) == 1
+                && matches!(outcome, Outcome::Established { .. } | Outcome::Failed(_) | Outcome::Unfinished(None))
+        }
+        _ => false,
+    }
+}
+
+fn count(bytes: &[u8], part: &[u8]) -> usize {
+    bytes.windows(part.len()).filter(|window| *window == part).count()
+}
+
 fn fill_in(template: &[u8], accept: &str) -> Vec<u8> {
-    const MARK: &[u8] = b"$ACCEPT";
     let mut bytes = Vec::new();
     let mut rest = template;
     while let Some(at) = rest.windows(MARK.len()).position(|window| window == MARK) {

@@ -143,8 +143,8 @@ enum Choice {
 enum Loose {
     Number(f64),
     Text(String),
-    List(Vec<Self>),
-    Map(HashMap<String, Self>),
+    List(Vec<Value>),
+    Map(HashMap<String, Value>),
 }
 
 /// Whatever type a handler asks for, it gets a value or an error.

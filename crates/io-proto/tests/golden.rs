@@ -293,6 +293,29 @@ fn attachments_come_when_they_are_due_and_only_then() {
 }
 
 #[test]
+fn attachments_that_nothing_can_name_are_not_kept() {
+    for text in ["61-2[]", r#"51-["a"]"#] {
+        let packet = decode_all(text, &[b"x"]);
+        let (Kind::Event { args, .. } | Kind::Ack { args, .. }) = &packet.kind else { panic!("{packet:?}") };
+        assert_eq!((args.len(), args.bytes()), (0, 0));
+        let Frame::Text(again) = Parser::Json.encode(&packet).unwrap().first else { panic!("text") };
+        assert_eq!(decode_all(std::str::from_utf8(&again[1..]).unwrap(), &[]), packet);
+    }
+    let args = Args::from_json("[]", vec![Bytes::from_static(b"x")], &Limits::default()).unwrap();
+    assert_eq!(args.bytes(), 0);
+}
+
+#[test]
+fn an_announcement_reserves_nothing() {
+    let mut limits = Limits::default();
+    limits.attachments = usize::MAX;
+    let mut decoder = Decoder::new();
+    let text = Incoming::Text(r#"59223372036854775807-["a",1]"#);
+    assert_eq!(Parser::Json.decode(&mut decoder, &limits, text), Ok(None));
+    assert!(decoder.is_waiting());
+}
+
+#[test]
 fn a_packet_has_a_longest_length() {
     let mut limits = Limits::default();
     limits.bytes = 42;

@@ -96,8 +96,11 @@ impl Args {
         Ok(Self::msgpack(array.slice(cursor.pos()..), len))
     }
 
-    /// Elements that were checked.
-    pub(super) fn json(elements: Bytes, attachments: Vec<Bytes>, len: usize) -> Self {
+    /// Elements that were checked. Where there are none, nothing names an attachment, and none is kept.
+    pub(super) fn json(elements: Bytes, mut attachments: Vec<Bytes>, len: usize) -> Self {
+        if len == 0 {
+            attachments = Vec::new();
+        }
         Self { body: Body::Json { elements, attachments }, len }
     }
 
@@ -108,7 +111,7 @@ impl Args {
 
     /// The next attachment came.
     pub(super) fn attach(&mut self, attachment: Bytes) {
-        if let Body::Json { attachments, .. } = &mut self.body {
+        if let (Body::Json { attachments, .. }, 1..) = (&mut self.body, self.len) {
             attachments.push(attachment);
         }
     }

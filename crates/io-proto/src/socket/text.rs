@@ -190,7 +190,8 @@ fn args(source: Source<'_>, range: Range<usize>, len: usize, attachments: usize)
         check_placeholders(&source.bytes()[range.clone()], attachments)?;
     }
     let elements = if len == 0 { Bytes::new() } else { source.keep(range) };
-    Ok(Args::json(elements, Vec::with_capacity(attachments), len))
+    // By what is announced only up to the usual limit: whoever raises that has nothing reserved for what may never come.
+    Ok(Args::json(elements, Vec::with_capacity(attachments.min(Limits::default().attachments)), len))
 }
 
 /// Reads what stands in front of the data.
