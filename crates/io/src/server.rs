@@ -283,11 +283,11 @@ impl Builder {
         self
     }
 
-    /// The largest message or payload of a client, in bytes. Default: 1,000,000. Packets with attachments may have as much
-    /// in all.
+    /// The largest message or payload of a client, in bytes. Default: 1,000,000. A packet may have as much in each of its
+    /// messages: the text, and every attachment that the [limits](Self::limits) allow when this is set.
     pub fn max_http_buffer_size(mut self, bytes: usize) -> Self {
         self.engine.session.max_payload = bytes;
-        self.settings.limits.bytes = bytes;
+        self.settings.limits.bytes = bytes.saturating_mul(self.settings.limits.attachments + 1);
         self
     }
 
