@@ -86,7 +86,7 @@ impl App<Session> for Echo {
 }
 
 impl Conversation<Session> for Echo {
-    fn message(&self, session: &Session, message: MessageRef<'_>) {
+    fn message(&mut self, session: &Session, message: MessageRef<'_>) {
         match message {
             // A finished packet, of the type "message".
             MessageRef::Text(text) => session.send_text(&format!("4{text}")),

@@ -1,6 +1,6 @@
 //! What one client says over its Engine.IO session: packets for all the namespaces that it is in, or wants to be in.
 
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 use std::time::Instant;
 
 use switchboard_io_proto::engine::{CloseReason, Protocol};
@@ -14,6 +14,7 @@ use crate::enter::{self, Entrant};
 use crate::handler::fail;
 use crate::in_place::InFlight;
 use crate::listeners::Heard;
+use crate::peer::Peer;
 use crate::reason::DisconnectReason;
 use crate::router::Router;
 use crate::seats::{Seats, Unasked};
@@ -23,10 +24,8 @@ pub(crate) struct Client {
     router: Arc<Router>,
     in_flight: Arc<InFlight>,
     seats: Arc<Seats>,
-    hearing: Mutex<Hearing>,
-}
-
-struct Hearing {
+    /// Where the last packet went: most clients are in one namespace.
+    nearest: Option<Arc<Peer>>,
     decoder: Decoder,
     /// It must have joined a namespace by then.
     join_by: Option<Instant>,
@@ -36,13 +35,14 @@ struct Hearing {
 
 impl Client {
     pub(crate) fn new(router: &Arc<Router>, session: &Session, now: Instant) -> Self {
-        let hearing =
-            Hearing { decoder: Decoder::new(), join_by: Some(now + router.settings.connect_timeout), whole_by: None };
         let client = Self {
             router: Arc::clone(router),
             in_flight: Arc::new(InFlight::new(router.settings.in_flight)),
             seats: Arc::default(),
-            hearing: Mutex::new(hearing),
+            nearest: None,
+            decoder: Decoder::new(),
+            join_by: Some(now + router.settings.connect_timeout),
+            whole_by: None,
         };
         if session.protocol() == Protocol::V3 {
             // Clients of Socket.IO 2 are in the main namespace without asking.
@@ -51,18 +51,16 @@ impl Client {
         client
     }
 
-    fn take(&self, session: &Session, message: Incoming<'_>) {
+    fn take(&mut self, session: &Session, message: Incoming<'_>) {
         let settings = &self.router.settings;
-        let mut hearing = self.hearing();
-        let decoded = settings.parser.decode(&mut hearing.decoder, &settings.limits, message);
-        if hearing.join_by.is_some() && self.seats.was_in() {
-            hearing.join_by = None;
+        let decoded = settings.parser.decode(&mut self.decoder, &settings.limits, message);
+        if self.join_by.is_some() && self.seats.was_in() {
+            self.join_by = None;
         }
-        hearing.whole_by = match hearing.decoder.is_waiting() {
-            true => hearing.whole_by.or_else(|| Some(Instant::now() + settings.attachments_timeout)),
+        self.whole_by = match self.decoder.is_waiting() {
+            true => self.whole_by.or_else(|| Some(Instant::now() + settings.attachments_timeout)),
             false => None,
         };
-        drop(hearing);
         match decoded {
             Ok(Some(packet)) => self.packet(session, packet),
             Ok(None) => {}
@@ -70,18 +68,18 @@ impl Client {
         }
     }
 
-    fn packet(&self, session: &Session, packet: Packet) {
+    fn packet(&mut self, session: &Session, packet: Packet) {
         let Packet { namespace, kind } = packet;
         match kind {
-            Kind::Event { name, args, id } => match self.seats.get(&namespace) {
+            Kind::Event { name, args, id } => match self.seat(&namespace) {
                 Some(peer) if peer.is_connected() => {
-                    dispatch::event(&peer, Heard::event(name, args, id));
+                    dispatch::event(peer, Heard::event(name, args, id));
                 }
                 // The client does not know yet that it was disconnected.
                 Some(_) => {}
                 None => self.misbehaved(session, &namespace, "an event for a namespace that it is not in"),
             },
-            Kind::Ack { args, id } => match self.seats.get(&namespace) {
+            Kind::Ack { args, id } => match self.seat(&namespace) {
                 Some(peer) => peer.acked(id, args),
                 None => self.misbehaved(session, &namespace, "an ack for a namespace that it is not in"),
             },
@@ -93,6 +91,16 @@ impl Client {
             }
             Kind::ConnectError(_) => self.misbehaved(session, &namespace, "a packet that only servers send"),
         }
+    }
+
+    /// The client's socket in this namespace.
+    fn seat(&mut self, namespace: &Namespace) -> Option<&Arc<Peer>> {
+        // A socket that has left may have been followed by another.
+        let is_near = |peer: &Arc<Peer>| peer.is_connected() && peer.space.name == *namespace;
+        if !self.nearest.as_ref().is_some_and(is_near) {
+            self.nearest = self.seats.get(namespace);
+        }
+        self.nearest.as_ref()
     }
 
     /// The client asks for a namespace.
@@ -132,61 +140,54 @@ impl Client {
         }
         session.close(CloseReason::ForcedClose);
     }
-
-    fn hearing(&self) -> MutexGuard<'_, Hearing> {
-        self.hearing.lock().unwrap_or_else(PoisonError::into_inner)
-    }
 }
 
 impl Conversation<Session> for Client {
-    fn message(&self, session: &Session, message: MessageRef<'_>) {
+    fn message(&mut self, session: &Session, message: MessageRef<'_>) {
         match message {
             MessageRef::Text(text) => self.take(session, Incoming::Text(text)),
             MessageRef::Binary(bytes) => self.take(session, Incoming::Binary(bytes.to_vec().into())),
         }
     }
 
-    fn owned_message(&self, session: &Session, message: Message) {
+    fn owned_message(&mut self, session: &Session, message: Message) {
         match message {
             Message::Text(text) => self.take(session, Incoming::OwnedText(text.into_bytes())),
             Message::Binary(bytes) => self.take(session, Incoming::Binary(bytes)),
         }
     }
 
-    fn alive(&self, _: &Session) {
+    fn alive(&mut self, _: &Session) {
         if let Some(recovery) = &self.router.recovery {
             let newest = recovery.lock().newest();
             self.seats.confirm(newest);
         }
     }
 
-    fn moved(&self, session: &Session) {
+    fn moved(&mut self, session: &Session) {
         for peer in &self.seats.all() {
             peer.space.roll().rename(&peer.id, session.member().id());
         }
     }
 
     fn deadline(&self) -> Option<Instant> {
-        let hearing = self.hearing();
-        [hearing.join_by, hearing.whole_by].into_iter().flatten().min()
+        [self.join_by, self.whole_by].into_iter().flatten().min()
     }
 
-    fn on_deadline(&self, session: &Session, now: Instant) {
+    fn on_deadline(&mut self, session: &Session, now: Instant) {
         let peer = session.handshake().peer();
-        let mut hearing = self.hearing();
-        if hearing.whole_by.is_some_and(|deadline| deadline <= now) {
+        if self.whole_by.is_some_and(|deadline| deadline <= now) {
             tracing::info!(%peer, "the attachments of a packet do not come; its client is closed");
-        } else if hearing.join_by.take_if(|deadline| *deadline <= now).is_some() && !self.seats.was_in() {
+        } else if self.join_by.take_if(|deadline| *deadline <= now).is_some() && !self.seats.was_in() {
             tracing::info!(%peer, "a client has joined no namespace in time, and is closed");
         } else {
             return;
         }
-        hearing.whole_by = None;
-        drop(hearing);
+        self.whole_by = None;
         session.close(CloseReason::ForcedClose);
     }
 
-    fn closed(&self, _: &Session, reason: CloseReason) {
+    fn closed(&mut self, _: &Session, reason: CloseReason) {
         for peer in &self.seats.end() {
             depart::depart(peer, reason.into());
         }

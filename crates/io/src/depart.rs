@@ -7,7 +7,7 @@ use std::time::Instant;
 use switchboard_io_proto::engine::CloseReason;
 use switchboard_io_proto::socket::{Args, Flags, Parser};
 
-use crate::in_place;
+use crate::handler;
 use crate::listeners::{For, Heard};
 use crate::peer::{Peer, Stage};
 use crate::publish;
@@ -81,8 +81,7 @@ fn tell(peer: &Arc<Peer>, what: &For, reason: DisconnectReason) {
     let args = Args::new(Parser::Json, reason.as_str()).unwrap_or_default();
     let heard = Heard::news(if *what == For::Disconnect { "disconnect" } else { "disconnecting" }, args);
     for listener in listeners {
-        let id = peer.id.clone();
-        let panicked = move || tracing::error!(%id, "a listener panicked as its socket left");
-        in_place::start(&peer.session, None, || listener.hear(peer, &heard), panicked);
+        let panicked = |peer: &Arc<Peer>| tracing::error!(id = %peer.id, "a listener panicked as its socket left");
+        handler::hear(peer, &heard, &*listener, false, panicked);
     }
 }

@@ -3,44 +3,54 @@
 use std::sync::Arc;
 
 use crate::depart;
-use crate::handler::fail;
+use crate::handler::{self, fail};
 use crate::in_place;
-use crate::listeners::Heard;
+use crate::listeners::{Called, Guards, Heard, Next};
 use crate::peer::Peer;
 
 /// A client has sent an event.
 pub(crate) fn event(peer: &Arc<Peer>, heard: Heard) {
-    let guards = peer.listeners.guards();
-    if guards.is_empty() {
-        return hear(peer, heard);
+    match peer.listeners.on_event(&heard.name) {
+        Next::Call(called) => hear(peer, heard, called),
+        Next::Ask(guards) => ask(peer, heard, guards),
     }
+}
+
+fn ask(peer: &Arc<Peer>, heard: Heard, guards: Guards<Peer>) {
     let guarded = Arc::clone(peer);
     let deciding = async move {
         for guard in guards {
             if let Err(refusal) = guard.decide(&guarded, &heard).await {
-                return fail(&guarded, &heard, &refusal, refusal.data());
+                fail(&guarded, &heard, &refusal, refusal.data());
+                return Ok(());
             }
         }
-        hear(&guarded, heard);
+        let called = guarded.listeners.for_event(&heard.name);
+        hear(&guarded, heard, called);
+        Ok(())
     };
-    in_place::start(&peer.session, Some(&peer.in_flight), || Some(Box::pin(deciding)), panicked(peer));
+    in_place::start(
+        &peer.session,
+        Some(&peer.in_flight),
+        || Some(Box::pin(deciding)),
+        || {
+            let peer = Arc::clone(peer);
+            move |_| panicked(&peer)
+        },
+    );
 }
 
-fn hear(peer: &Arc<Peer>, mut heard: Heard) {
-    let called = peer.listeners.for_event(&heard.name);
+fn hear(peer: &Arc<Peer>, mut heard: Heard, called: Called<Peer>) {
     if called.len() > 1 && heard.ack.is_some() {
         heard.answered = Some(Arc::default());
     }
     for listener in called {
-        in_place::start(&peer.session, Some(&peer.in_flight), || listener.hear(peer, &heard), panicked(peer));
+        handler::hear(peer, &heard, &*listener, true, panicked);
     }
 }
 
 /// A handler that panics costs its socket its place.
-fn panicked(peer: &Arc<Peer>) -> impl FnOnce() + Send + 'static {
-    let peer = Arc::clone(peer);
-    move || {
-        tracing::error!(id = %peer.id, "a handler panicked; its socket is disconnected");
-        depart::dismiss(&peer);
-    }
+fn panicked(peer: &Arc<Peer>) {
+    tracing::error!(id = %peer.id, "a handler panicked; its socket is disconnected");
+    depart::dismiss(peer);
 }

@@ -11,6 +11,7 @@ use switchboard_io_proto::socket::{Args, Flags, Name, Namespace, Parser, Value};
 use crate::depart;
 use crate::engine::Session;
 use crate::error::Refusal;
+use crate::handler;
 use crate::in_place::{self, InFlight};
 use crate::listeners::Heard;
 use crate::peer::Peer;
@@ -48,8 +49,10 @@ pub(crate) fn enter(entrant: Entrant) {
                     Some(space) => approach(entrant, &space),
                     None => refuse(&entrant, &Refusal::new("Invalid namespace")),
                 });
+                Ok(())
             };
-            in_place::start(&session, None, || Some(Box::pin(pending)), move || panicked(&unanswered, None));
+            let in_trouble = || move |_| panicked(&unanswered, None);
+            in_place::start(&session, None, || Some(Box::pin(pending)), in_trouble);
         }
     }
 }
@@ -84,15 +87,18 @@ fn approach(entrant: Entrant, space: &Arc<Space<Peer>>) {
     let pending = async move {
         for guard in guards {
             if let Err(refusal) = guard.decide(&peer, &heard).await {
-                return entrant.session.clone().run(move |_| {
+                entrant.session.clone().run(move |_| {
                     depart::depart(&peer, DisconnectReason::ServerNamespaceDisconnect);
                     refuse(&entrant, &refusal);
                 });
+                return Ok(());
             }
         }
         entrant.session.clone().run(move |_| admit(&entrant, &peer, claim));
+        Ok(())
     };
-    in_place::start(&session, None, || Some(Box::pin(pending)), move || panicked(&unanswered, Some(undecided)));
+    let in_trouble = || move |_| panicked(&unanswered, Some(undecided));
+    in_place::start(&session, None, || Some(Box::pin(pending)), in_trouble);
 }
 
 fn peer(entrant: &Entrant, space: &Arc<Space<Peer>>, claim: Option<&Claim>) -> Option<Peer> {
@@ -157,12 +163,10 @@ fn admit(entrant: &Entrant, peer: &Arc<Peer>, claim: Option<Claim>) {
     }
     let heard = Heard::news("connection", peer.auth.clone());
     for listener in peer.space.rules.on_connect() {
-        let host = Arc::clone(peer);
-        let panicked = move || {
-            tracing::error!(id = %host.id, "a handler of connections panicked; its socket is disconnected");
-            depart::dismiss(&host);
-        };
-        in_place::start(&peer.session, None, || listener.hear(peer, &heard), panicked);
+        handler::hear(peer, &heard, &*listener, false, |peer| {
+            tracing::error!(id = %peer.id, "a handler of connections panicked; its socket is disconnected");
+            depart::dismiss(peer);
+        });
     }
 }
 

@@ -31,6 +31,10 @@ pub enum AckError {
     Args(ArgsError),
 }
 
+/// What a handler failed with, in words.
+#[derive(Debug)]
+pub struct Failure(pub(crate) String);
+
 /// A refusal, by a middleware of a namespace or of a socket. The client gets it as the `connect_error` event: `message`,
 /// and `data` if there is some.
 #[derive(Debug, Clone, PartialEq)]

@@ -7,9 +7,9 @@ use std::sync::Arc;
 
 use switchboard_io_proto::socket::{Args, Spread, Value};
 
-use crate::error::Refusal;
+use crate::error::{Failure, Refusal};
 use crate::extract::{Call, CallError, FromCall};
-use crate::in_place;
+use crate::in_place::{self, Trouble};
 use crate::listeners::{Deciding, For, Guard, Heard, Listener, Pending};
 use crate::peer::Peer;
 
@@ -47,10 +47,6 @@ pub trait Outcome {
     #[doc(hidden)]
     fn outcome(self) -> Result<(), Failure>;
 }
-
-/// What a handler failed with, in words.
-#[derive(Debug)]
-pub struct Failure(String);
 
 impl Outcome for () {
     fn outcome(self) -> Result<(), Failure> {
@@ -121,19 +117,13 @@ impl<H, Marker> Erased<H, Marker> {
 
 impl<H: Handler<Marker>, Marker: 'static> Listener<Peer> for Erased<H, Marker> {
     fn hear(&self, peer: &Arc<Peer>, heard: &Heard) -> Option<Pending> {
-        let future = match self.0.call(&Call::new(peer, heard)) {
-            Ok(future) => future,
+        match self.0.call(&Call::new(peer, heard)) {
+            Ok(future) => Some(Box::pin(future)),
             Err(error) => {
                 fail(peer, heard, &error, &Args::default());
-                return None;
+                None
             }
-        };
-        let (peer, heard) = (Arc::clone(peer), heard.clone());
-        Some(Box::pin(async move {
-            if let Err(Failure(error)) = future.await {
-                fail(&peer, &heard, &error, &Args::default());
-            }
-        }))
+        }
     }
 }
 
@@ -144,6 +134,30 @@ impl<M: Middleware<Marker>, Marker: 'static> Guard<Peer> for Erased<M, Marker> {
             Err(error) => Box::pin(std::future::ready(Err(Refusal::new(error.to_string())))),
         }
     }
+}
+
+/// Calls a listener with what was heard. What it fails with is told to those who listen for errors; when it panics,
+/// `panicked` is called. `counted`: while it waits, it counts as in flight.
+pub(crate) fn hear(
+    peer: &Arc<Peer>,
+    heard: &Heard,
+    listener: &dyn Listener<Peer>,
+    counted: bool,
+    panicked: fn(&Arc<Peer>),
+) {
+    let in_flight = counted.then_some(&peer.in_flight);
+    in_place::start(
+        &peer.session,
+        in_flight,
+        || listener.hear(peer, heard),
+        || {
+            let (peer, heard) = (Arc::clone(peer), heard.clone());
+            move |trouble| match trouble {
+                Trouble::Failed(Failure(error)) => fail(&peer, &heard, &error, &Args::default()),
+                Trouble::Panicked => panicked(&peer),
+            }
+        },
+    );
 }
 
 /// Something that was heard could not be done for a socket: its listeners for errors are told, and the log.
@@ -158,8 +172,6 @@ pub(crate) fn fail(peer: &Arc<Peer>, heard: &Heard, error: &dyn fmt::Display, de
     let args = Args::new(peer.space.settings.parser, &Spread(said.collect())).unwrap_or_default();
     let heard = Heard { is_failure: true, ..Heard::news("error", args) };
     for listener in listeners {
-        let id = peer.id.clone();
-        let panicked = move || tracing::error!(%id, "a listener for errors panicked");
-        in_place::start(&peer.session, None, || listener.hear(peer, &heard), panicked);
+        hear(peer, &heard, &*listener, false, |peer| tracing::error!(id = %peer.id, "a listener for errors panicked"));
     }
 }

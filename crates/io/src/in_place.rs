@@ -4,11 +4,12 @@
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicIsize, Ordering};
-use std::task::{Context, Waker};
+use std::task::{Context, Poll, Waker};
 
 use futures_util::FutureExt as _;
 
 use crate::engine::Session;
+use crate::error::Failure;
 use crate::listeners::Pending;
 
 /// How many handlers of one client are under way: with too many, it is not read from. Those that wait for an ack of this
@@ -43,33 +44,53 @@ impl InFlight {
     }
 }
 
+/// How a handler ended that did not do what it was to do.
+pub(crate) enum Trouble {
+    Failed(Failure),
+    Panicked,
+}
+
 /// Starts a handler. It runs to its first await before this returns; what is left of it gets a task.
-/// `panicked` is called when it panics, now or later.
-pub(crate) fn start(
+///
+/// `in_trouble` makes what is called when it fails or panics, now or later. Most handlers are done when this returns and have
+/// no trouble, and nothing is made for them.
+pub(crate) fn start<T: FnOnce(Trouble) + Send + 'static>(
     session: &Session,
     in_flight: Option<&Arc<InFlight>>,
     begin: impl FnOnce() -> Option<Pending>,
-    panicked: impl FnOnce() + Send + 'static,
+    in_trouble: impl FnOnce() -> T,
 ) {
     let started = catch_unwind(AssertUnwindSafe(|| {
         let mut pending = begin()?;
         // Nobody need be woken yet: the task that it may be given polls it again first.
-        let polled = pending.as_mut().poll(&mut Context::from_waker(Waker::noop()));
-        polled.is_pending().then_some(pending)
+        match pending.as_mut().poll(&mut Context::from_waker(Waker::noop())) {
+            Poll::Ready(done) => Some(Started::Done(done)),
+            Poll::Pending => Some(Started::Waits(pending)),
+        }
     }));
     match started {
-        Ok(None) => {}
-        Ok(Some(pending)) => {
+        Ok(None | Some(Started::Done(Ok(())))) => {}
+        Ok(Some(Started::Done(Err(failure)))) => in_trouble()(Trouble::Failed(failure)),
+        Ok(Some(Started::Waits(pending))) => {
             let under_way = in_flight.map(|in_flight| UnderWay::begin(in_flight, session));
+            let in_trouble = in_trouble();
             tokio::spawn(async move {
-                if AssertUnwindSafe(pending).catch_unwind().await.is_err() {
-                    panicked();
+                match AssertUnwindSafe(pending).catch_unwind().await {
+                    Ok(Ok(())) => {}
+                    Ok(Err(failure)) => in_trouble(Trouble::Failed(failure)),
+                    Err(_) => in_trouble(Trouble::Panicked),
                 }
                 drop(under_way);
             });
         }
-        Err(_) => panicked(),
+        Err(_) => in_trouble()(Trouble::Panicked),
     }
+}
+
+/// A handler after its first poll.
+enum Started {
+    Done(Result<(), Failure>),
+    Waits(Pending),
 }
 
 /// One handler that waits for something.

@@ -12,10 +12,10 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use smallvec::SmallVec;
 use switchboard_io_proto::socket::{AckId, Args, Name};
 
-use crate::error::Refusal;
+use crate::error::{Failure, Refusal};
 
 /// What a listener has still to do.
-pub(crate) type Pending = Pin<Box<dyn Future<Output = ()> + Send>>;
+pub(crate) type Pending = Pin<Box<dyn Future<Output = Result<(), Failure>> + Send>>;
 
 /// What a middleware has still to decide.
 pub(crate) type Deciding = Pin<Box<dyn Future<Output = Result<(), Refusal>> + Send>>;
@@ -95,6 +95,15 @@ struct Entry<P> {
 /// Those who are to be called for one thing; most often one.
 pub(crate) type Called<P> = SmallVec<[Arc<dyn Listener<P>>; 2]>;
 
+/// Those who decide whether an event is heard.
+pub(crate) type Guards<P> = SmallVec<[Arc<dyn Guard<P>>; 1]>;
+
+/// What is next for an event.
+pub(crate) enum Next<P> {
+    Ask(Guards<P>),
+    Call(Called<P>),
+}
+
 impl<P> Listeners<P> {
     /// Adds a listener behind the others, or before them.
     pub(crate) fn add(&self, what: For, once: bool, first: bool, listener: Arc<dyn Listener<P>>) -> ListenerId {
@@ -160,22 +169,26 @@ impl<P> Listeners<P> {
         self.lock().as_ref().map_or(0, |table| table.listeners.iter().filter(|entry| entry.what == *what).count())
     }
 
-    /// Who is to hear an event: first those for all events, then those for this one. Those for once are removed.
-    pub(crate) fn for_event(&self, name: &str) -> Called<P> {
-        let mut called = Called::new();
-        let mut table = self.lock();
-        let Some(table) = &mut *table else { return called };
-        called.extend(table.take(|what| *what == For::Any));
-        called.extend(table.take(|what| matches!(what, For::Event(event) if event == name)));
-        called
+    /// The middlewares that an event has to pass, or who is to hear it where there are none.
+    pub(crate) fn on_event(&self, name: &Name) -> Next<P> {
+        match &mut *self.lock() {
+            None => Next::Call(Called::new()),
+            Some(table) if table.guards.is_empty() => Next::Call(table.for_event(name)),
+            Some(table) => Next::Ask(table.guards.iter().cloned().collect()),
+        }
+    }
+
+    /// Who is to hear an event that has passed.
+    pub(crate) fn for_event(&self, name: &Name) -> Called<P> {
+        self.lock().as_mut().map(|table| table.for_event(name)).unwrap_or_default()
     }
 
     pub(crate) fn for_other(&self, what: &For) -> Called<P> {
-        self.lock().as_mut().map(|table| table.take(|other| other == what).collect()).unwrap_or_default()
-    }
-
-    pub(crate) fn guards(&self) -> SmallVec<[Arc<dyn Guard<P>>; 1]> {
-        self.lock().as_ref().map(|table| table.guards.iter().cloned().collect()).unwrap_or_default()
+        let mut called = Called::new();
+        if let Some(table) = &mut *self.lock() {
+            table.take(|other| other == what, &mut called);
+        }
+        called
     }
 
     pub(crate) fn onlookers(&self) -> SmallVec<[Onlooker; 1]> {
@@ -196,8 +209,15 @@ impl<P> Listeners<P> {
 }
 
 impl<P> Table<P> {
-    fn take(&mut self, wanted: impl Fn(&For) -> bool) -> impl Iterator<Item = Arc<dyn Listener<P>>> {
+    /// First those for all events, then those for this one. Those for once are removed.
+    fn for_event(&mut self, name: &Name) -> Called<P> {
         let mut called = Called::new();
+        self.take(|what| *what == For::Any, &mut called);
+        self.take(|what| matches!(what, For::Event(event) if event == name), &mut called);
+        called
+    }
+
+    fn take(&mut self, wanted: impl Fn(&For) -> bool, called: &mut Called<P>) {
         let mut any_once = false;
         for entry in self.listeners.iter().filter(|entry| wanted(&entry.what)) {
             any_once |= entry.once;
@@ -206,7 +226,6 @@ impl<P> Table<P> {
         if any_once {
             self.listeners.retain(|entry| !(entry.once && wanted(&entry.what)));
         }
-        called.into_iter()
     }
 }
 

@@ -1,11 +1,15 @@
 //! An event on its way to one socket or many: written once, recorded where recovery is on, and handed to the hub.
 
+use std::cell::Cell;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Instant;
 
+use bytes::Bytes;
 use switchboard_hub::{Delivery, Pushed};
-use switchboard_io_proto::socket::{AckId, Args, Arguments, EventHead, Flags, Frame, Frames, Name, Parser, Selector};
+use switchboard_io_proto::socket::{
+    AckId, Args, Arguments, EncodeError, EventHead, Flags, Frame, Frames, Name, Parser, Selector,
+};
 use switchboard_ws::{Message, Parcel, Prepared, Utf8Bytes};
 
 use crate::engine::{self, ParcelOptions};
@@ -13,6 +17,14 @@ use crate::error::EmitError;
 use crate::peer::Peer;
 use crate::recovery::Recovery;
 use crate::space::Space;
+
+thread_local! {
+    /// Where packets for one socket are written before they are copied to its connection's output.
+    static SCRATCH: Cell<Vec<u8>> = const { Cell::new(Vec::new()) };
+}
+
+/// Room that an idle thread keeps for it.
+const SCRATCH_KEPT: usize = 64 << 10;
 
 /// An event that is to be sent.
 pub(crate) struct Event<'a, A: ?Sized> {
@@ -76,12 +88,9 @@ pub(crate) fn answer<A: Arguments + ?Sized>(peer: &Peer, id: AckId, args: &A) ->
     if !peer.is_connected() {
         return Err(EmitError::Disconnected);
     }
-    let (space, mut attachments) = (&*peer.space, Vec::new());
-    let parser = space.settings.parser;
-    let mut text = Vec::with_capacity(32 + args.size_hint());
-    parser.ack_into(&space.name, id, args, &mut text, &mut attachments)?;
-    send_written(peer, parser, text, attachments, Flags::default());
-    Ok(())
+    send_directly(peer, Flags::default(), |parser, out, attachments| {
+        parser.ack_into(&peer.space.name, id, args, out, attachments)
+    })
 }
 
 /// The sockets that a selector means.
@@ -94,26 +103,35 @@ pub(crate) fn selected(space: &Space<Peer>, selector: &Selector, skip: Option<&P
 }
 
 fn emit_directly<A: Arguments + ?Sized>(peer: &Peer, flags: Flags, event: &Event<'_, A>) -> Result<(), EmitError> {
-    let (space, mut attachments) = (&*peer.space, Vec::new());
-    let parser = space.settings.parser;
-    let mut text = Vec::with_capacity(32 + event.name.len() + event.args.size_hint());
-    let head = EventHead { namespace: &space.name, name: event.name, id: event.id, offset: None };
-    parser.event_into(&head, event.args, &mut text, &mut attachments)?;
-    send_written(peer, parser, text, attachments, flags);
-    Ok(())
+    let head = EventHead { namespace: &peer.space.name, name: event.name, id: event.id, offset: None };
+    send_directly(peer, flags, |parser, out, attachments| parser.event_into(&head, event.args, out, attachments))
 }
 
-/// One text message, the usual case, needs no parcel.
-fn send_written(peer: &Peer, parser: Parser, text: Vec<u8>, attachments: Vec<bytes::Bytes>, flags: Flags) {
-    let first = match parser {
-        Parser::Json => Frame::Text(text.into()),
-        Parser::Msgpack => Frame::Binary(text.into()),
-    };
-    if let (Frame::Text(text), true) = (&first, attachments.is_empty() && flags == Flags::default()) {
-        peer.session.send_text(std::str::from_utf8(text).expect("the parser writes UTF-8"));
-        return;
+/// Writes a packet for one socket and sends it.
+fn send_directly(
+    peer: &Peer,
+    flags: Flags,
+    write: impl FnOnce(Parser, &mut Vec<u8>, &mut Vec<Bytes>) -> Result<(), EncodeError>,
+) -> Result<(), EmitError> {
+    // Taken out while it is used: what is serialised is the user's, and may send something itself.
+    let (mut out, mut attachments) = (SCRATCH.take(), Vec::new());
+    let parser = peer.space.settings.parser;
+    let written = write(parser, &mut out, &mut attachments);
+    if written.is_ok() {
+        if parser == Parser::Json && attachments.is_empty() && flags == Flags::default() {
+            // One text message, the usual case, needs no parcel.
+            peer.session.send_text(std::str::from_utf8(&out).expect("the parser writes UTF-8"));
+        } else {
+            let bytes = std::mem::take(&mut out).into();
+            let first = if parser == Parser::Json { Frame::Text(bytes) } else { Frame::Binary(bytes) };
+            send(peer, &Frames { first, attachments }, flags);
+        }
     }
-    send(peer, &Frames { first, attachments }, flags);
+    if out.capacity() <= SCRATCH_KEPT {
+        out.clear();
+        SCRATCH.set(out);
+    }
+    Ok(written?)
 }
 
 fn part(frame: Frame) -> Message {

@@ -39,7 +39,7 @@ impl Namespace {
     /// Whether it is the main namespace.
     #[must_use]
     pub fn is_root(&self) -> bool {
-        self.as_str() == "/"
+        self.0.as_bytes() == b"/"
     }
 
     /// The name, with its `/`.

@@ -162,6 +162,13 @@ fn array(scanner: &mut Scanner<'_>, wrong: DecodeError) -> Result<Elements, Deco
 }
 
 fn event_name(json: &[u8]) -> Result<Name, DecodeError> {
+    if let [b'"', name @ .., b'"'] = json
+        && !name.contains(&b'\\')
+    {
+        // What nearly every name is: a string without escapes.
+        let name = std::str::from_utf8(name).map_err(|_| DecodeError::Utf8)?;
+        return if is_reserved(name) { Err(DecodeError::ReservedEvent) } else { Ok(name.into()) };
+    }
     let name: Name = match JsonReader::new(json, &[]).token() {
         _ if json.is_empty() => return Err(DecodeError::EventData),
         Token::String(name) => (&*name).into(),

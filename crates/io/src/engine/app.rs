@@ -17,20 +17,20 @@ pub trait App<S>: Send + Sync + 'static {
 /// should not block. A panic in one closes the session with [`CloseReason::TransportError`] and is logged.
 pub trait Conversation<S>: Send + Sync + 'static {
     /// The client has sent a message.
-    fn message(&self, session: &S, message: MessageRef<'_>);
+    fn message(&mut self, session: &S, message: MessageRef<'_>);
 
     /// The client has sent a message that may be kept without a copy.
-    fn owned_message(&self, session: &S, message: Message) {
+    fn owned_message(&mut self, session: &S, message: Message) {
         self.message(session, message.as_ref());
     }
 
     /// The client has answered a ping: it has received all that was sent before that ping.
-    fn alive(&self, session: &S) {
+    fn alive(&mut self, session: &S) {
         let _ = session;
     }
 
     /// The session went over to another transport: its [membership](super::Session::member) has another id now.
-    fn moved(&self, session: &S) {
+    fn moved(&mut self, session: &S) {
         let _ = session;
     }
 
@@ -40,12 +40,12 @@ pub trait Conversation<S>: Send + Sync + 'static {
     }
 
     /// The deadline has come.
-    fn on_deadline(&self, session: &S, now: Instant) {
+    fn on_deadline(&mut self, session: &S, now: Instant) {
         let _ = (session, now);
     }
 
     /// The session is over. Called once, last; nothing more can be sent.
-    fn closed(&self, session: &S, reason: CloseReason) {
+    fn closed(&mut self, session: &S, reason: CloseReason) {
         let _ = (session, reason);
     }
 }

@@ -360,7 +360,7 @@ impl Session {
             *conversation = Some(self.core().app.open(self));
         }
         // None: it did not open, or it was told the end.
-        let conversation = conversation.as_ref()?;
+        let conversation = conversation.as_mut()?;
         match call {
             Call::Open => {}
             Call::Message(message) => conversation.message(self, message),

@@ -30,7 +30,7 @@ fn words(text: &str) -> switchboard_ws::Parcel {
 }
 
 impl Conversation<Session> for Speaker {
-    fn message(&self, session: &Session, message: MessageRef<'_>) {
+    fn message(&mut self, session: &Session, message: MessageRef<'_>) {
         match message.as_text().expect("text") {
             "speak" => {
                 session.send_text("4one");
@@ -58,12 +58,12 @@ impl Conversation<Session> for Speaker {
         *self.due.lock().expect("a lock")
     }
 
-    fn on_deadline(&self, session: &Session, _: Instant) {
+    fn on_deadline(&mut self, session: &Session, _: Instant) {
         *self.due.lock().expect("a lock") = None;
         session.send_text("4due");
     }
 
-    fn closed(&self, _: &Session, reason: CloseReason) {
+    fn closed(&mut self, _: &Session, reason: CloseReason) {
         // A test that does not ask for it is over.
         let _ = self.told.send(reason.to_string());
     }

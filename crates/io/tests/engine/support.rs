@@ -41,11 +41,11 @@ impl App<Session> for Echo {
 }
 
 impl Conversation<Session> for Echo {
-    fn message(&self, session: &Session, message: MessageRef<'_>) {
+    fn message(&mut self, session: &Session, message: MessageRef<'_>) {
         self.owned_message(session, message.to_owned());
     }
 
-    fn owned_message(&self, session: &Session, message: Message) {
+    fn owned_message(&mut self, session: &Session, message: Message) {
         // Whoever drops the receiver has heard enough.
         let _ = self.heard.send(Heard::Message(message.clone()));
         match message.as_text() {
@@ -56,11 +56,11 @@ impl Conversation<Session> for Echo {
         }
     }
 
-    fn alive(&self, _: &Session) {
+    fn alive(&mut self, _: &Session) {
         let _ = self.heard.send(Heard::Alive);
     }
 
-    fn closed(&self, _: &Session, reason: CloseReason) {
+    fn closed(&mut self, _: &Session, reason: CloseReason) {
         let _ = self.heard.send(Heard::Closed(reason));
     }
 }
