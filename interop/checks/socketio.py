@@ -69,6 +69,9 @@ def conversations(
     # Earlier clients do not know of recovery.
     if version == 4:
         settings.append((["recovery"], ["--recovery"]))
+        # The client offers it with each WebSocket.
+        if transport != "polling":
+            settings.append((["events", "acks", "rooms"], ["--deflate"]))
     for wanted, more in settings:
         with serving(env, "conformance_io", *flags, *more) as origin:
             arguments = [str(version), transport, parser, origin, *wanted]
