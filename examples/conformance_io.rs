@@ -13,6 +13,7 @@ use switchboard::io::{
     Ack, AckError, Args, Auth, ClusterError, Data, DisconnectReason, EmitError, Event, JoinError, Parser as Packets,
     RecoverySettings, Refusal, Socket, SocketIo, Spread, Value,
 };
+use switchboard::ws::DeflateConfig;
 use tokio::net::TcpListener;
 
 #[derive(Parser)]
@@ -28,6 +29,9 @@ struct Arguments {
     /// Connection state recovery.
     #[arg(long)]
     recovery: bool,
+    /// permessage-deflate.
+    #[arg(long)]
+    deflate: bool,
     /// In milliseconds.
     #[arg(long, default_value_t = 25_000)]
     ping_interval: u64,
@@ -69,6 +73,9 @@ fn server(arguments: &Arguments) -> SocketIo {
         .hooks(hooks());
     if arguments.recovery {
         builder = builder.connection_state_recovery(RecoverySettings::default());
+    }
+    if arguments.deflate {
+        builder = builder.per_message_deflate(DeflateConfig::default());
     }
     let io = builder.build();
     namespaces(&io);

@@ -1,6 +1,6 @@
 // The server that the socketio checks talk to, as Node's socket.io has it: what the checks say of
 // it is so by definition, and ours must not be told apart from it.
-// Usage: socketio-reference.cjs [--port N] [--parser json|msgpack] [--eio3] [--recovery]
+// Usage: socketio-reference.cjs [--port N] [--parser json|msgpack] [--eio3] [--recovery] [--deflate]
 //        [--ping-interval MS] [--ping-timeout MS]
 // Prints `listening PORT`. The table of its namespaces and events is ../socketio-server.md.
 
@@ -11,7 +11,7 @@ const { Server } = require('socket.io');
 const text = { type: 'string' };
 const flag = { type: 'boolean', default: false };
 const { values } = parseArgs({
-  options: { port: text, parser: text, eio3: flag, recovery: flag, 'ping-interval': text, 'ping-timeout': text },
+  options: { port: text, parser: text, eio3: flag, recovery: flag, deflate: flag, 'ping-interval': text, 'ping-timeout': text },
 });
 
 const http = createServer((_, response) => response.writeHead(404).end());
@@ -27,6 +27,7 @@ const io = new Server(http, {
   pingTimeout: Number(values['ping-timeout'] ?? 20_000),
   ...(values.parser === 'msgpack' && { parser: require('socket.io-msgpack-parser') }),
   ...(values.recovery && { connectionStateRecovery: {} }),
+  perMessageDeflate: values.deflate,
 });
 
 io.engine.use((request, response, next) => {

@@ -2,6 +2,7 @@
 //!
 //! [`SocketIo`] is the server, [`Namespace`] a channel of it, [`Socket`] a client in one. Handlers are asynchronous closures
 //! that ask for what they need by type; see [`FromCall`]. [`Broadcast`] chooses whom an event goes to.
+//! [`TypedEvent`] names an event together with its types.
 //!
 //! Below all that, [`engine`] is Engine.IO: sessions over HTTP long polling and WebSocket.
 #![forbid(unsafe_code)]
@@ -39,6 +40,7 @@ mod server_events;
 mod settings;
 mod socket;
 mod space;
+mod typed;
 mod watch;
 
 pub use ack::Ack;
@@ -61,4 +63,5 @@ pub use switchboard_io_proto::socket::{
     Args, ArgsError, Arguments, DecodeError, EncodeError, Limits, Name, Namespace as NamespaceName, Number, Parser,
     Spread, Value,
 };
+pub use typed::{Emit, Reply, TypedEvent};
 pub use watch::RoomEvent;

@@ -255,6 +255,12 @@ impl Socket {
     }
 }
 
+impl From<&Socket> for Emitter {
+    fn from(socket: &Socket) -> Self {
+        socket.emitter()
+    }
+}
+
 impl PartialEq for Socket {
     fn eq(&self, other: &Self) -> bool {
         Arc::ptr_eq(&self.0, &other.0)

@@ -1,7 +1,7 @@
 // How the connection stands, in words: the state in the header, and the banner that says why there
 // is none and what happens next.
 
-import { $ } from "./dom.js";
+import { $, element } from "./dom.js";
 
 export const STATE_TEXT = { connecting: "Connecting", open: "Connected", waiting: "Disconnected", closed: "Not joined" };
 
@@ -31,9 +31,12 @@ export function showNoClient() {
   $("state").dataset.state = "closed";
   $("state-text").textContent = "No client";
   $("banner-title").textContent = "This server has no Socket.IO client to give.";
-  $("banner-text").textContent =
-    "Get it with “npm install socket.io-client”, and start the server with " +
-    "“--socketio-client-dir node_modules/socket.io-client/dist”.";
+  $("banner-text").replaceChildren(
+    "Get it with ",
+    element("code", "", "npm install socket.io-client"),
+    " and start the server with ",
+    element("code", "", "--socketio-client-dir node_modules/socket.io-client/dist"),
+  );
   $("now").textContent = "Try again";
   $("now").setAttribute("aria-label", "Try again");
   $("banner").hidden = false;

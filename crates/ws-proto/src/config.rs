@@ -39,6 +39,9 @@ pub struct Config {
     /// A server takes unmasked frames from its client. Default: no. RFC 6455 §5.1 forbids it: for tests and for links
     /// where both ends are yours.
     pub accept_unmasked: bool,
+    /// A peer whose connection is failed is told why in a sentence, the reason of the Close frame. Default: yes. Without,
+    /// it is told by the code alone.
+    pub explain: bool,
     /// How messages are compressed when the handshake agreed on permessage-deflate. Default: `None`, no compression.
     pub deflate: Option<DeflateConfig>,
 }
@@ -57,6 +60,7 @@ impl Default for Config {
             write_timeout: Some(Duration::from_secs(30)),
             close_timeout: Duration::from_secs(10),
             accept_unmasked: false,
+            explain: true,
             deflate: None,
         }
     }

@@ -641,6 +641,7 @@ impl Connection {
     fn fail(&mut self, code: CloseCode, reason: &str, cause: Cause, now: Instant) {
         self.assembler.abandon();
         self.control.abandon_cut();
+        let reason = if self.config.explain { reason } else { "" };
         let frame = CloseFrame::new(code, reason).expect("the codes of failures are sendable");
         self.closing.begin(frame, cause, self.close_by(now));
     }

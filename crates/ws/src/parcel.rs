@@ -61,6 +61,16 @@ impl Parcel {
         }
     }
 
+    /// Whether it may be compressed, where that was negotiated.
+    #[must_use]
+    pub fn is_compressed(&self) -> bool {
+        match &self.0 {
+            Content::Message(_, options) => options.compress,
+            Content::Forms(forms) => forms.is_compressed(),
+            Content::Prepared(_) | Content::Close(_) => true,
+        }
+    }
+
     /// Whether it is to be thrown away for a peer that lags.
     #[must_use]
     pub fn is_volatile(&self) -> bool {

@@ -129,13 +129,13 @@ impl From<IdError> for HandshakeError {
     }
 }
 
-/// The system had no random numbers to make an id from.
+/// No id could be made: the system had no random numbers, or the application that makes ids has none to give.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct IdError;
 
 impl fmt::Display for IdError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("the system gave no random numbers for an id")
+        f.write_str("no id could be made")
     }
 }
 

@@ -8,7 +8,8 @@ use flate2::write::{GzEncoder, ZlibEncoder};
 use http::HeaderMap;
 use http::header::ACCEPT_ENCODING;
 
-/// When answers to polls are compressed.
+/// When answers to polls are compressed: long ones, unless they hold nothing but messages that are
+/// [not to be](crate::engine::ParcelOptions::compress).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct HttpCompression {
     /// Payloads of fewer bytes are not. Default: 1,024.

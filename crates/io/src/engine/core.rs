@@ -53,6 +53,8 @@ pub(crate) fn ws_config(base: WsConfig, config: &EngineConfig, hub: &Hub) -> WsC
         // The heartbeat is Engine.IO's.
         ping_interval: None,
         idle_timeout: None,
+        // Pages see the reason of a Close; from Node's server it is always empty.
+        explain: false,
         deflate: config.per_message_deflate.clone(),
         ..(**base.get_limits()).clone()
     };

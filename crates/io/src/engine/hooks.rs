@@ -120,7 +120,8 @@ impl Hooks {
         self
     }
 
-    /// Makes the ids of sessions. They are secrets, and have 20 characters. Default: [`Sid::generate`].
+    /// Makes the ids of sessions. They are secrets, and have 20 characters. Default: [`Sid::generate`]. An error refuses the
+    /// session (`Bad request`, code 3).
     #[must_use]
     pub fn generate_id(
         mut self,

@@ -46,5 +46,6 @@ pub use metrics::Metrics;
 pub use service::EngineService;
 pub use session::Session;
 pub use switchboard_io_proto::engine::{
-    BadRequest, CloseReason, Config as SessionConfig, Data, HandshakeError, Protocol, Sid, Transport, Transports,
+    BadRequest, CloseReason, Config as SessionConfig, Data, HandshakeError, IdError, Protocol, Sid, Transport,
+    Transports,
 };

@@ -86,6 +86,8 @@ fn poll_answer(session: &Session, first: bool, cx: &mut Context<'_>) -> Poll<(Ve
 }
 
 fn write(session: &Session, outs: Vec<Out<Parcel>>, encoding: Encoding, query: &Query, headers: &HeaderMap) -> Answer {
+    // As in Node: one packet that may be compressed is enough.
+    let may_compress = outs.iter().any(|out| !matches!(out, Out::Message(parcel) if !parcel.is_compressed()));
     let pieces: Vec<Piece> = outs.into_iter().map(|out| Piece::new(session, out)).collect();
     let packets: Vec<Packet<'_>> = pieces.iter().flat_map(|piece| piece.packets(encoding.protocol)).collect();
     let (kind, body) = match (payload::encode(&packets, encoding), query.jsonp) {
@@ -93,7 +95,8 @@ fn write(session: &Session, outs: Vec<Out<Parcel>>, encoding: Encoding, query: &
         (Payload::Text(text), None) => (answer::TEXT, Bytes::from(text)),
         (Payload::Binary(bytes), _) => (answer::BYTES, Bytes::from(bytes)),
     };
-    let compressed = session.core().config.http_compression.and_then(|config| config.compress(&body, headers));
+    let compression = session.core().config.http_compression.filter(|_| may_compress);
+    let compressed = compression.and_then(|compression| compression.compress(&body, headers));
     let Some((coding, compressed)) = compressed else { return answer::with_body(StatusCode::OK, kind, body) };
     let mut answer = answer::with_body(StatusCode::OK, kind, compressed);
     answer.headers_mut().insert(CONTENT_ENCODING, HeaderValue::from_static(coding.as_str()));

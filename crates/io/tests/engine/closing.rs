@@ -1,9 +1,9 @@
 //! The end of sessions, from either side and in every phase.
 
-use switchboard_io::engine::{CloseReason, EngineConfig};
+use switchboard_io::engine::{CloseReason, EngineConfig, SessionConfig};
 use switchboard_testkit::{Wire, frame, within};
 
-use crate::support::{Heard, Host, POLLING, WEBSOCKET, text};
+use crate::support::{Heard, Host, POLLING, WEBSOCKET, post, text};
 
 #[tokio::test]
 async fn the_server_closes_a_websocket_after_what_was_sent() {
@@ -104,6 +104,18 @@ async fn rules_that_are_broken_on_a_websocket_end_the_session() {
     }
 }
 
+/// Pages see the reason of a Close frame, and by Node's server it is empty.
+#[tokio::test]
+async fn a_message_that_is_too_long_is_told_by_a_code_without_words() {
+    let session = SessionConfig { max_payload: 100, ..SessionConfig::default() };
+    let mut host = Host::new(EngineConfig { session, ..EngineConfig::default() }).await;
+    let (mut wire, _) = host.websocket().await;
+    wire.say(&frame::text(format!("4{}", "a".repeat(100))).masked()).await;
+    let close = wire.frame().await;
+    assert_eq!((close.first, &*close.payload), (0x88, &1009_u16.to_be_bytes()[..]));
+    assert_eq!(host.heard().await, Heard::Closed(CloseReason::TransportError));
+}
+
 #[tokio::test]
 async fn a_panic_ends_its_session_and_no_other() {
     let mut host = Host::new(EngineConfig::default()).await;
@@ -138,4 +150,47 @@ async fn an_engine_that_closes_closes_everyone_and_opens_no_more() {
     within("the engine to close", closing).await.expect("it does not panic");
     assert_eq!(Wire::connect(host.address).await.get(POLLING).await.status, 503);
     assert_eq!(Wire::ask(host.address, WEBSOCKET, "").await.response().await.status, 503);
+}
+
+#[tokio::test]
+async fn a_post_under_way_does_not_hold_up_the_end() {
+    let mut host = Host::new(EngineConfig::default()).await;
+    let (mut client, session) = host.polling().await;
+    let whole = post(&client.path, "", "4never heard");
+    let (start, rest) = whole.split_at(whole.len() - 5);
+    client.posts.send(start).await;
+    client.ask().await;
+    session.close(CloseReason::ForcedClose);
+    assert_eq!(client.gets.response().await.body, "1");
+    assert_eq!(host.heard().await, Heard::Closed(CloseReason::ForcedClose));
+    client.posts.send(rest).await;
+    client.posts.response().await;
+    assert_eq!(host.engine.sessions(), 0);
+}
+
+#[tokio::test]
+async fn an_engine_that_closes_ends_upgrades_too() {
+    let mut host = Host::new(EngineConfig::default()).await;
+    let (moved, session) = host.polling().await;
+    let mut wire = moved.websocket().await;
+    let (mut moving, _) = host.polling().await;
+    let mut candidate = moving.websocket().await;
+    for wire in [&mut wire, &mut candidate] {
+        wire.say(&frame::text("2probe").masked()).await;
+        assert_eq!(text(wire).await, "3probe");
+    }
+    wire.say(&frame::text("5").masked()).await;
+    session.send_text("4last words");
+    assert_eq!(text(&mut wire).await, "4last words");
+    let closing = {
+        let engine = host.engine.clone();
+        tokio::spawn(async move { engine.close().await })
+    };
+    assert_eq!(wire.frame().await.first, 0x88);
+    assert_eq!(moving.poll().await.body, "1");
+    assert_eq!(candidate.frame().await.first, 0x88);
+    for _ in 0..2 {
+        assert_eq!(host.heard().await, Heard::Closed(CloseReason::ServerShuttingDown));
+    }
+    within("the engine to close", closing).await.expect("it does not panic");
 }

@@ -1,9 +1,11 @@
 //! Opening a session, and each way to be refused.
 
-use switchboard_io::engine::{EngineConfig, Hooks, Refusal, SessionConfig, Stop, Transport};
-use switchboard_testkit::Wire;
+use switchboard_io::engine::{
+    CloseReason, Cookie, EngineConfig, Hooks, IdError, Refusal, SessionConfig, Stop, Transport,
+};
+use switchboard_testkit::{Wire, frame};
 
-use crate::support::{Client, Host, POLLING, WEBSOCKET, sid, text};
+use crate::support::{Client, Heard, Host, POLLING, WEBSOCKET, sid, text};
 
 #[tokio::test]
 async fn polling_opens_with_five_keys() {
@@ -57,6 +59,7 @@ async fn each_refusal_is_nodes() {
     for (path, code, message) in [
         ("/engine.io/?EIO=4".to_owned(), 0, "Transport unknown"),
         ("/engine.io/?EIO=4&transport=constructor".to_owned(), 0, "Transport unknown"),
+        ("/engine.io/?EIO=4&transport=__proto__".to_owned(), 0, "Transport unknown"),
         (format!("{POLLING}&{unknown}"), 1, "Session ID unknown"),
         (WEBSOCKET.to_owned(), 3, "Bad request"),
         ("/engine.io/?EIO=3&transport=polling".to_owned(), 5, "Unsupported protocol version"),
@@ -70,7 +73,7 @@ async fn each_refusal_is_nodes() {
     wire.send(format!("POST {POLLING} HTTP/1.1\r\nHost: localhost\r\nContent-Length: 0\r\n\r\n")).await;
     assert_eq!(wire.response().await.body, r#"{"code":2,"message":"Bad handshake method"}"#);
     let metrics = host.engine.metrics();
-    assert_eq!([0, 1, 2, 3, 4, 5].map(|code| metrics.refused(code)), [2, 1, 1, 1, 0, 2]);
+    assert_eq!([0, 1, 2, 3, 4, 5].map(|code| metrics.refused(code)), [3, 1, 1, 1, 0, 2]);
     assert_eq!(host.engine.sessions(), 0);
 }
 
@@ -135,6 +138,98 @@ async fn middlewares_add_headers_or_stop_a_request() {
     assert_eq!(wire.get(&format!("{POLLING}&teapot")).await.status, 418);
     let head = Wire::ask(host.address, WEBSOCKET, "").await.head().await;
     assert!(head.starts_with("http/1.1 101 ") && head.contains("x-by: middleware"), "{head}");
+    let response = Wire::ask(host.address, &format!("{WEBSOCKET}&fail"), "").await.response().await;
+    assert_eq!((response.status, &*response.body), (400, "Bad request"));
+    assert_eq!(told.recv().await, Some((3, "MIDDLEWARE_FAILURE", "no database".to_owned())));
+    let response = Wire::ask(host.address, &format!("{WEBSOCKET}&teapot"), "").await.response().await;
+    assert_eq!(response.status, 418);
+}
+
+#[tokio::test]
+async fn middlewares_are_asked_in_order_until_one_stops() {
+    let (tell, mut told) = tokio::sync::mpsc::unbounded_channel();
+    let hooks = (1..=4).fold(Hooks::default(), |hooks, number| {
+        let tell = tell.clone();
+        hooks.middleware(move |_| {
+            tell.send(number).expect("heard");
+            let stop = (number == 3).then(|| Stop::Failed("enough".into()));
+            std::future::ready(stop.map_or(Ok(::http::HeaderMap::new()), Err))
+        })
+    });
+    let host = Host::new(EngineConfig { hooks, ..EngineConfig::default() }).await;
+    assert_eq!(Wire::connect(host.address).await.get(POLLING).await.status, 400);
+    assert_eq!([told.try_recv(), told.try_recv(), told.try_recv()], [Ok(1), Ok(2), Ok(3)]);
+    assert!(told.try_recv().is_err());
+}
+
+#[tokio::test]
+async fn headers_are_for_both_transports_and_the_first_ones_once() {
+    let value = |text: &str| text.parse::<::http::HeaderValue>().expect("a value");
+    let hooks = Hooks::default()
+        .initial_headers(move |headers, _| {
+            headers.append("set-cookie", value("mine=1"));
+        })
+        .headers(move |headers, parts| drop(headers.insert("x-method", value(parts.method.as_str()))));
+    let config = EngineConfig { hooks, cookie: Some(Cookie::default()), ..EngineConfig::default() };
+    let host = Host::new(config).await;
+    let mut wire = Wire::connect(host.address).await;
+    wire.send(format!("GET {POLLING} HTTP/1.1\r\nHost: localhost\r\n\r\n")).await;
+    let head = wire.head().await;
+    // Beside the engine's own, not in its place.
+    assert!(head.contains("set-cookie: io=") && head.contains("set-cookie: mine=1\r\n"), "{head}");
+    let mut client = Client::open(host.address, POLLING).await;
+    let posted = client.post("4x").await;
+    assert_eq!((posted.header("x-method"), posted.header("set-cookie")), (Some("post"), None));
+    let upgrade = format!("{WEBSOCKET}&sid={}", client.sid);
+    let head = Wire::ask(host.address, &upgrade, "").await.head().await;
+    assert!(head.contains("x-method: get\r\n") && !head.contains("set-cookie"), "{head}");
+    // As in Node, a WebSocket that opens a session gets the application's cookie and not the engine's.
+    let head = Wire::ask(host.address, WEBSOCKET, "").await.head().await;
+    assert!(head.contains("set-cookie: mine=1\r\n") && !head.contains("set-cookie: io="), "{head}");
+}
+
+#[tokio::test]
+async fn an_id_that_cannot_be_made_refuses_the_session() {
+    let (tell, mut told) = tokio::sync::mpsc::unbounded_channel();
+    let hooks = Hooks::default()
+        .generate_id(|_| Err(IdError))
+        .connection_error(move |error| tell.send(error.error.context().map(str::to_owned)).expect("heard"));
+    let host = Host::new(EngineConfig { hooks, ..EngineConfig::default() }).await;
+    let response = Wire::connect(host.address).await.get(POLLING).await;
+    assert_eq!((response.status, &*response.body), (400, r#"{"code":3,"message":"Bad request"}"#));
+    let response = Wire::ask(host.address, WEBSOCKET, "").await.response().await;
+    assert_eq!((response.status, &*response.body), (400, "Bad request"));
+    for _ in 0..2 {
+        assert_eq!(told.recv().await, Some(Some("ID_GENERATION_ERROR".to_owned())));
+    }
+    assert_eq!(host.engine.sessions(), 0);
+}
+
+/// Bytes that come with an upgrade request, as some proxies and scanners send them: they are read as frames, and are none.
+#[tokio::test]
+async fn junk_behind_an_upgrade_request_ends_that_websocket_alone() {
+    let mut host = Host::new(EngineConfig::default()).await;
+    let request = |path: &str| {
+        format!(
+            "GET {path} HTTP/1.1\r\nHost: localhost\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\
+             Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\ntest"
+        )
+    };
+    let mut wire = Wire::connect(host.address).await;
+    wire.send(request(WEBSOCKET)).await;
+    host.session().await;
+    assert_eq!(host.heard().await, Heard::Closed(CloseReason::TransportError));
+    let (mut client, _) = host.polling().await;
+    let mut wire = Wire::connect(host.address).await;
+    wire.send(request(&format!("{WEBSOCKET}&sid={}", client.sid))).await;
+    assert!(wire.head().await.starts_with("http/1.1 101 "));
+    assert_eq!(wire.frame().await.first, 0x88);
+    assert_eq!(client.post("4fine").await.body, "ok");
+    assert_eq!(host.heard().await, Heard::Message("fine".into()));
+    // The next candidate is let in.
+    let mut wire = client.websocket().await;
+    wire.say(&frame::text("2probe").masked()).await;
+    assert_eq!(text(&mut wire).await, "3probe");
 }
 
 #[tokio::test]

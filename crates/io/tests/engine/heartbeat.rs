@@ -50,6 +50,23 @@ async fn polling_is_pinged_and_lives_while_it_answers() {
 }
 
 #[tokio::test]
+async fn an_upgraded_session_is_pinged_on_its_websocket_and_lives() {
+    let mut host = Host::new(patient()).await;
+    let (client, _) = host.polling().await;
+    let mut wire = client.websocket().await;
+    wire.say(&frame::text("2probe").masked()).await;
+    assert_eq!(text(&mut wire).await, "3probe");
+    wire.say(&frame::text("5").masked()).await;
+    for _ in 0..3 {
+        assert_eq!(text(&mut wire).await, "2");
+        wire.say(&frame::text("3").masked()).await;
+        assert_eq!(host.heard().await, Heard::Alive);
+    }
+    wire.say(&frame::text("4alive").masked()).await;
+    assert_eq!(host.heard().await, Heard::Message("alive".into()));
+}
+
+#[tokio::test]
 async fn polling_that_does_not_answer_ends_and_its_poll_is_told() {
     let mut host = Host::new(quick()).await;
     let (mut client, _) = host.polling().await;

@@ -1,18 +1,20 @@
 //! What is HTTP's alone: CORS, cookies, compression, old browsers, and other services on the same port.
 
-use std::io::Read as _;
+use std::io::{Cursor, Read};
 use std::net::Ipv4Addr;
+use std::time::Duration;
 
 use ::http::{Request, Response};
 use bytes::Bytes;
-use flate2::read::GzDecoder;
+use flate2::read::{GzDecoder, ZlibDecoder};
 use http_body_util::Full;
 use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper_util::rt::TokioIo;
 use hyper_util::service::TowerToHyperService;
-use switchboard_io::engine::{AllowOrigin, Cookie, Cors, EngineConfig};
+use switchboard_io::engine::{AllowOrigin, Cookie, Cors, EngineConfig, HttpCompression, ParcelOptions, parcel};
 use switchboard_testkit::{Wire, within};
+use switchboard_ws::Message;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
 use tower_layer::Layer as _;
@@ -88,26 +90,94 @@ async fn a_cookie_comes_with_the_first_answer_only() {
     assert_eq!(wire.get(&format!("{POLLING}&sid={sid}")).await.header("set-cookie"), None);
 }
 
+/// The head and the body of the answer to a poll by a client that takes this coding.
+async fn fetch(host: &Host, path: &str, coding: &str) -> (String, Vec<u8>) {
+    let mut stream = TcpStream::connect(host.address).await.expect("someone listens");
+    let request =
+        format!("GET {path} HTTP/1.1\r\nHost: localhost\r\nAccept-Encoding: {coding}\r\nConnection: close\r\n\r\n");
+    stream.write_all(request.as_bytes()).await.expect("written");
+    let mut bytes = Vec::new();
+    within("the answer", stream.read_to_end(&mut bytes)).await.expect("read");
+    let end = bytes.windows(4).position(|four| four == b"\r\n\r\n").expect("a head") + 4;
+    let body = bytes.split_off(end);
+    (String::from_utf8_lossy(&bytes).to_ascii_lowercase(), body)
+}
+
 #[tokio::test]
 async fn long_answers_are_compressed_for_those_who_want_it() {
     let mut host = Host::new(EngineConfig::default()).await;
     let (client, session) = host.polling().await;
     let message = format!("4{}", "hello ".repeat(500));
+    for (coding, read) in [
+        ("gzip", (|bytes| Box::new(GzDecoder::new(bytes))) as fn(Cursor<Vec<u8>>) -> Box<dyn Read>),
+        ("deflate", |bytes| Box::new(ZlibDecoder::new(bytes))),
+    ] {
+        session.send_text(&message);
+        let (head, body) = fetch(&host, &client.path, coding).await;
+        assert!(head.contains(&format!("content-encoding: {coding}\r\n")), "{head}");
+        let mut text = String::new();
+        read(Cursor::new(body)).read_to_string(&mut text).expect(coding);
+        assert_eq!(text, message);
+    }
     session.send_text(&message);
-    let mut stream = TcpStream::connect(host.address).await.expect("someone listens");
-    let request = format!(
-        "GET {} HTTP/1.1\r\nHost: localhost\r\nAccept-Encoding: gzip\r\nConnection: close\r\n\r\n",
-        client.path
-    );
-    stream.write_all(request.as_bytes()).await.expect("written");
-    let mut bytes = Vec::new();
-    within("the answer", stream.read_to_end(&mut bytes)).await.expect("read");
-    let end = bytes.windows(4).position(|four| four == b"\r\n\r\n").expect("a head") + 4;
-    let head = String::from_utf8_lossy(&bytes[..end]).to_ascii_lowercase();
-    assert!(head.contains("content-encoding: gzip\r\n"), "{head}");
-    let mut text = String::new();
-    GzDecoder::new(&bytes[end..]).read_to_string(&mut text).expect("gzip");
-    assert_eq!(text, message);
+    let (head, body) = fetch(&host, &client.path, "identity").await;
+    assert!(!head.contains("content-encoding") && body == message.as_bytes(), "{head}");
+}
+
+#[tokio::test]
+async fn an_answer_goes_plain_if_short_or_if_all_in_it_is_to() {
+    let compression = HttpCompression { threshold: 100, ..HttpCompression::default() };
+    let mut host = Host::new(EngineConfig { http_compression: Some(compression), ..EngineConfig::default() }).await;
+    let mut off = Host::new(EngineConfig { http_compression: None, ..EngineConfig::default() }).await;
+    let text = |length: usize| Message::from("4".to_owned() + &"a".repeat(length - 1));
+    let plain = ParcelOptions { compress: false, ..ParcelOptions::default() };
+    for (is_on, messages, compressed) in [
+        (true, vec![(99, ParcelOptions::default())], false),
+        (true, vec![(100, ParcelOptions::default())], true),
+        (true, vec![(100, plain)], false),
+        // As in Node: one packet that may be compressed is enough.
+        (true, vec![(100, plain), (10, ParcelOptions::default())], true),
+        (false, vec![(5000, ParcelOptions::default())], false),
+    ] {
+        let host = if is_on { &mut host } else { &mut off };
+        let (client, session) = host.polling().await;
+        for (length, options) in &messages {
+            session.send(parcel([text(*length)], *options));
+        }
+        let (head, _) = fetch(host, &client.path, "gzip").await;
+        assert_eq!(head.contains("content-encoding: gzip\r\n"), compressed, "{messages:?}: {head}");
+    }
+}
+
+#[tokio::test]
+async fn a_preflight_is_told_all_that_was_set() {
+    let cors = Cors {
+        origin: AllowOrigin::Exactly("http://good.example".into()),
+        methods: vec!["GET".into(), "PUT".into(), "POST".into()],
+        allowed_headers: Some(vec!["my-header".into()]),
+        exposed_headers: vec!["my-exposed-header".into()],
+        credentials: true,
+        max_age: Some(Duration::from_secs(123)),
+    };
+    let host = Host::new(EngineConfig { cors: Some(cors), ..EngineConfig::default() }).await;
+    let mut wire = Wire::connect(host.address).await;
+    wire.send(format!("OPTIONS {POLLING} HTTP/1.1\r\nHost: localhost\r\nOrigin: http://good.example\r\n\r\n")).await;
+    let head = wire.head().await;
+    for line in [
+        "access-control-allow-origin: http://good.example",
+        "access-control-allow-methods: get,put,post",
+        "access-control-allow-headers: my-header",
+        "access-control-expose-headers: my-exposed-header",
+        "access-control-allow-credentials: true",
+        "access-control-max-age: 123",
+    ] {
+        assert!(head.contains(&format!("{line}\r\n")), "{line}: {head}");
+    }
+    // What is for preflights alone is not said to others.
+    let actual = ask(&host, "GET", "Origin: http://good.example\r\n").await;
+    assert_eq!(actual.header("access-control-allow-methods"), None);
+    assert_eq!(actual.header("access-control-allow-headers"), None);
+    assert_eq!(actual.header("access-control-expose-headers"), Some("my-exposed-header"));
 }
 
 #[tokio::test]

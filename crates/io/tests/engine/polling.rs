@@ -177,3 +177,37 @@ async fn a_client_that_fetches_nothing_loses_its_session() {
     assert_eq!(session.send_text("4x"), Pushed::Closed);
     assert_eq!(host.engine.metrics().overflowed(), 1);
 }
+
+#[tokio::test]
+async fn a_body_may_come_in_pieces_and_in_chunks() {
+    let mut host = Host::new(EngineConfig::default()).await;
+    let (mut client, _) = host.polling().await;
+    let whole = post(&client.path, "", "4in pieces");
+    let (start, rest) = whole.split_at(whole.len() - 6);
+    client.posts.send(start).await;
+    // That the server has served another request shows that it has seen the piece alone.
+    assert_eq!(Wire::connect(host.address).await.get("/engine.io/").await.status, 400);
+    client.posts.send(rest).await;
+    assert_eq!(client.posts.response().await.body, "ok");
+    assert_eq!(host.heard().await, Heard::Message("in pieces".into()));
+    let chunks = "Transfer-Encoding: chunked\r\n\r\n3\r\n4in\r\n7\r\n chunks\r\n0\r\n\r\n";
+    client.posts.send(format!("POST {} HTTP/1.1\r\nHost: localhost\r\n{chunks}", client.path)).await;
+    assert_eq!(client.posts.response().await.body, "ok");
+    assert_eq!(host.heard().await, Heard::Message("in chunks".into()));
+}
+
+#[tokio::test]
+async fn a_client_may_connect_anew_for_each_request() {
+    let mut host = Host::new(EngineConfig::default()).await;
+    let (client, _) = host.polling().await;
+    let close = "Connection: close\r\n";
+    for _ in 0..3 {
+        let mut wire = Wire::connect(host.address).await;
+        wire.send(post(&client.path, close, "4test")).await;
+        assert_eq!(wire.response().await.body, "ok");
+        let mut wire = Wire::connect(host.address).await;
+        wire.send(format!("GET {} HTTP/1.1\r\nHost: localhost\r\n{close}\r\n", client.path)).await;
+        assert_eq!(wire.response().await.body, "4test");
+        assert_eq!(host.heard().await, Heard::Message("test".into()));
+    }
+}

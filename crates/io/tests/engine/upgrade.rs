@@ -2,9 +2,9 @@
 
 use switchboard_io::engine::{CloseReason, EngineConfig, Transport};
 use switchboard_testkit::{Wire, frame};
-use switchboard_ws::{OutboxLimits, Overflow};
+use switchboard_ws::{DeflateConfig, OutboxLimits, Overflow};
 
-use crate::support::{Heard, Host, POLLING, quick, text};
+use crate::support::{Heard, Host, POLLING, WEBSOCKET, quick, text};
 
 async fn probe(wire: &mut Wire) {
     wire.say(&frame::text("2probe").masked()).await;
@@ -167,4 +167,25 @@ async fn a_candidate_of_a_session_that_ends_is_closed() {
     assert_eq!(host.heard().await, Heard::Closed(CloseReason::TransportClose));
     assert_eq!(wire.frame().await.first, 0x88);
     assert_eq!(Wire::connect(host.address).await.get(&format!("{POLLING}&sid={}", client.sid)).await.status, 400);
+}
+
+#[tokio::test]
+async fn compression_is_agreed_on_by_the_candidate_and_used_after_the_move() {
+    let config = EngineConfig { per_message_deflate: Some(DeflateConfig::default()), ..EngineConfig::default() };
+    let mut host = Host::new(config).await;
+    let (client, session) = host.polling().await;
+    let offer = "Sec-WebSocket-Extensions: permessage-deflate\r\n";
+    let mut wire = Wire::ask(host.address, &format!("{WEBSOCKET}&sid={}", client.sid), offer).await;
+    assert!(wire.head().await.contains("sec-websocket-extensions: permessage-deflate"));
+    probe(&mut wire).await;
+    let long = format!("4{}", "a".repeat(1000));
+    session.send_text(&long);
+    wire.say(&frame::text("5").masked()).await;
+    // What waited for a poll is compressed here as well.
+    let frame = wire.frame().await;
+    assert_eq!((frame.first, frame.payload.len() < 50), (0xc1, true));
+    session.send_text("4short");
+    assert_eq!(text(&mut wire).await, "4short");
+    session.send_text(&long);
+    assert_eq!(wire.frame().await.first, 0xc1);
 }

@@ -91,3 +91,36 @@ async fn jsonp_answers_scripts_and_takes_forms() {
     assert_eq!(host.heard().await, Heard::Message("hello".into()));
     assert_eq!(wire.get(&path).await.body, r#"___eio[7]("6:4hello");"#);
 }
+
+/// What ends a string or a line in a script, and what a form changes.
+#[tokio::test]
+async fn jsonp_brings_awkward_characters_through_both_ways() {
+    let mut host = Host::new(config()).await;
+    let path = "/engine.io/?EIO=3&transport=polling&j=0";
+    let mut wire = Wire::connect(host.address).await;
+    let opened = wire.get(path).await.body;
+    let path = format!("{path}&sid={}", sid(&opened.replace('\\', "")));
+    host.session().await;
+    let form = "Content-Type: application/x-www-form-urlencoded\r\n";
+    // A line feed is written as `\n`, what was `\n` before as `\\n`; a length counts UTF-16 units of the message itself.
+    for (posted, message, script) in [
+        (r"4%3A4a%5Cnb", "a\nb", r#"4:4a\nb"#),
+        (r"5%3A4a%5C%5Cnb", r"a\nb", r#"5:4a\\nb"#),
+        (r"4%3A4a%0Ab", "a\nb", r#"4:4a\nb"#),
+        (r"4%3A4a%5Cb", r"a\b", r#"4:4a\\b"#),
+        ("4%3A4a+%2B", "a +", "4:4a +"),
+        ("3%3A4%E2%80%A8%E2%80%A9", "\u{2028}\u{2029}", r"3:4\u2028\u2029"),
+        ("3%3A4%F0%9F%91%8B", "👋", "3:4👋"),
+        (r"7%3A4%22%27%3C%2F%26%0D", "\"'</&\r", r#"7:4\"'</&\r"#),
+    ] {
+        wire.send(post(&path, form, &format!("d={posted}"))).await;
+        assert_eq!(wire.response().await.body, "ok", "{posted}");
+        assert_eq!(host.heard().await, Heard::Message(message.into()));
+        let answer = wire.get(&path).await;
+        assert_eq!(answer.body, format!("___eio[0](\"{script}\");"), "{posted}");
+    }
+    // Stricter than Node, for which such a form says nothing.
+    wire.send(post(&path, form, "x=1")).await;
+    assert_eq!(wire.response().await.status, 400);
+    assert_eq!(host.heard().await, Heard::Closed(CloseReason::ParseError));
+}

@@ -7,9 +7,11 @@ use axum::routing::get as route;
 use hyper::server::conn::http1;
 use hyper_util::rt::TokioIo;
 use hyper_util::service::TowerToHyperService;
+use switchboard_io::engine::Transport;
 use switchboard_io::{Ack, Socket, SocketIo};
+use switchboard_ws::PeerAddr;
 
-use crate::client::{Client, fenced, get, serve, serve_app};
+use crate::client::{Client, Poller, fenced, get, journal, serve, serve_app};
 
 const QUERY: &str = "EIO=4&transport=polling";
 
@@ -114,4 +116,28 @@ async fn a_page_can_speak_to_those_who_are_connected() {
     let mut client = Client::join(address).await;
     assert_eq!(get(address, "/tell").await.body, "1");
     client.expect(r#"42["told","by a page"]"#).await;
+}
+
+#[tokio::test]
+async fn alone_on_a_listener_it_knows_where_its_clients_are() {
+    let (tell, mut told) = journal();
+    let io = SocketIo::new();
+    io.on_connect(move |socket: Socket| {
+        tell.send((socket.transport(), socket.handshake().peer())).expect("the test listens");
+        std::future::ready(())
+    });
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.expect("a free port");
+    let address = listener.local_addr().expect("it is bound");
+    let serving = tokio::spawn({
+        let io = io.clone();
+        async move { io.serve(listener).await }
+    });
+    let _client = Client::join(address).await;
+    let _poller = Poller::join(address).await;
+    for wanted in [Transport::WebSocket, Transport::Polling] {
+        let (transport, peer) = told.next().await;
+        assert_eq!(transport, wanted);
+        assert!(matches!(peer, PeerAddr::Ip(peer) if peer.ip().is_loopback()), "{peer:?}");
+    }
+    serving.abort();
 }

@@ -93,6 +93,11 @@ impl Client {
         self.wire.say(&frame::binary(bytes).masked()).await;
     }
 
+    /// Sends a frame as it is.
+    pub(crate) async fn say_frame(&mut self, frame: &Frame) {
+        self.wire.say(frame).await;
+    }
+
     /// The next thing but a ping, which is answered.
     pub(crate) async fn hear(&mut self) -> Heard {
         loop {

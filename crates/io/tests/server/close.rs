@@ -72,7 +72,21 @@ async fn who_says_something_before_joining_is_closed() {
 async fn who_sends_what_is_no_packet_is_closed() {
     let io = SocketIo::new();
     let address = serve(&io).await;
-    for breach in ["4abc", "4", "42", "42{}", "42[]", r#"42["connect"]"#, "47[]", "451-", "40[]"] {
+    for breach in [
+        "4abc",
+        "4",
+        "42",
+        "42{}",
+        "42[]",
+        r#"42["connect"]"#,
+        "47[]",
+        "45",
+        "451-",
+        "40[]",
+        r#"44["x"]"#,
+        r#"44{"message":"x"}"#,
+        "bAQID",
+    ] {
         let poller = Poller::join(address).await;
         poller.say(breach).await;
         assert_eq!(poller.poll().await, "1", "{breach}");
