@@ -8,7 +8,7 @@ use std::task::{Context, Waker};
 
 use futures_util::FutureExt as _;
 
-use crate::engine::Session;
+use crate::engine::{Limit, Session};
 use crate::listeners::Pending;
 
 /// How many handlers of one client are under way: with too many, it is not read from. Those that wait for an ack of this
@@ -26,8 +26,12 @@ impl InFlight {
     }
 
     fn add(&self, session: &Session) {
-        if self.count.fetch_add(1, Ordering::SeqCst) + 1 < self.limit {
+        let count = self.count.fetch_add(1, Ordering::SeqCst) + 1;
+        if count < self.limit {
             return;
+        }
+        if count == self.limit {
+            session.hit(Limit::Handlers);
         }
         session.pause();
         // Others may have ended since, and found nothing to resume.
@@ -91,7 +95,7 @@ impl Drop for UnderWay {
     }
 }
 
-/// Somebody waits for an ack of a client, most likely one of its handlers.
+/// Somebody waits for an ack of a client, perhaps one of its handlers: it is read from, so that the ack can come.
 pub(crate) struct AwaitsAck {
     in_flight: Arc<InFlight>,
     session: Session,

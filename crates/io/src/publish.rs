@@ -80,6 +80,7 @@ pub(crate) fn answer<A: Arguments + ?Sized>(peer: &Peer, id: AckId, args: &A) ->
     let parser = space.settings.parser;
     let mut text = Vec::with_capacity(32 + args.size_hint());
     parser.ack_into(&space.name, id, args, &mut text, &mut attachments)?;
+    check(space, &attachments)?;
     send_written(peer, parser, text, attachments, Flags::default());
     Ok(())
 }
@@ -99,6 +100,7 @@ fn emit_directly<A: Arguments + ?Sized>(peer: &Peer, flags: Flags, event: &Event
     let mut text = Vec::with_capacity(32 + event.name.len() + event.args.size_hint());
     let head = EventHead { namespace: &space.name, name: event.name, id: event.id, offset: None };
     parser.event_into(&head, event.args, &mut text, &mut attachments)?;
+    check(space, &attachments)?;
     send_written(peer, parser, text, attachments, flags);
     Ok(())
 }
@@ -157,7 +159,15 @@ fn write<A: Arguments + ?Sized>(
     offset: Option<&str>,
 ) -> Result<Frames, EmitError> {
     let head = EventHead { namespace: &space.name, name: event.name, id: event.id, offset };
-    Ok(space.settings.parser.event(&head, event.args)?)
+    let frames = space.settings.parser.event(&head, event.args)?;
+    check(space, &frames.attachments)?;
+    Ok(frames)
+}
+
+/// A client that gets more attachments than it allows closes its connection.
+fn check(space: &Space<Peer>, attachments: &[bytes::Bytes]) -> Result<(), EmitError> {
+    let (count, limit) = (attachments.len(), space.settings.outgoing_attachments);
+    if count > limit { Err(EmitError::TooManyAttachments { count, limit }) } else { Ok(()) }
 }
 
 /// How plain WebSockets are to hear an event, where somebody has said so.

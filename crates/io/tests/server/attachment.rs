@@ -7,9 +7,11 @@ use axum::routing::get as route;
 use hyper::server::conn::http1;
 use hyper_util::rt::TokioIo;
 use hyper_util::service::TowerToHyperService;
+use switchboard_io::engine::Transport;
 use switchboard_io::{Ack, Socket, SocketIo};
+use switchboard_ws::PeerAddr;
 
-use crate::client::{Client, fenced, get, serve, serve_app};
+use crate::client::{Client, Poller, fenced, get, journal, serve, serve_app};
 
 const QUERY: &str = "EIO=4&transport=polling";
 
@@ -33,6 +35,25 @@ async fn only_its_path_is_its() {
     // As in Node, what follows the path does not matter.
     assert_eq!(status(address, "/socket.io/more").await, 200);
     Client::join(address).await;
+}
+
+#[tokio::test]
+async fn the_address_is_known_where_axum_tells_it() {
+    let io = SocketIo::new();
+    let (tell, mut told) = journal();
+    io.on_connect(move |socket: Socket| {
+        let _ = tell.send((socket.transport(), socket.handshake().peer()));
+        std::future::ready(())
+    });
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    let app = Router::new().layer(io.layer()).into_make_service_with_connect_info::<SocketAddr>();
+    tokio::spawn(async move { axum::serve(listener, app).await });
+    let client = Client::join(address).await;
+    assert_eq!(told.next().await, (Transport::WebSocket, client.local_addr().into()));
+    Poller::join(address).await;
+    let (transport, peer) = told.next().await;
+    assert!(transport == Transport::Polling && matches!(peer, PeerAddr::Ip(peer) if peer.ip() == address.ip()));
 }
 
 #[tokio::test]

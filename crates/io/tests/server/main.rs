@@ -19,3 +19,4 @@ mod tasks;
 mod timeouts;
 mod utility_methods;
 mod v2_compatibility;
+mod welcome;
