@@ -13,7 +13,7 @@ use crate::engine::{Limit, Session};
 use crate::error::Refusal;
 use crate::in_place::{self, InFlight};
 use crate::listeners::Heard;
-use crate::peer::Peer;
+use crate::peer::{Peer, Stage};
 use crate::publish;
 use crate::reason::DisconnectReason;
 use crate::recovery::{Claim, Recovery};
@@ -225,6 +225,12 @@ fn welcome(peer: &Arc<Peer>) {
         tracing::warn!(id = %peer.id, "a socket is in too many rooms to hear what goes to all of its namespace");
     }
     peer.session.settle(pushed);
+    if peer.stage() == Stage::Disconnected {
+        // Another thread has just shown it out, perhaps before there was anything to leave.
+        peer.session.member().unsubscribe(&space.everyone);
+        space.roll().remove(&peer.id);
+        return;
+    }
     peer.came();
 }
 

@@ -78,7 +78,7 @@ impl Router {
             let child = self.bear(parent, name, usize::MAX);
             return child.expect("the application may have as many as it wants");
         }
-        let made = Arc::new(self.make(name.clone(), Arc::default()));
+        let made = self.make(name.clone(), Arc::default());
         self.insert(made, usize::MAX).expect("the application may have as many as it wants")
     }
 
@@ -151,7 +151,7 @@ impl Router {
                 }
             });
         }
-        let space = self.insert(Arc::new(space), limit)?;
+        let space = self.insert(space, limit)?;
         let mut children = parent.children.write().unwrap_or_else(PoisonError::into_inner);
         // Those that are gone are looked for only when they may be many.
         if children.len() > 2 * parent.rules.spaces() {
@@ -182,12 +182,12 @@ impl Router {
 
     /// Adds a namespace unless somebody else was faster, or there are as many by its rules as `limit`. Those who want to know
     /// of new ones are told.
-    fn insert(&self, made: Arc<Space<Peer>>, limit: usize) -> Option<Arc<Space<Peer>>> {
+    fn insert(&self, made: Space<Peer>, limit: usize) -> Option<Arc<Space<Peer>>> {
         let mut spaces = self.spaces.write().unwrap_or_else(PoisonError::into_inner);
         if let Some(space) = spaces.get(&made.name) {
             return Some(Arc::clone(space));
         }
-        let made = add(&mut spaces, &made, limit)?;
+        let made = add(&mut spaces, &Arc::new(made), limit)?;
         drop(spaces);
         let on_new = self.on_new.read().unwrap_or_else(PoisonError::into_inner).clone();
         // The main namespace is no news.

@@ -4,6 +4,7 @@ use std::future::ready;
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
+use switchboard_io::engine::Limit;
 use switchboard_io::{
     Ack, Args, Auth, CallError, Data, DisconnectReason, Error, Event, HubLimits, Socket, SocketIo, State,
 };
@@ -235,6 +236,7 @@ async fn with_too_many_handlers_under_way_nothing_more_is_read() {
     // Others are served meanwhile.
     Client::join(address).await.expect_nothing().await;
     assert!(told.so_far().is_empty());
+    assert_eq!(io.engine().metrics().limit(Limit::Handlers), 1);
     gate.notify_one();
     assert_eq!(told.next().await, 3);
     gate.notify_waiters();

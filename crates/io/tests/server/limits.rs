@@ -236,37 +236,6 @@ async fn no_more_attachments_are_sent_than_clients_take() {
     assert!(client.text().await.starts_with("4511-"));
 }
 
-#[tokio::test]
-async fn with_too_many_handlers_under_way_a_client_is_not_read_from() {
-    let io = SocketIo::builder().in_flight(2).build();
-    let (tell, mut told) = journal();
-    let gate = std::sync::Arc::new(tokio::sync::Semaphore::new(0));
-    let waits = gate.clone();
-    io.on_connect(move |socket: Socket| {
-        let (tell, gate) = (tell.clone(), waits.clone());
-        socket.on("wait", move || {
-            let (tell, gate) = (tell.clone(), gate.clone());
-            async move {
-                let _ = tell.send(());
-                drop(gate.acquire().await);
-            }
-        });
-        std::future::ready(())
-    });
-    let mut client = Client::join(serve(&io).await).await;
-    for _ in 0..2 {
-        client.say(r#"42["wait"]"#).await;
-        told.next().await;
-    }
-    client.say(r#"42["wait"]"#).await;
-    // Written by the shard after it could have read that.
-    io.emit("written", &()).unwrap();
-    client.expect(r#"42["written"]"#).await;
-    assert_eq!((told.so_far().len(), hits(&io)), (0, vec![("handlers_in_flight", 1)]));
-    gate.add_permits(1);
-    told.next().await;
-}
-
 /// Each of them waits for what its own client has still to say.
 #[tokio::test]
 async fn handlers_that_wait_for_answers_of_many_do_not_keep_those_from_being_read() {

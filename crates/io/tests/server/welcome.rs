@@ -17,7 +17,7 @@ fn noise(io: &SocketIo) -> Sender<()> {
     thread::spawn(move || {
         for () in told {
             for _ in 0..NOISE {
-                io.emit("noise", &()).unwrap();
+                io.emit("noise", &()).expect("it serialises");
             }
         }
     });
@@ -34,20 +34,20 @@ async fn whoever_has_the_welcome_hears_what_is_said_then(io: SocketIo) {
     let (address, go) = (serve(&io).await, noise(&io));
     for number in 0..50 {
         let mut client = Client::open(address).await;
-        go.send(()).unwrap();
+        go.send(()).expect("the thread is there");
         // That the welcome is the first thing is looked at in there.
         client.enter("/").await;
-        io.emit("mark", &number).unwrap();
+        io.emit("mark", &number).expect("it serialises");
         let mark = format!("42[\"mark\",{number}]");
         while client.text().await != mark {}
     }
     for number in 50..70 {
         let poller = Poller::open(address).await;
-        go.send(()).unwrap();
+        go.send(()).expect("the thread is there");
         poller.say("40").await;
         let welcome = poller.poll().await;
         assert!(welcome.starts_with("40{"), "{welcome}");
-        io.emit("mark", &number).unwrap();
+        io.emit("mark", &number).expect("it serialises");
         let mark = format!("42[\"mark\",{number}]");
         while !poller.poll().await.split('\u{1e}').any(|packet| packet == mark) {}
     }
