@@ -2,9 +2,11 @@
 
 use std::sync::Arc;
 
-use crate::outbox::Outbox;
+use crate::outbox::{self, Outbox, Weighed};
+use crate::outcome::Pushed;
 use crate::parcel::Parcel;
-use crate::port::Port;
+use crate::port::{self, Port};
+use crate::publication::Publication;
 use crate::slot::SlotId;
 
 /// Names a member within its hub, by its door: a member that is [relocated](crate::Member::relocate) has another name
@@ -30,6 +32,44 @@ impl<P: Parcel> Door<P> {
         match self {
             Self::Outbox { id, .. } => MemberId::of_outbox(*id),
             Self::Slot { slot, port } => MemberId::of_slot(port, *slot),
+        }
+    }
+
+    /// Sends a parcel to this member alone.
+    pub(crate) fn push(&self, parcel: P) -> Pushed {
+        self.put(Weighed::new(parcel)).finish()
+    }
+
+    /// [`push`](Self::push) by somebody who holds a lock: what follows of it comes with [`Put::finish`].
+    pub(crate) fn put(&self, offered: Weighed<P>) -> Put<P> {
+        match self {
+            Self::Outbox { outbox, .. } => Put::Outbox(outbox.put(offered)),
+            Self::Slot { slot, port } => {
+                let (parcel, weight) = offered.into_parts();
+                Put::Port(port.put(Publication::to_one(parcel, *slot), weight))
+            }
+        }
+    }
+
+    /// Whether it is this outbox.
+    pub(crate) fn is(&self, other: &Outbox<P>) -> bool {
+        matches!(self, Self::Outbox { outbox, .. } if std::ptr::eq(&raw const **outbox, other))
+    }
+}
+
+/// What became of a parcel, and what is left to do about it outside of locks.
+#[must_use = "somebody may have to be woken"]
+pub(crate) enum Put<P: Parcel> {
+    Outbox(outbox::Put<P>),
+    Port(port::Put<P>),
+}
+
+impl<P: Parcel> Put<P> {
+    /// Does what is left to do.
+    pub(crate) fn finish(self) -> Pushed {
+        match self {
+            Self::Outbox(put) => put.finish(),
+            Self::Port(put) => put.finish(),
         }
     }
 }

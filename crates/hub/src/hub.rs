@@ -208,10 +208,16 @@ impl<P: Parcel> Hub<P> {
 
     /// Adds a member to a topic that it is not in, and returns the hub's own copy of the name.
     pub(crate) fn enter(&self, topic: &str, door: &Door<P>) -> Topic {
+        self.enter_with(topic, door, || ()).0
+    }
+
+    /// The same, and does something at the moment of the change: after every publish that misses the member, and before any
+    /// that reaches it. That runs under the lock.
+    pub(crate) fn enter_with<R>(&self, topic: &str, door: &Door<P>, first: impl FnOnce() -> R) -> (Topic, R) {
         let mut shard = write(self.shard(topic));
         let name = shard.get_key_value(topic).map_or_else(|| Topic::from(topic), |(name, _)| name.clone());
         shard.entry(name.clone()).or_default().insert(door);
-        name
+        (name, first())
     }
 
     /// Removes a member from a topic, and the topic with its last member.

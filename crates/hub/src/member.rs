@@ -7,11 +7,10 @@ use crate::audience::Audience;
 use crate::door::{Door, MemberId};
 use crate::error::HubError;
 use crate::hub::Hub;
-use crate::outbox::Outbox;
+use crate::outbox::{Outbox, Weighed};
 use crate::outcome::{Delivery, Pushed};
 use crate::parcel::Parcel;
 use crate::port::Port;
-use crate::publication::Publication;
 use crate::slot::SlotId;
 use crate::sync::{Mutex, MutexGuard};
 use crate::topic::Topic;
@@ -95,6 +94,31 @@ impl<P: Parcel> Member<P> {
         Ok(true)
     }
 
+    /// [Subscribes](Self::subscribe) to a topic, and [sends](Self::send) a parcel to this member alone that comes before all
+    /// that is published there from now on: in one step, so that whoever publishes because the parcel has arrived reaches
+    /// the member, and nobody overtakes the parcel. The answer: whether it was not subscribed yet, and what became of the
+    /// parcel. (To one that was subscribed the parcel comes after what was published before.)
+    ///
+    /// # Errors
+    /// As `subscribe`. The parcel was not sent then.
+    pub fn subscribe_with(&self, topic: &str, first: P) -> Result<(bool, Pushed), HubError> {
+        self.hub.check_name(topic)?;
+        // Outlives the lock: its parcel may be dropped.
+        let first = Weighed::new(first);
+        let (is_new, put) = {
+            let State { door, topics } = &mut *self.lock();
+            if topics.contains(topic) {
+                (false, door.put(first))
+            } else {
+                self.hub.check_room(topics.len())?;
+                let (topic, put) = self.hub.enter_with(topic, door, || door.put(first));
+                topics.insert(topic);
+                (true, put)
+            }
+        };
+        Ok((is_new, self.sent(put.finish())))
+    }
+
     /// Unsubscribes from a topic; `false` if it was not subscribed. A publish that began before this returned may still
     /// reach it.
     pub fn unsubscribe(&self, topic: &str) -> bool {
@@ -145,14 +169,7 @@ impl<P: Parcel> Member<P> {
     /// [counted](Hub::counters).
     pub fn send(&self, parcel: P) -> Pushed {
         let door = self.lock().door.clone();
-        let pushed = match door {
-            Door::Outbox { outbox, .. } => outbox.push(parcel),
-            Door::Slot { slot, port } => port.push(Publication::to_one(parcel, slot)),
-        };
-        let mut delivery = Delivery::default();
-        delivery.count(pushed, 1);
-        self.hub.record(delivery);
-        pushed
+        self.sent(door.push(parcel))
     }
 
     /// Whether something that was sent or published to this member may be on its way: in its outbox, or in the port of its
@@ -175,10 +192,30 @@ impl<P: Parcel> Member<P> {
         self.move_to(Door::Outbox { id: self.hub.next_id(), outbox });
     }
 
+    /// Has the outbox that this member was reached by before it [moved](Self::relocate) take nothing more, and pass on to the
+    /// member's door of now what is still pushed there, by publishers who began before the move. So whoever sends on what
+    /// the outbox holds after this, and before what comes by the new door, keeps the order of each publisher.
+    ///
+    /// The outbox should have been this member's alone, and not be given to a member again. No effect on one that is closed,
+    /// or that is the member's door.
+    pub fn inherit(&self, old: &Outbox<P>) {
+        let door = self.lock().door.clone();
+        if !door.is(old) {
+            old.pass_on(Arc::new(move |parcel| door.push(parcel)));
+        }
+    }
+
     /// As [`relocate`](Self::relocate), to a slot of a shard. What came through the old port may still come out of it,
     /// for the old slot.
     pub fn relocate_slot(&self, port: &Arc<Port<P>>, slot: SlotId) {
         self.move_to(Door::Slot { slot, port: Arc::clone(port) });
+    }
+
+    fn sent(&self, pushed: Pushed) -> Pushed {
+        let mut delivery = Delivery::default();
+        delivery.count(pushed, 1);
+        self.hub.record(delivery);
+        pushed
     }
 
     fn move_to(&self, door: Door<P>) {

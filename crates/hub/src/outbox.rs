@@ -3,7 +3,7 @@
 
 use std::collections::{BTreeMap, VecDeque};
 use std::fmt;
-use std::sync::PoisonError;
+use std::sync::{Arc, PoisonError};
 use std::task::{Context, Poll, Waker};
 
 use crate::error::{Closed, Refused};
@@ -49,6 +49,49 @@ struct State<P> {
     flushers: BTreeMap<(u64, u64), Waker>,
     flush_places: u64,
     dropped: u64,
+    /// Where a closed outbox sends what is still pushed into it.
+    onward: Option<Onward<P>>,
+}
+
+/// Takes a parcel that has come to an outbox which takes none any more.
+pub(crate) type Onward<P> = Arc<dyn Fn(P) -> Pushed + Send + Sync>;
+
+/// A parcel whose own code has been asked all that there is to ask: it can be queued under any lock.
+pub(crate) struct Weighed<P> {
+    parcel: P,
+    weight: usize,
+    volatile: bool,
+}
+
+impl<P: Parcel> Weighed<P> {
+    pub(crate) fn new(parcel: P) -> Self {
+        Self { weight: parcel.weight(), volatile: parcel.is_volatile(), parcel }
+    }
+
+    pub(crate) fn into_parts(self) -> (P, usize) {
+        (self.parcel, self.weight)
+    }
+}
+
+/// What became of a parcel, and what is left to do about it outside of locks.
+#[must_use = "somebody may have to be woken"]
+pub(crate) struct Put<P> {
+    pushed: Pushed,
+    after: After<P>,
+    /// What was not taken.
+    left: Option<P>,
+    onward: Option<Onward<P>>,
+}
+
+impl<P> Put<P> {
+    /// Does what is left to do.
+    pub(crate) fn finish(mut self) -> Pushed {
+        self.after.wake();
+        match (self.onward, self.left) {
+            (Some(onward), Some(parcel)) => onward(parcel),
+            _ => self.pushed,
+        }
+    }
 }
 
 struct Queued<P> {
@@ -94,42 +137,7 @@ impl<P: Parcel> Outbox<P> {
     /// Queues a parcel for a sender that cannot wait; if it does not fit, the [policy](Limits::overflow) decides. A
     /// [volatile](Parcel::is_volatile) parcel is dropped then, and also while the peer lags.
     pub fn push(&self, parcel: P) -> Pushed {
-        let (weight, volatile) = (parcel.weight(), parcel.is_volatile());
-        let mut parcel = Some(parcel); // What is not taken is dropped at the end, outside the lock.
-        self.with(|state, after| {
-            if state.phase != Phase::Open {
-                return Pushed::Closed;
-            }
-            let is_full = |state: &State<P>| !state.queue.is_empty() && !state.has_room(&self.limits, weight);
-            if volatile && (state.stalled || is_full(state)) {
-                state.dropped += 1;
-                return Pushed::Dropped;
-            }
-            let mut evicted = false;
-            // An empty queue accepts even while room is set aside for others: that the peer reads and a sender is slow
-            // to use its turn must not cost a parcel or the connection.
-            while is_full(state) {
-                match self.limits.overflow {
-                    Overflow::DropOldest => state.evict(after),
-                    Overflow::DropNewest => {
-                        state.dropped += 1;
-                        return Pushed::Dropped;
-                    }
-                    Overflow::Close => {
-                        state.dropped += state.queue.len() as u64 + 1;
-                        state.end(Phase::Overflowed, after);
-                        return Pushed::Overflowed;
-                    }
-                }
-                evicted = true;
-            }
-            let accepted = parcel.take().map(|parcel| state.accept(Queued { parcel, weight }, after));
-            if evicted {
-                // The newcomer may be lighter than those who left for it.
-                state.grant(&self.limits, after);
-            }
-            if evicted || accepted == Some(Accepted::Buffered) { Pushed::Buffered } else { Pushed::Sent }
-        })
+        self.put(Weighed::new(parcel)).finish()
     }
 
     /// Queues a parcel if there is room now. Others who already wait in [`send`](Self::send) come first.
@@ -271,8 +279,33 @@ impl<P: Parcel> Outbox<P> {
     }
 }
 
-/// What the futures see.
+/// What members and the futures see.
 impl<P: Parcel> Outbox<P> {
+    /// [`push`](Self::push) by somebody who holds a lock: what follows of it comes with [`Put::finish`].
+    pub(crate) fn put(&self, offered: Weighed<P>) -> Put<P> {
+        let Weighed { parcel, weight, volatile } = offered;
+        let (mut after, mut left) = (After::default(), Some(parcel));
+        let mut state = self.lock();
+        let onward = match state.phase {
+            Phase::Closed => state.onward.clone(),
+            _ => None,
+        };
+        let pushed = state.push(&self.limits, weight, volatile, &mut left, &mut after);
+        drop(state);
+        Put { pushed, after, left, onward }
+    }
+
+    /// Takes nothing more, as if [closed](Self::close), but that what is pushed from now on goes `onward`. No effect on an
+    /// outbox that is closed.
+    pub(crate) fn pass_on(&self, onward: Onward<P>) {
+        self.with(|state, after| {
+            if state.phase == Phase::Open {
+                state.shut(Phase::Closed, after);
+                state.onward = Some(onward);
+            }
+        });
+    }
+
     /// Parcels accepted so far.
     pub(crate) fn accepted(&self) -> u64 {
         self.lock().accepted
@@ -343,7 +376,7 @@ impl<P: Parcel> Outbox<P> {
 
     /// Does something under the lock, then what it left to do after.
     fn with<R>(&self, act: impl FnOnce(&mut State<P>, &mut After<P>) -> R) -> R {
-        let mut after = After { driver: None, wakers: Vec::new(), unused: None, debris: VecDeque::new() };
+        let mut after = After::default();
         let result = act(&mut self.lock(), &mut after);
         after.wake();
         result
@@ -370,6 +403,7 @@ impl<P> State<P> {
             flushers: BTreeMap::new(),
             flush_places: 0,
             dropped: 0,
+            onward: None,
         }
     }
 
@@ -382,6 +416,49 @@ impl<P> State<P> {
         let parcels = self.queue.len() + self.line.granted();
         let bytes = self.bytes.checked_add(self.line.granted_bytes()).and_then(|bytes| bytes.checked_add(weight));
         parcels == 0 || (parcels < limits.messages && bytes.is_some_and(|bytes| bytes <= limits.bytes))
+    }
+
+    /// Takes the parcel out of `offered`, or leaves it there: by the policy, if it does not fit.
+    fn push(
+        &mut self,
+        limits: &Limits,
+        weight: usize,
+        volatile: bool,
+        offered: &mut Option<P>,
+        after: &mut After<P>,
+    ) -> Pushed {
+        if self.phase != Phase::Open {
+            return Pushed::Closed;
+        }
+        let is_full = |state: &Self| !state.queue.is_empty() && !state.has_room(limits, weight);
+        if volatile && (self.stalled || is_full(self)) {
+            self.dropped += 1;
+            return Pushed::Dropped;
+        }
+        let mut evicted = false;
+        // An empty queue accepts even while room is set aside for others: that the peer reads and a sender is slow
+        // to use its turn must not cost a parcel or the connection.
+        while is_full(self) {
+            match limits.overflow {
+                Overflow::DropOldest => self.evict(after),
+                Overflow::DropNewest => {
+                    self.dropped += 1;
+                    return Pushed::Dropped;
+                }
+                Overflow::Close => {
+                    self.dropped += self.queue.len() as u64 + 1;
+                    self.end(Phase::Overflowed, after);
+                    return Pushed::Overflowed;
+                }
+            }
+            evicted = true;
+        }
+        let accepted = offered.take().map(|parcel| self.accept(Queued { parcel, weight }, after));
+        if evicted {
+            // The newcomer may be lighter than those who left for it.
+            self.grant(limits, after);
+        }
+        if evicted || accepted == Some(Accepted::Buffered) { Pushed::Buffered } else { Pushed::Sent }
     }
 
     fn accept(&mut self, queued: Queued<P>, after: &mut After<P>) -> Accepted {
@@ -438,6 +515,13 @@ impl<P> State<P> {
         self.bytes = 0;
         after.debris = std::mem::take(&mut self.queue);
         after.wakers.extend(std::mem::take(&mut self.flushers).into_values());
+    }
+}
+
+// By hand: a derive would ask for `P: Default`.
+impl<P> Default for After<P> {
+    fn default() -> Self {
+        Self { driver: None, wakers: Vec::new(), unused: None, debris: VecDeque::new() }
     }
 }
 

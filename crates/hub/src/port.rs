@@ -46,6 +46,24 @@ struct State<P: Parcel> {
     refused: u64,
 }
 
+/// What became of a publication, and what is left to do about it outside of locks.
+#[must_use = "the shard may have to be woken"]
+pub(crate) struct Put<P: Parcel> {
+    pushed: Pushed,
+    shard: Option<Waker>,
+    _refused: Option<Publication<P>>,
+}
+
+impl<P: Parcel> Put<P> {
+    /// Does what is left to do.
+    pub(crate) fn finish(self) -> Pushed {
+        if let Some(shard) = self.shard {
+            shard.wake();
+        }
+        self.pushed
+    }
+}
+
 impl<P: Parcel> Port<P> {
     /// An empty, open port.
     #[must_use]
@@ -138,26 +156,24 @@ impl<P: Parcel> Port<P> {
     /// Queues a publication. `Sent`, `Dropped` or `Closed`.
     pub(crate) fn push(&self, publication: Publication<P>) -> Pushed {
         let weight = publication.parcel().weight();
+        self.put(publication, weight).finish()
+    }
+
+    /// [`push`](Self::push) by somebody who holds a lock: what follows of it comes with [`Put::finish`].
+    pub(crate) fn put(&self, publication: Publication<P>, weight: usize) -> Put<P> {
         let mut state = self.lock();
         if state.closed {
-            drop(state); // Before the publication is.
-            return Pushed::Closed;
+            return Put { pushed: Pushed::Closed, shard: None, _refused: Some(publication) };
         }
         let bytes = state.bytes.saturating_add(weight);
         if !state.queue.is_empty() && (state.queue.len() >= self.limits.publications || bytes > self.limits.bytes) {
             state.refused += 1;
-            drop(state);
-            return Pushed::Dropped;
+            return Put { pushed: Pushed::Dropped, shard: None, _refused: Some(publication) };
         }
         state.bytes = bytes;
         state.queue.push(publication);
         self.len.store(state.queue.len() as u64, Ordering::Release);
-        let shard = state.shard.take();
-        drop(state);
-        if let Some(shard) = shard {
-            shard.wake();
-        }
-        Pushed::Sent
+        Put { pushed: Pushed::Sent, shard: state.shard.take(), _refused: None }
     }
 
     fn lock(&self) -> MutexGuard<'_, State<P>> {

@@ -47,7 +47,7 @@ impl Ack {
             return Ok(());
         }
         let sent = publish::answer(&self.peer, id, args);
-        if matches!(sent, Err(EmitError::Encode(_))) {
+        if matches!(sent, Err(EmitError::Encode(_) | EmitError::TooManyAttachments { .. })) {
             self.answered().store(false, Ordering::Release);
         }
         sent

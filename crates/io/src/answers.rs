@@ -1,6 +1,6 @@
 //! Acks that this server asked for: of one socket, a future; of many, a stream of answers, or all of them at once.
 
-use std::collections::HashSet;
+use std::collections::HashMap;
 use std::fmt;
 use std::marker::PhantomData;
 use std::pin::Pin;
@@ -99,7 +99,9 @@ impl Drop for Awaited {
 pub struct Answers<T> {
     space: Arc<Space<Peer>>,
     id: AckId,
-    owing: HashSet<Name>,
+    /// Those who have not answered yet. However many handlers of theirs wait, perhaps for these very answers, they are
+    /// read from.
+    owing: HashMap<Name, AwaitsAck>,
     answers: mpsc::UnboundedReceiver<(Name, Args)>,
     time: Pin<Box<Sleep>>,
     is_over: bool,
@@ -121,7 +123,7 @@ impl<T> Answers<T> {
     pub(crate) fn new(
         space: Arc<Space<Peer>>,
         id: AckId,
-        owing: HashSet<Name>,
+        owing: HashMap<Name, AwaitsAck>,
         answers: mpsc::UnboundedReceiver<(Name, Args)>,
         until: Instant,
     ) -> Self {
@@ -155,7 +157,7 @@ impl<T: DeserializeOwned> Answers<T> {
         if self.owing.is_empty() && wrong.is_empty() {
             return Ok(answers);
         }
-        Err(Unanswered { answers, missing: self.owing.iter().cloned().collect(), wrong })
+        Err(Unanswered { answers, missing: self.owing.keys().cloned().collect(), wrong })
     }
 }
 

@@ -1,6 +1,6 @@
 //! Whom an event goes to, chosen step by step: rooms, exceptions, how it is sent. What Node calls a broadcast operator.
 
-use std::collections::HashSet;
+use std::collections::HashMap;
 use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
@@ -12,6 +12,7 @@ use tokio::time::Instant;
 
 use crate::answers::Answers;
 use crate::error::EmitError;
+use crate::in_place::AwaitsAck;
 use crate::peer::Peer;
 use crate::publish::{self, Event};
 use crate::space::Space;
@@ -109,9 +110,10 @@ impl Broadcast {
         args: &(impl Arguments + ?Sized),
     ) -> Result<Answers<T>, EmitError> {
         let Self { space, selector, .. } = self;
-        let owing: HashSet<_> = self.peers().iter().map(|peer| peer.id.clone()).collect();
+        let awaits = |peer: &Arc<Peer>| (peer.id.clone(), AwaitsAck::begin(&peer.in_flight, &peer.session));
+        let owing: HashMap<_, _> = self.peers().iter().map(awaits).collect();
         let id = space.next_ack();
-        let answers = space.polls.open(id, owing.clone());
+        let answers = space.polls.open(id, owing.keys().cloned().collect());
         let until = Instant::now() + selector.flags.timeout.unwrap_or(POLL_TIMEOUT);
         // From here on it is closed when it is dropped.
         let answers = Answers::new(Arc::clone(space), id, owing, answers, until);

@@ -9,7 +9,7 @@ use switchboard_ws::{Message, MessageRef};
 
 use crate::depart;
 use crate::dispatch;
-use crate::engine::{Conversation, Session};
+use crate::engine::{Conversation, Limit, Session};
 use crate::enter::{self, Entrant};
 use crate::handler::fail;
 use crate::in_place::InFlight;
@@ -119,12 +119,21 @@ impl Client {
             // It was let in unasked, and asks all the same.
             Err(Unasked::Twice) if is_old && name.is_root() => {}
             Err(Unasked::Twice) => self.misbehaved(session, &name, "a request for a namespace that it has asked for"),
-            Err(Unasked::TooMany) => self.misbehaved(session, &name, "a request for one namespace too many"),
+            Err(Unasked::TooMany) => {
+                session.hit(Limit::Namespaces);
+                self.misbehaved(session, &name, "a request for one namespace too many");
+            }
         }
     }
 
     /// The client broke a rule of the protocol: its sockets are told, and it is closed.
     fn broke(&self, session: &Session, error: DecodeError) {
+        match error {
+            DecodeError::TooBig { .. } => session.hit(Limit::PacketBytes),
+            DecodeError::TooManyAttachments { .. } => session.hit(Limit::Attachments),
+            DecodeError::TooDeep { .. } => session.hit(Limit::Depth),
+            _ => {}
+        }
         tracing::info!(peer = %session.handshake().peer(), %error, "a client sent what is no packet, and is closed");
         for peer in &self.seats.all() {
             fail(peer, &Heard::news("error", Args::default()), &error, &Args::default());
@@ -178,8 +187,10 @@ impl Conversation<Session> for Client {
         let peer = session.handshake().peer();
         if self.whole_by.is_some_and(|deadline| deadline <= now) {
             tracing::info!(%peer, "the attachments of a packet do not come; its client is closed");
+            session.hit(Limit::AttachmentsTime);
         } else if self.join_by.take_if(|deadline| *deadline <= now).is_some() && !self.seats.was_in() {
             tracing::info!(%peer, "a client has joined no namespace in time, and is closed");
+            session.hit(Limit::ConnectTime);
         } else {
             return;
         }

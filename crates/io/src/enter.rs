@@ -9,12 +9,12 @@ use switchboard_io_proto::socket;
 use switchboard_io_proto::socket::{Args, Flags, Name, Namespace, Parser, Value};
 
 use crate::depart;
-use crate::engine::Session;
+use crate::engine::{Limit, Session};
 use crate::error::Refusal;
 use crate::handler;
 use crate::in_place::{self, InFlight};
 use crate::listeners::Heard;
-use crate::peer::Peer;
+use crate::peer::{Peer, Stage};
 use crate::publish;
 use crate::reason::DisconnectReason;
 use crate::recovery::{Claim, Recovery};
@@ -36,8 +36,6 @@ pub(crate) struct Entrant {
 /// Lets a client in, or refuses it: now, or when everyone who is to be asked has answered.
 pub(crate) fn enter(entrant: Entrant) {
     match entrant.router.find(&entrant.name) {
-        Found::Here(space) => approach(entrant, &space),
-        Found::Nowhere => refuse(&entrant, &Refusal::new("Invalid namespace")),
         Found::Ask(parents) => {
             let asking = Arc::clone(&entrant.router).ask(parents, entrant.name.clone(), entrant.auth.clone());
             let unanswered = entrant.clone();
@@ -45,16 +43,29 @@ pub(crate) fn enter(entrant: Entrant) {
             let pending = async move {
                 let found = asking.await;
                 // What follows is to happen among the calls for what the client says.
-                entrant.session.clone().run(move |_| match found {
-                    Some(space) => approach(entrant, &space),
-                    None => refuse(&entrant, &Refusal::new("Invalid namespace")),
-                });
+                entrant.session.clone().run(move |_| arrive(entrant, &found));
                 Ok(())
             };
             let in_trouble = || move |_| panicked(&unanswered, None);
             in_place::start(&session, None, || Some(Box::pin(pending)), in_trouble);
         }
+        found => arrive(entrant, &found),
     }
+}
+
+/// It is known whether there is such a namespace.
+fn arrive(entrant: Entrant, found: &Found) {
+    match found {
+        Found::Here(space) => approach(entrant, space),
+        Found::Full => turn_away(&entrant),
+        Found::Nowhere | Found::Ask(_) => refuse(&entrant, &Refusal::new("Invalid namespace")),
+    }
+}
+
+/// There are as many namespaces of this kind as may be. The client is told that there is no such one.
+fn turn_away(entrant: &Entrant) {
+    entrant.session.hit(Limit::ChildNamespaces);
+    refuse(entrant, &Refusal::new("Invalid namespace"));
 }
 
 /// What a client of Socket.IO 2 names: a namespace with a query, which is all that it has to say for itself.
@@ -69,7 +80,7 @@ pub(crate) fn named_by_version_2(name: &Namespace) -> (Namespace, Args) {
 
 /// The namespace is there. Its middlewares are asked, unless there are none or the client was here a moment ago.
 fn approach(entrant: Entrant, space: &Arc<Space<Peer>>) {
-    let space = &entrant.router.keep(space);
+    let Some(space) = &entrant.router.keep(space) else { return turn_away(&entrant) };
     let claim = claim(&entrant, space);
     let Some(peer) = peer(&entrant, space, claim.as_ref()) else {
         space.guest_left();
@@ -195,7 +206,8 @@ fn give_back(recovery: &Recovery<Peer>, peer: &Arc<Peer>, claim: Option<Claim>) 
     true
 }
 
-/// Tells the client that it is in, and everyone else how to reach it.
+/// Tells the client that it is in, and everyone else how to reach it, in one step: the client hears of nothing before that
+/// it is in, and of everything after.
 fn welcome(peer: &Arc<Peer>) {
     let (space, parser) = (&peer.space, peer.space.settings.parser);
     let frames = match (peer.session.protocol(), peer.pid) {
@@ -203,9 +215,27 @@ fn welcome(peer: &Arc<Peer>) {
         (Protocol::V4, None) => parser.connect(&space.name, &Welcome { sid: &peer.id, pid: None }),
         (Protocol::V4, Some(pid)) => parser.connect(&space.name, &Welcome { sid: &peer.id, pid: Some(pid.as_str()) }),
     };
-    publish::send(peer, &frames.expect("two words can be written"), Flags::default());
-    space.roll().insert(&peer.id, peer.session.member().id(), Arc::clone(peer));
-    peer.come();
+    let frames = frames.expect("two words can be written");
+    let first = crate::engine::parcel(publish::parts(&frames), publish::options(Flags::default()));
+    let (pushed, joined) = {
+        // Whoever finds it there, finds it welcomed.
+        let mut roll = space.roll();
+        let entered = peer.session.enter(&space.everyone, first);
+        roll.insert(&peer.id, peer.session.member().id(), Arc::clone(peer));
+        entered
+    };
+    if joined.is_err() {
+        // A client may be in so many rooms, and this is one of few namespaces.
+        tracing::warn!(id = %peer.id, "a socket is in too many rooms to hear what goes to all of its namespace");
+    }
+    peer.session.settle(pushed);
+    if peer.stage() == Stage::Disconnected {
+        // Another thread has just shown it out, perhaps before there was anything to leave.
+        peer.session.member().unsubscribe(&space.everyone);
+        space.roll().remove(&peer.id);
+        return;
+    }
+    peer.came();
 }
 
 #[derive(serde::Serialize)]

@@ -13,8 +13,17 @@ pub enum EmitError {
     Encode(EncodeError),
     /// The socket is not connected (any more).
     Disconnected,
-    /// As many acks as may be are awaited from this socket already; see `Settings::max_acks`.
+    /// As many acks as may be are awaited from this socket already; see
+    /// [`Builder::max_acks`](crate::Builder::max_acks).
     TooManyAcks,
+    /// It has more pieces of binary data than clients take; see
+    /// [`Builder::outgoing_attachments`](crate::Builder::outgoing_attachments).
+    TooManyAttachments {
+        /// How many it has.
+        count: usize,
+        /// How many it may have.
+        limit: usize,
+    },
 }
 
 /// Why there is no answer to an event.
@@ -34,6 +43,51 @@ pub enum AckError {
 /// What a handler failed with, in words.
 #[derive(Debug)]
 pub struct Failure(pub(crate) String);
+
+/// Whatever can go wrong between this server and its sockets: what `?` makes of all of it, in a handler that does several
+/// things.
+///
+/// ```
+/// use switchboard_io::{Ack, Data, Error, Socket, SocketIo};
+///
+/// let io = SocketIo::new();
+/// io.on_connect(async |socket: Socket| {
+///     socket.on("enter", async |socket: Socket, Data(room): Data<String>, ack: Ack| {
+///         socket.join(&room)?;
+///         let name: String = socket.emit_with_ack("who are you", &()).await?;
+///         socket.to(&room).emit("entered", &name)?;
+///         ack.send("welcome")?;
+///         Ok::<_, Error>(())
+///     });
+/// });
+/// ```
+#[derive(Debug, Clone, PartialEq)]
+#[non_exhaustive]
+pub enum Error {
+    /// An event was not sent.
+    Emit(EmitError),
+    /// An event was not answered.
+    Ack(AckError),
+    /// A room was not joined.
+    Join(JoinError),
+    /// Data is not what was asked for.
+    Args(ArgsError),
+    /// Data cannot be written.
+    Encode(EncodeError),
+    /// Other servers could not be asked.
+    Cluster(ClusterError),
+}
+
+/// Why the servers of a cluster could not be asked. A server alone never fails.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum ClusterError {
+    /// Not all servers have answered in time: so many are missing.
+    Timeout {
+        /// How many have not answered.
+        missing: usize,
+    },
+}
 
 /// A refusal, by a middleware of a namespace or of a socket. The client gets it as the `connect_error` event: `message`,
 /// and `data` if there is some.
@@ -92,12 +146,40 @@ impl From<ArgsError> for AckError {
     }
 }
 
+macro_rules! from {
+    ($($kind:ident: $error:ty),*) => {$(
+        impl From<$error> for Error {
+            fn from(error: $error) -> Self {
+                Self::$kind(error)
+            }
+        }
+    )*};
+}
+
+from!(Emit: EmitError, Ack: AckError, Join: JoinError, Args: ArgsError, Encode: EncodeError, Cluster: ClusterError);
+
+impl fmt::Display for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Emit(error) => error.fmt(f),
+            Self::Ack(error) => error.fmt(f),
+            Self::Join(error) => error.fmt(f),
+            Self::Args(error) => error.fmt(f),
+            Self::Encode(error) => error.fmt(f),
+            Self::Cluster(error) => error.fmt(f),
+        }
+    }
+}
+
 impl fmt::Display for EmitError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Encode(error) => error.fmt(f),
             Self::Disconnected => f.write_str("the socket is not connected"),
             Self::TooManyAcks => f.write_str("the socket owes as many acks as may be awaited from one"),
+            Self::TooManyAttachments { count, limit } => {
+                write!(f, "it has {count} pieces of binary data, and clients take {limit}")
+            }
         }
     }
 }
@@ -113,12 +195,22 @@ impl fmt::Display for AckError {
     }
 }
 
+impl fmt::Display for ClusterError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Timeout { missing } => write!(f, "{missing} servers of the cluster have not answered in time"),
+        }
+    }
+}
+
 impl fmt::Display for Refusal {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.message)
     }
 }
 
+impl std::error::Error for Error {}
 impl std::error::Error for EmitError {}
 impl std::error::Error for AckError {}
+impl std::error::Error for ClusterError {}
 impl std::error::Error for Refusal {}

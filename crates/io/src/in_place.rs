@@ -8,7 +8,7 @@ use std::task::{Context, Poll, Waker};
 
 use futures_util::FutureExt as _;
 
-use crate::engine::Session;
+use crate::engine::{Limit, Session};
 use crate::error::Failure;
 use crate::listeners::Pending;
 
@@ -27,8 +27,12 @@ impl InFlight {
     }
 
     fn add(&self, session: &Session) {
-        if self.count.fetch_add(1, Ordering::SeqCst) + 1 < self.limit {
+        let count = self.count.fetch_add(1, Ordering::SeqCst) + 1;
+        if count < self.limit {
             return;
+        }
+        if count == self.limit {
+            session.hit(Limit::Handlers);
         }
         session.pause();
         // Others may have ended since, and found nothing to resume.
@@ -112,7 +116,7 @@ impl Drop for UnderWay {
     }
 }
 
-/// Somebody waits for an ack of a client, most likely one of its handlers.
+/// Somebody waits for an ack of a client, perhaps one of its handlers: it is read from, so that the ack can come.
 pub(crate) struct AwaitsAck {
     in_flight: Arc<InFlight>,
     session: Session,

@@ -3,21 +3,20 @@
 
 use std::convert::Infallible;
 use std::io;
-use std::pin::Pin;
-use std::task::{Context, Poll};
+use std::sync::Arc;
 use std::time::Duration;
 
+#[cfg(not(unix))]
 use bytes::Bytes;
 use http::{Request, Response, StatusCode};
 use hyper::body::Incoming;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
-use switchboard_ws::{Io, PeerAddr};
-use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt as _, ReadBuf};
+use switchboard_ws::{PeerAddr, ReadAhead};
 use tokio::net::TcpListener;
 use tower_service::Service as _;
 
-use crate::engine::{Engine, EngineBody};
+use crate::engine::{Engine, EngineBody, Limit};
 use crate::server::SocketIo;
 
 /// How long a request's head may take, and how long a connection may wait for its next request.
@@ -58,7 +57,7 @@ impl Engine {
     /// Dropped, the listener is closed.
     #[cfg(unix)]
     pub async fn serve(&self, listener: TcpListener) -> io::Result<()> {
-        let gate = std::sync::Arc::new(gated::Front(self.clone()));
+        let gate = Arc::new(gated::Front(self.clone()));
         self.core().ws.serve_gate(switchboard_ws::GatedListener::Tcp(listener), gate).await
     }
 
@@ -78,7 +77,7 @@ impl Engine {
                 Ok((stream, peer)) => {
                     // Without it messages are late, and nothing else.
                     let _ = stream.set_nodelay(true);
-                    visit(self.clone(), Client { read: Bytes::new(), io: Box::new(stream) }, peer.into());
+                    visit(self.clone(), ReadAhead::new(Box::new(stream), Bytes::new()), peer.into());
                 }
                 Err(error) => {
                     tracing::warn!(%error, "cannot accept connections; trying again");
@@ -90,19 +89,25 @@ impl Engine {
 }
 
 /// Serves a client by HTTP, in a task of its own.
-fn visit(engine: Engine, client: Client, peer: PeerAddr) {
+fn visit(engine: Engine, client: ReadAhead, peer: PeerAddr) {
     tokio::spawn(async move {
+        let (core, client) =
+            (Arc::clone(engine.core()), client.write_timeout(engine.core().ws.get_limits().write_timeout));
         if let Err(error) = connection(engine, client, peer).await {
+            if ReadAhead::timed_out(&*error) {
+                core.metrics.hit(Limit::WriteTime);
+            }
             tracing::debug!(%peer, %error, "a connection failed before or between requests");
         }
     });
 }
 
-async fn connection(engine: Engine, mut client: Client, peer: PeerAddr) -> io::Result<()> {
-    // Writing nothing waits until the runtime knows that the socket takes something. One that a shard has handed over is
-    // new to the runtime, and hyper, where it refuses an upgrade and closes, drops an answer that does not leave at once.
-    let written = client.write(&[]).await?;
-    debug_assert_eq!(written, 0, "there was nothing to write");
+async fn connection(
+    engine: Engine,
+    mut client: ReadAhead,
+    peer: PeerAddr,
+) -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
+    client.ready().await?;
     let answer = service_fn(move |mut request: Request<Incoming>| {
         let engine = engine.clone();
         async move {
@@ -119,8 +124,8 @@ async fn connection(engine: Engine, mut client: Client, peer: PeerAddr) -> io::R
         .max_buf_size(MAX_HEAD)
         .serve_connection(TokioIo::new(client), answer)
         .with_upgrades()
-        .await
-        .map_err(io::Error::other)
+        .await?;
+    Ok(())
 }
 
 fn not_found() -> Response<EngineBody> {
@@ -129,55 +134,12 @@ fn not_found() -> Response<EngineBody> {
     answer
 }
 
-/// A client's transport, of which something was read already.
-struct Client {
-    read: Bytes,
-    io: Box<dyn Io>,
-}
-
-impl AsyncRead for Client {
-    fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
-        if !self.read.is_empty() {
-            let count = self.read.len().min(buf.remaining());
-            buf.put_slice(&self.read.split_to(count));
-            return Poll::Ready(Ok(()));
-        }
-        Pin::new(&mut self.io).poll_read(cx, buf)
-    }
-}
-
-impl AsyncWrite for Client {
-    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.io).poll_write(cx, buf)
-    }
-
-    fn poll_write_vectored(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        bufs: &[io::IoSlice<'_>],
-    ) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.io).poll_write_vectored(cx, bufs)
-    }
-
-    fn is_write_vectored(&self) -> bool {
-        self.io.is_write_vectored()
-    }
-
-    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.io).poll_flush(cx)
-    }
-
-    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.io).poll_shutdown(cx)
-    }
-}
-
 #[cfg(unix)]
 mod gated {
     use http::Request;
     use switchboard_ws::{Gate, Handler, Pass, PeerAddr, Visitor};
 
-    use super::{Client, visit};
+    use super::visit;
     use crate::engine::Engine;
 
     /// Knows what becomes of those whom shards accept.
@@ -194,8 +156,8 @@ mod gated {
         }
 
         fn visit(&self, visitor: Visitor) {
-            let Visitor { io, read, peer, .. } = visitor;
-            visit(self.0.clone(), Client { read: read.into(), io }, peer);
+            let peer = visitor.peer;
+            visit(self.0.clone(), visitor.into_io(), peer);
         }
     }
 }

@@ -11,10 +11,10 @@ use switchboard_io_proto::socket::{Args, Arguments, EncodeError, Name};
 
 use crate::answers::Answers;
 use crate::broadcast::{Broadcast, Rooms};
-use crate::error::EmitError;
+use crate::error::{ClusterError, EmitError};
 use crate::handler::{Erased, Handler, Middleware};
 use crate::peer::Peer;
-use crate::remote::{self, ClusterError, RemoteSocket};
+use crate::remote::{self, RemoteSocket};
 use crate::room;
 use crate::router::Parent;
 use crate::socket::Socket;

@@ -10,7 +10,7 @@ use switchboard_io_proto::engine::Sid;
 use switchboard_io_proto::socket::{AckId, Acks, Args, Name, Refused, Value};
 
 use crate::answers::Waiter;
-use crate::engine::Session;
+use crate::engine::{Limit, Session};
 use crate::error::EmitError;
 use crate::in_place::InFlight;
 use crate::listeners::Listeners;
@@ -151,12 +151,8 @@ impl Peer {
         }
     }
 
-    /// It is in: broadcasts reach it.
-    pub(crate) fn come(&self) {
-        // A client may be in so many rooms, and this is one of few namespaces.
-        if self.session.member().subscribe(&self.space.everyone).is_err() {
-            tracing::warn!(id = %self.id, "a socket is in too many rooms to hear what goes to all of its namespace");
-        }
+    /// It is in, and broadcasts reach it: those who watch rooms are told.
+    pub(crate) fn came(&self) {
         for watcher in self.space.watchers.all() {
             watcher(RoomEvent::Create(&self.id));
             watcher(RoomEvent::Join(&self.id, &self.id));
@@ -209,8 +205,10 @@ impl Peer {
             return Err((EmitError::Disconnected, waiter));
         }
         let acks = more.get_or_insert_default().acks.get_or_insert_with(|| Acks::new(limit));
-        acks.insert(id, None, waiter).map_err(|refused| match refused {
-            Refused::Full(waiter) | Refused::Taken(waiter) => (EmitError::TooManyAcks, waiter),
+        acks.insert(id, None, waiter).map_err(|refused| {
+            self.session.hit(Limit::Acks);
+            let (Refused::Full(waiter) | Refused::Taken(waiter)) = refused;
+            (EmitError::TooManyAcks, waiter)
         })
     }
 

@@ -116,7 +116,9 @@ fn send_directly(
     // Taken out while it is used: what is serialised is the user's, and may send something itself.
     let (mut out, mut attachments) = (SCRATCH.take(), Vec::new());
     let parser = peer.space.settings.parser;
-    let written = write(parser, &mut out, &mut attachments);
+    let written = write(parser, &mut out, &mut attachments)
+        .map_err(EmitError::from)
+        .and_then(|()| check(&peer.space, &attachments));
     if written.is_ok() {
         if parser == Parser::Json && attachments.is_empty() && flags == Flags::default() {
             // One text message, the usual case, needs no parcel.
@@ -131,7 +133,7 @@ fn send_directly(
         out.clear();
         SCRATCH.set(out);
     }
-    Ok(written?)
+    written
 }
 
 fn part(frame: Frame) -> Message {
@@ -175,7 +177,15 @@ fn write<A: Arguments + ?Sized>(
     offset: Option<&str>,
 ) -> Result<Frames, EmitError> {
     let head = EventHead { namespace: &space.name, name: event.name, id: event.id, offset };
-    Ok(space.settings.parser.event(&head, event.args)?)
+    let frames = space.settings.parser.event(&head, event.args)?;
+    check(space, &frames.attachments)?;
+    Ok(frames)
+}
+
+/// A client that gets more attachments than it allows closes its connection.
+fn check(space: &Space<Peer>, attachments: &[Bytes]) -> Result<(), EmitError> {
+    let (count, limit) = (attachments.len(), space.settings.outgoing_attachments);
+    if count > limit { Err(EmitError::TooManyAttachments { count, limit }) } else { Ok(()) }
 }
 
 /// How plain WebSockets are to hear an event, where somebody has said so.

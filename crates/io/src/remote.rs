@@ -1,26 +1,13 @@
 //! Sockets that may be on another server of a cluster, and what can be done with many at once. These are asynchronous, and
 //! can fail, because a cluster has to be asked; a server alone answers at once.
 
-use std::fmt;
-
 use serde::de::DeserializeOwned;
 use switchboard_io_proto::socket::{Args, ArgsError, Arguments, Name};
 
 use crate::broadcast::{Broadcast, Rooms};
 use crate::engine::Handshake;
-use crate::error::{EmitError, JoinError};
+use crate::error::{ClusterError, EmitError, JoinError};
 use crate::socket::Socket;
-
-/// Why the servers of a cluster could not be asked. A server alone never fails.
-#[derive(Debug, Clone, PartialEq, Eq)]
-#[non_exhaustive]
-pub enum ClusterError {
-    /// Not all servers have answered in time: so many are missing.
-    Timeout {
-        /// How many have not answered.
-        missing: usize,
-    },
-}
 
 /// A socket found by [`Broadcast::fetch_sockets`], perhaps of another server.
 #[derive(Debug, Clone)]
@@ -153,13 +140,3 @@ impl Broadcast {
 pub(crate) async fn server_side_emit(_: &Args) -> Result<Vec<Args>, ClusterError> {
     Ok(Vec::new())
 }
-
-impl fmt::Display for ClusterError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Timeout { missing } => write!(f, "{missing} servers of the cluster have not answered in time"),
-        }
-    }
-}
-
-impl std::error::Error for ClusterError {}

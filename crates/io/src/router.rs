@@ -48,6 +48,8 @@ pub(crate) enum Found {
     Here(Arc<Space<Peer>>),
     /// No pattern before these knows it, but perhaps one of their functions does.
     Ask(Vec<Arc<Parent>>),
+    /// It would be a child of a parent that has as many as may be.
+    Full,
     Nowhere,
 }
 
@@ -73,10 +75,11 @@ impl Router {
         let knows =
             |parent: &&Arc<Parent>| matches!(&parent.which, Which::Pattern(pattern) if pattern.matches(name.as_str()));
         if let Some(parent) = parents.iter().find(knows) {
-            return self.bear(parent, name);
+            let child = self.bear(parent, name, usize::MAX);
+            return child.expect("the application may have as many as it wants");
         }
-        let made = Arc::new(self.make(name.clone(), Arc::default()));
-        self.insert(made)
+        let made = self.make(name.clone(), Arc::default());
+        self.insert(made, usize::MAX).expect("the application may have as many as it wants")
     }
 
     pub(crate) fn get(&self, name: &Namespace) -> Option<Arc<Space<Peer>>> {
@@ -106,7 +109,7 @@ impl Router {
         for (place, parent) in parents.iter().enumerate() {
             match &parent.which {
                 Which::Pattern(pattern) if pattern.matches(name.as_str()) => {
-                    return self.child(parent, name).map_or(Found::Nowhere, Found::Here);
+                    return self.child(parent, name);
                 }
                 Which::Pattern(_) => {}
                 Which::Function(_) => return Found::Ask(parents[place..].to_vec()),
@@ -116,12 +119,7 @@ impl Router {
     }
 
     /// Asks parents, one after the other.
-    pub(crate) async fn ask(
-        self: Arc<Self>,
-        parents: Vec<Arc<Parent>>,
-        name: Namespace,
-        auth: Args,
-    ) -> Option<Arc<Space<Peer>>> {
+    pub(crate) async fn ask(self: Arc<Self>, parents: Vec<Arc<Parent>>, name: Namespace, auth: Args) -> Found {
         for parent in &parents {
             let knows = match &parent.which {
                 Which::Pattern(pattern) => pattern.matches(name.as_str()),
@@ -131,23 +129,19 @@ impl Router {
                 return self.child(parent, &name);
             }
         }
-        None
+        Found::Nowhere
     }
 
-    /// The child of this name, made if need be; `None` if there are as many as may be.
-    fn child(self: &Arc<Self>, parent: &Parent, name: &Namespace) -> Option<Arc<Space<Peer>>> {
+    /// The child of this name, made if need be.
+    fn child(self: &Arc<Self>, parent: &Parent, name: &Namespace) -> Found {
         if let Some(space) = self.get(name) {
-            return Some(space);
+            return Found::Here(space);
         }
-        if parent.count() >= self.settings.max_child_namespaces {
-            tracing::warn!(%name, "a client asks for one child namespace too many, and is refused");
-            return None;
-        }
-        Some(self.bear(parent, name))
+        self.bear(parent, name, self.settings.max_child_namespaces).map_or(Found::Full, Found::Here)
     }
 
-    /// Makes a child.
-    fn bear(self: &Arc<Self>, parent: &Parent, name: &Namespace) -> Arc<Space<Peer>> {
+    /// Makes a child, unless there are as many as `limit`.
+    fn bear(self: &Arc<Self>, parent: &Parent, name: &Namespace, limit: usize) -> Option<Arc<Space<Peer>>> {
         let mut space = self.make(name.clone(), Arc::clone(&parent.rules));
         if self.settings.cleanup_empty_child_namespaces {
             let router = Arc::downgrade(self);
@@ -157,61 +151,79 @@ impl Router {
                 }
             });
         }
-        let space = self.insert(Arc::new(space));
+        let space = self.insert(space, limit)?;
         let mut children = parent.children.write().unwrap_or_else(PoisonError::into_inner);
-        children.retain(|_, child| child.strong_count() > 0);
+        // Those that are gone are looked for only when they may be many.
+        if children.len() > 2 * parent.rules.spaces() {
+            children.retain(|_, child| child.strong_count() > 0);
+        }
         children.insert(name.clone(), Arc::downgrade(&space));
-        space
+        Some(space)
     }
 
     /// A client is about to be let into a namespace, which stays there until [`Space::guest_left`]. If it went meanwhile,
-    /// it is there again, or the one that has taken its name.
-    pub(crate) fn keep(&self, space: &Arc<Space<Peer>>) -> Arc<Space<Peer>> {
+    /// it is there again, or the one that has taken its name; `None` if there are as many as may be without it.
+    pub(crate) fn keep(&self, space: &Arc<Space<Peer>>) -> Option<Arc<Space<Peer>>> {
         if !space.may_go() {
-            return Arc::clone(space);
+            return Some(Arc::clone(space));
         }
         let mut spaces = self.spaces.write().unwrap_or_else(PoisonError::into_inner);
-        let space = spaces.entry(space.name.clone()).or_insert_with(|| Arc::clone(space));
+        let space = match spaces.get(&space.name) {
+            Some(space) => Arc::clone(space),
+            None => add(&mut spaces, space, self.settings.max_child_namespaces)?,
+        };
         space.guest_came();
-        Arc::clone(space)
+        Some(space)
     }
 
     fn make(&self, name: Namespace, rules: Arc<Rules<Peer>>) -> Space<Peer> {
         Space::new(name, self.hub.clone(), Arc::clone(&self.settings), self.recovery.clone(), rules)
     }
 
-    /// Adds a namespace unless somebody else was faster. Those who want to know of new ones are told.
-    fn insert(&self, made: Arc<Space<Peer>>) -> Arc<Space<Peer>> {
+    /// Adds a namespace unless somebody else was faster, or there are as many by its rules as `limit`. Those who want to know
+    /// of new ones are told.
+    fn insert(&self, made: Space<Peer>, limit: usize) -> Option<Arc<Space<Peer>>> {
         let mut spaces = self.spaces.write().unwrap_or_else(PoisonError::into_inner);
         if let Some(space) = spaces.get(&made.name) {
-            return Arc::clone(space);
+            return Some(Arc::clone(space));
         }
-        spaces.insert(made.name.clone(), Arc::clone(&made));
+        let made = add(&mut spaces, &Arc::new(made), limit)?;
         drop(spaces);
         let on_new = self.on_new.read().unwrap_or_else(PoisonError::into_inner).clone();
         // The main namespace is no news.
         if !made.name.is_root() {
             on_new.iter().for_each(|tell| tell(&made));
         }
-        made
+        Some(made)
     }
 
     fn remove_if_empty(&self, name: &Namespace) {
         let mut spaces = self.spaces.write().unwrap_or_else(PoisonError::into_inner);
         if spaces.get(name).is_some_and(|space| space.is_empty()) {
-            spaces.remove(name);
+            let removed = spaces.remove(name);
+            removed.inspect(|space| space.rules.space_gone());
         }
     }
+}
+
+/// Adds a namespace, unless there are as many by its rules as `limit`: looked at under the lock under which they come and go.
+fn add(
+    spaces: &mut HashMap<Namespace, Arc<Space<Peer>>>,
+    space: &Arc<Space<Peer>>,
+    limit: usize,
+) -> Option<Arc<Space<Peer>>> {
+    if space.rules.spaces() >= limit {
+        tracing::warn!(name = %space.name, "a client asks for one child namespace too many, and is refused");
+        return None;
+    }
+    space.rules.space_came();
+    spaces.insert(space.name.clone(), Arc::clone(space));
+    Some(Arc::clone(space))
 }
 
 impl Parent {
     /// Its children.
     pub(crate) fn children(&self) -> Vec<Arc<Space<Peer>>> {
         self.children.read().unwrap_or_else(PoisonError::into_inner).values().filter_map(Weak::upgrade).collect()
-    }
-
-    fn count(&self) -> usize {
-        let children = self.children.read().unwrap_or_else(PoisonError::into_inner);
-        children.values().filter(|child| child.strong_count() > 0).count()
     }
 }

@@ -322,6 +322,13 @@ impl Builder {
         self
     }
 
+    /// How long the body of a POST may take. Default: 30 seconds. Then it is answered with 408, and the client is closed.
+    /// (Node has a timeout of 300 seconds for requests.)
+    pub fn body_timeout(mut self, timeout: Duration) -> Self {
+        self.engine.body_timeout = timeout;
+        self
+    }
+
     /// How many clients there may be. Default: as many as come. Beyond that they get 503.
     pub fn max_clients(mut self, clients: usize) -> Self {
         self.engine.max_sessions = Some(clients);
@@ -388,6 +395,15 @@ impl Builder {
         self
     }
 
+    /// How many pieces of binary data an event or ack of this server may have, where packets are JSON; 1 at least. Default:
+    /// 10, which is as many as the stock clients take unless they are told otherwise (`maxAttachments` of their parser);
+    /// they close the connection for more. Beyond, [`EmitError::TooManyAttachments`]. Those that clients send are for
+    /// [`limits`](Self::limits).
+    pub fn outgoing_attachments(mut self, attachments: usize) -> Self {
+        self.settings.outgoing_attachments = attachments.max(1);
+        self
+    }
+
     /// How long a client may take until it has joined a namespace. Default: 45 seconds. Then it is closed.
     pub fn connect_timeout(mut self, timeout: Duration) -> Self {
         self.settings.connect_timeout = timeout;
@@ -425,8 +441,9 @@ impl Builder {
         self
     }
 
-    /// How many handlers of one client may be under way, but for those that wait for an ack of one socket. Default: 64. With
-    /// more, nothing is read from it: handlers should not wait for what it has still to send, other than acks.
+    /// How many handlers of one client may be under way, but for as many as there are acks awaited from it, by whomever.
+    /// Default: 64. With more, nothing is read from it: handlers should not wait for what it has still to send, other than
+    /// acks. (Node reads on, and has no bound.)
     pub fn in_flight(mut self, handlers: usize) -> Self {
         self.settings.in_flight = handlers;
         self

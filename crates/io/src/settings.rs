@@ -15,6 +15,8 @@ pub(crate) struct Settings {
     pub(crate) parser: Parser,
     /// Of a packet that a client sends.
     pub(crate) limits: Limits,
+    /// Attachments of a packet that this server sends.
+    pub(crate) outgoing_attachments: usize,
     /// A client joins a namespace within this time, or is closed.
     pub(crate) connect_timeout: Duration,
     /// The attachments of a packet come within this time, or the client is closed.
@@ -40,6 +42,7 @@ impl Default for Settings {
         Self {
             parser: Parser::default(),
             limits: Limits::default(),
+            outgoing_attachments: 10,
             connect_timeout: Duration::from_secs(45),
             attachments_timeout: Duration::from_secs(60),
             ack_timeout: None,

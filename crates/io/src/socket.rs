@@ -175,7 +175,8 @@ impl Socket {
 
     // Rooms.
 
-    /// Joins rooms. Every broadcast that begins after this returns reaches it.
+    /// Joins rooms. Every broadcast that begins after this returns reaches it, also while a middleware still decides whether
+    /// to let it in; stock clients keep what comes before they are told that they are in.
     ///
     /// # Errors
     /// A name is too long, or the client is in too many rooms; see [`HubLimits`](crate::HubLimits). Rooms before that one

@@ -46,6 +46,8 @@ type OnEmpty<P> = Box<dyn Fn(&Space<P>) + Send + Sync>;
 pub(crate) struct Rules<P> {
     guards: RwLock<Vec<Arc<dyn Guard<P>>>>,
     on_connect: RwLock<Vec<Arc<dyn Listener<P>>>>,
+    /// How many namespaces follow these: changed and looked at under the lock of all namespaces.
+    spaces: AtomicUsize,
 }
 
 impl<P> Space<P> {
@@ -123,6 +125,19 @@ impl<P> Space<P> {
 }
 
 impl<P> Rules<P> {
+    /// How many namespaces there are that follow these.
+    pub(crate) fn spaces(&self) -> usize {
+        self.spaces.load(Ordering::Acquire)
+    }
+
+    pub(crate) fn space_came(&self) {
+        self.spaces.fetch_add(1, Ordering::AcqRel);
+    }
+
+    pub(crate) fn space_gone(&self) {
+        self.spaces.fetch_sub(1, Ordering::AcqRel);
+    }
+
     pub(crate) fn guards(&self) -> Vec<Arc<dyn Guard<P>>> {
         self.guards.read().unwrap_or_else(PoisonError::into_inner).clone()
     }
@@ -142,7 +157,7 @@ impl<P> Rules<P> {
 
 impl<P> Default for Rules<P> {
     fn default() -> Self {
-        Self { guards: RwLock::default(), on_connect: RwLock::default() }
+        Self { guards: RwLock::default(), on_connect: RwLock::default(), spaces: AtomicUsize::new(0) }
     }
 }
 

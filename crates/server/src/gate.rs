@@ -9,7 +9,7 @@ use percent_encoding::percent_decode_str;
 use switchboard_ws::{Config, Gate, Handler, Pass, PeerAddr, Reason, Visitor};
 
 use crate::app::App;
-use crate::listen::{Service, Visit};
+use crate::listen::Service;
 use crate::socketio::Sockets;
 use crate::{echo, rooms};
 
@@ -79,8 +79,8 @@ impl Gate for Doorkeeper {
             }
             // The same words as for those who come by other ways.
             _ => {
-                let Visitor { io, read, peer, pass, .. } = visitor;
-                self.service.visit(Visit { io, read, peer, pass });
+                let peer = visitor.peer;
+                self.service.visit(visitor.into_io(), peer);
             }
         }
     }

@@ -10,13 +10,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
-use axum::body::Bytes;
 use hyper::body::Incoming;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use socket2::{Domain, Protocol, Socket, Type};
 use switchboard_io::engine::Secure;
-use switchboard_ws::{GatedListener, Io, Metrics, Pass, PeerAddr, ServerTls};
+use switchboard_ws::{GatedListener, Io, Metrics, PeerAddr, ReadAhead, ServerTls};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, UnixListener};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
@@ -29,6 +28,8 @@ const PORT: u16 = 3000;
 const PORTS: u16 = 100;
 /// How long a request's head may take, and how long a connection may wait for its next request.
 const HEAD_TIMEOUT: Duration = Duration::from_secs(15);
+/// How long a client may take no byte of an answer.
+const WRITE_TIMEOUT: Duration = Duration::from_secs(30);
 /// How long the TLS handshake may take.
 const TLS_TIMEOUT: Duration = Duration::from_secs(10);
 /// So many clients are told at a time that there is no room for them, and how long that may take; further ones are
@@ -218,25 +219,12 @@ pub struct Service {
     pub stopping: watch::Receiver<bool>,
 }
 
-/// A client that is to be served by HTTP.
-pub struct Visit {
-    /// Its transport.
-    pub io: Box<dyn Io>,
-    /// What was read of it already.
-    pub read: Vec<u8>,
-    /// Where it is.
-    pub peer: PeerAddr,
-    /// Its permit.
-    pub pass: Option<Pass>,
-}
-
 impl Service {
-    /// Serves a client in a task of its own.
-    pub fn visit(&self, visit: Visit) {
+    /// Serves a client by HTTP in a task of its own.
+    pub fn visit(&self, io: ReadAhead, peer: PeerAddr) {
         let service = self.clone();
         tokio::spawn(async move {
-            let peer = visit.peer;
-            if let Err(error) = connection(visit, service).await {
+            if let Err(error) = connection(io, peer, service).await {
                 tracing::debug!(%peer, %error, "a connection failed before or between requests");
             }
         });
@@ -265,7 +253,7 @@ pub async fn serve(listener: Listener, service: Service) {
     loop {
         match accept(&listener).await {
             Ok((io, peer)) => match Arc::clone(&service.permits).try_acquire_owned() {
-                Ok(permit) => service.visit(Visit { io, read: Vec::new(), peer, pass: Some(Box::new(permit)) }),
+                Ok(permit) => service.visit(ReadAhead::new(io, Vec::new()).keep(Some(Box::new(permit))), peer),
                 Err(_) => {
                     service.metrics.refuse("max_connections");
                     service.turn_away(io);
@@ -293,13 +281,10 @@ async fn accept(listener: &GatedListener) -> io::Result<(Box<dyn Io>, PeerAddr)>
     }
 }
 
-async fn connection(visit: Visit, service: Service) -> io::Result<()> {
+async fn connection(io: ReadAhead, peer: PeerAddr, service: Service) -> io::Result<()> {
     let Service { router, tls, mut stopping, metrics, .. } = service;
-    let Visit { mut io, read, peer, pass } = visit;
-    // Writing nothing waits until the runtime knows that the socket takes something. One that a shard has handed over is
-    // new to the runtime, and hyper, where it refuses an upgrade and closes, drops an answer that does not leave at once.
-    let written = io.write(&[]).await?;
-    debug_assert_eq!(written, 0, "there was nothing to write");
+    let mut io = io.write_timeout(Some(WRITE_TIMEOUT));
+    io.ready().await?;
     let secure = Secure(tls.is_some());
     let io: Box<dyn Io> = match tls {
         Some(tls) => match tls.accept(io, TLS_TIMEOUT).await {
@@ -309,9 +294,8 @@ async fn connection(visit: Visit, service: Service) -> io::Result<()> {
                 return Err(error);
             }
         },
-        None => io,
+        None => Box::new(io),
     };
-    let io = TokioIo::new(Visiting { read: Bytes::from(read), io, _pass: pass });
     let answer = service_fn(move |mut request: http::Request<Incoming>| {
         request.extensions_mut().insert(peer);
         request.extensions_mut().insert(secure);
@@ -321,7 +305,7 @@ async fn connection(visit: Visit, service: Service) -> io::Result<()> {
         .timer(TokioTimer::new())
         .header_read_timeout(HEAD_TIMEOUT)
         .max_buf_size(MAX_HEAD)
-        .serve_connection(io, answer)
+        .serve_connection(TokioIo::new(io), answer)
         .with_upgrades();
     let mut connection = std::pin::Pin::new(&mut connection);
     let served = tokio::select! {
@@ -333,7 +317,9 @@ async fn connection(visit: Visit, service: Service) -> io::Result<()> {
         }
     };
     served.map_err(|error| {
-        if error.is_timeout() {
+        if ReadAhead::timed_out(&error) {
+            metrics.refuse("write_timeout");
+        } else if error.is_timeout() {
             metrics.refuse("head_timeout");
         } else if error.is_parse() {
             metrics.refuse("bad_head");
@@ -357,62 +343,4 @@ async fn turn_away(mut stream: Box<dyn Io>, tls: bool, _permit: OwnedSemaphorePe
         tokio::io::copy(&mut stream.take(TURNED_AWAY_BYTES), &mut tokio::io::sink()).await
     })
     .await;
-}
-
-/// A transport of which something was read already. Its permit goes with it, through an upgrade and to its end.
-struct Visiting {
-    read: Bytes,
-    io: Box<dyn Io>,
-    _pass: Option<Pass>,
-}
-
-impl tokio::io::AsyncRead for Visiting {
-    fn poll_read(
-        mut self: std::pin::Pin<&mut Self>,
-        cx: &mut std::task::Context<'_>,
-        buf: &mut tokio::io::ReadBuf<'_>,
-    ) -> std::task::Poll<io::Result<()>> {
-        if !self.read.is_empty() {
-            let count = self.read.len().min(buf.remaining());
-            buf.put_slice(&self.read.split_to(count));
-            return std::task::Poll::Ready(Ok(()));
-        }
-        std::pin::Pin::new(&mut self.io).poll_read(cx, buf)
-    }
-}
-
-impl tokio::io::AsyncWrite for Visiting {
-    fn poll_write(
-        mut self: std::pin::Pin<&mut Self>,
-        cx: &mut std::task::Context<'_>,
-        buf: &[u8],
-    ) -> std::task::Poll<io::Result<usize>> {
-        std::pin::Pin::new(&mut self.io).poll_write(cx, buf)
-    }
-
-    fn poll_write_vectored(
-        mut self: std::pin::Pin<&mut Self>,
-        cx: &mut std::task::Context<'_>,
-        bufs: &[io::IoSlice<'_>],
-    ) -> std::task::Poll<io::Result<usize>> {
-        std::pin::Pin::new(&mut self.io).poll_write_vectored(cx, bufs)
-    }
-
-    fn is_write_vectored(&self) -> bool {
-        self.io.is_write_vectored()
-    }
-
-    fn poll_flush(
-        mut self: std::pin::Pin<&mut Self>,
-        cx: &mut std::task::Context<'_>,
-    ) -> std::task::Poll<io::Result<()>> {
-        std::pin::Pin::new(&mut self.io).poll_flush(cx)
-    }
-
-    fn poll_shutdown(
-        mut self: std::pin::Pin<&mut Self>,
-        cx: &mut std::task::Context<'_>,
-    ) -> std::task::Poll<io::Result<()>> {
-        std::pin::Pin::new(&mut self.io).poll_shutdown(cx)
-    }
 }

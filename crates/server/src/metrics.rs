@@ -13,7 +13,7 @@ use prometheus_client::metrics::MetricType;
 use prometheus_client::metrics::counter::ConstCounter;
 use prometheus_client::metrics::gauge::ConstGauge;
 use prometheus_client::registry::Registry;
-use switchboard_io::engine::{CloseReason, Transport};
+use switchboard_io::engine::{CloseReason, Limit, Transport};
 use switchboard_io::{Namespace, RecoveryCounters, SocketIo};
 use switchboard_ws::{Config, Snapshot};
 
@@ -142,7 +142,9 @@ impl Collector for Sessions {
         ]);
         let refused = (0..).zip(REFUSALS).map(|(code, reason)| (reason, counted.refused(code))).collect();
         let closed = REASONS.iter().map(|(words, reason)| (*words, counted.closed(*reason))).collect();
+        let limits = Limit::ALL.iter().map(|limit| (limit.name(), counted.limit(*limit))).collect();
         for (name, help, label, values) in [
+            ("socketio_limits_hit", "Times that a limit of Socket.IO has bitten", "limit", limits),
             ("socketio_sessions", "Socket.IO sessions since the start, by first transport", "transport", opened),
             ("socketio_sessions_closed", "Socket.IO sessions that ended, by reason", "reason", closed),
             ("socketio_requests_refused", "Socket.IO requests refused, by reason", "reason", refused),
@@ -152,7 +154,7 @@ impl Collector for Sessions {
         }
         for (name, help, value) in [
             ("socketio_payloads_too_large", "POSTs longer than allowed", counted.payloads_too_large()),
-            ("socketio_overflows", "Sessions ended for what their client did not fetch", counted.overflowed()),
+            ("socketio_overflows", "Sessions ended for what their client did not take", counted.overflowed()),
             ("socketio_panics", "Sessions ended by a fault of ours", counted.panics()),
         ] {
             write(&mut encoder, name, help, &ConstCounter::new(value))?;

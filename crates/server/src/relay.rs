@@ -2,29 +2,69 @@
 //! the main namespace and in every namespace below `/rooms/`; the rooms of each are its own, and those of the main one are
 //! those of plain WebSockets.
 
+use std::sync::Arc;
+
 use switchboard_io::{
     Ack, Args, EmitError, Event, JoinError, Name, NamespaceName, Socket, SocketIo, State, Value, topic,
 };
 use switchboard_ws::Hub;
 
+use crate::cli::socketio::SocketIoFlags;
 use crate::rooms::LONGEST_NAME;
 
-/// The event that joins rooms, and the one that leaves them. All others are relayed.
-const JOIN: &str = "join";
-const LEAVE: &str = "leave";
-/// Namespaces that begin so come into being when a client asks for them.
-const NAMESPACES: &str = "/rooms/";
+/// Events that clients cannot send: the library has them for itself.
+const RESERVED: [&str; 6] =
+    ["connect", "connect_error", "disconnect", "disconnecting", "newListener", "removeListener"];
 /// The longest name of a namespace, in bytes.
 pub(crate) const LONGEST_NAMESPACE: usize = 256;
 
-/// Has a server do all this.
-pub(crate) fn serve(server: &SocketIo) {
-    server.on_connect(welcome);
-    server.of_function(|name, _| std::future::ready(is_ours(&name))).on_connect(welcome);
+/// What things are called, and the rooms.
+#[derive(Debug)]
+pub(crate) struct Words {
+    /// The event that joins rooms, and the one that leaves them. All others are relayed.
+    join: String,
+    leave: String,
+    /// Namespaces that begin so come into being when a client asks for them.
+    namespaces: String,
+    hub: Hub,
 }
 
-fn is_ours(name: &str) -> bool {
-    name.len() > NAMESPACES.len() && name.starts_with(NAMESPACES) && name.len() <= LONGEST_NAMESPACE
+impl Words {
+    /// # Errors
+    /// A name that no client could say: the flag, and what is wrong with it.
+    pub(crate) fn new(flags: &SocketIoFlags, hub: &Hub) -> Result<Arc<Self>, (&'static str, String)> {
+        let SocketIoFlags { socketio_join_event: join, socketio_leave_event: leave, .. } = flags;
+        for (flag, name) in [("--socketio-join-event", join), ("--socketio-leave-event", leave)] {
+            if name.is_empty() || RESERVED.contains(&name.as_str()) {
+                return Err((flag, format!("no client can send an event called `{name}`")));
+            }
+        }
+        if join == leave {
+            return Err(("--socketio-leave-event", format!("`{leave}` is what joins rooms")));
+        }
+        let namespaces = &flags.socketio_namespaces;
+        if !namespaces.starts_with('/') || namespaces.contains([',', '?']) || namespaces.len() >= LONGEST_NAMESPACE {
+            let wanted = format!("`{namespaces}` is no beginning of a namespace such as /rooms/");
+            return Err(("--socketio-namespaces", wanted));
+        }
+        Ok(Arc::new(Self {
+            join: join.clone(),
+            leave: leave.clone(),
+            namespaces: namespaces.clone(),
+            hub: hub.clone(),
+        }))
+    }
+
+    fn are_of(&self, namespace: &str) -> bool {
+        let rest = namespace.strip_prefix(&self.namespaces);
+        rest.is_some_and(|rest| !rest.is_empty()) && namespace.len() <= LONGEST_NAMESPACE
+    }
+}
+
+/// Has a server do all this. `words` must be among its states.
+pub(crate) fn serve(server: &SocketIo, words: Arc<Words>) {
+    server.on_connect(welcome);
+    server.of_function(move |name, _| std::future::ready(words.are_of(&name))).on_connect(welcome);
 }
 
 async fn welcome(socket: Socket) {
@@ -35,20 +75,20 @@ async fn hear(
     socket: Socket,
     Event(name): Event,
     args: Args,
-    State(hub): State<Hub>,
+    State(words): State<Arc<Words>>,
     ack: Ack,
 ) -> Result<(), EmitError> {
-    match &*name {
-        JOIN => move_about(&socket, &args, &hub, &ack, |room| socket.join(room)),
-        LEAVE => move_about(&socket, &args, &hub, &ack, |room| {
+    if *name == *words.join {
+        return move_about(&socket, &args, &words.hub, &ack, |room| socket.join(room));
+    }
+    if *name == *words.leave {
+        return move_about(&socket, &args, &words.hub, &ack, |room| {
             socket.leave(room);
             Ok(())
-        }),
-        _ => {
-            let reached = relay(&socket, &name, &args)?;
-            ack.send(&reached)
-        }
+        });
     }
+    let reached = relay(&socket, &name, &args)?;
+    ack.send(&reached)
 }
 
 /// Sends an event on to everyone in the sender's rooms but the sender, and tells how many that are.
@@ -119,17 +159,42 @@ impl Asked {
 
 #[cfg(test)]
 mod tests {
+    use clap::Parser as _;
     use switchboard_io::Parser;
 
     use super::*;
+    use crate::cli::Cli;
+
+    fn words(arguments: &[&str]) -> Result<Arc<Words>, (&'static str, String)> {
+        let cli = Cli::try_parse_from(["switchboard"].iter().chain(arguments)).expect("known flags");
+        Words::new(&cli.serve.socketio, &Hub::default())
+    }
 
     #[test]
     fn namespaces_are_below_rooms() {
-        assert!(is_ours("/rooms/a") && is_ours("/rooms/a/b"));
+        let ours = words(&[]).unwrap();
+        assert!(ours.are_of("/rooms/a") && ours.are_of("/rooms/a/b"));
         for name in ["/", "/rooms", "/rooms/", "/room/a", "/x/rooms/a"] {
-            assert!(!is_ours(name), "{name}");
+            assert!(!ours.are_of(name), "{name}");
         }
-        assert!(is_ours(&format!("/rooms/{}", "x".repeat(249))) && !is_ours(&format!("/rooms/{}", "x".repeat(250))));
+        let long = |bytes| format!("/rooms/{}", "x".repeat(bytes));
+        assert!(ours.are_of(&long(249)) && !ours.are_of(&long(250)));
+        let others = words(&["--socketio-namespaces", "/x-"]).unwrap();
+        assert!(others.are_of("/x-1") && !others.are_of("/rooms/a"));
+    }
+
+    #[test]
+    fn names_that_nobody_could_say_are_refused() {
+        for [flag, value] in [
+            ["--socketio-join-event", ""],
+            ["--socketio-join-event", "disconnect"],
+            ["--socketio-leave-event", "connect_error"],
+            ["--socketio-leave-event", "join"],
+            ["--socketio-namespaces", "rooms/"],
+            ["--socketio-namespaces", "/a,b"],
+        ] {
+            assert_eq!(words(&[flag, value]).unwrap_err().0, flag);
+        }
     }
 
     #[test]

@@ -1,11 +1,12 @@
 //! The Socket.IO server beside the rest: built from the flags, in the same hub as the rooms of plain WebSockets.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use http::header::{HeaderMap, HeaderValue, ORIGIN};
 use switchboard_io::engine::{AllowOrigin, ClientFiles, Cookie, Cors, HttpCompression, Transports};
 use switchboard_io::{Builder, Limits, Namespace, Parser, RecoverySettings, SocketIo};
-use switchboard_ws::{Config, DeflateConfig, Hub, Origins};
+use switchboard_ws::{Config, DeflateConfig, Hub, Origins, OutboxLimits, Overflow};
 
 use crate::cli::Switch;
 use crate::cli::socketio::{ParserName, SocketIoFlags, TransportName};
@@ -49,8 +50,9 @@ impl Sockets {
         if flags.no_socketio {
             return Ok(None);
         }
-        let server = builder(flags, around)?.build();
-        relay::serve(&server);
+        let words = relay::Words::new(flags, around.hub).map_err(|(flag, error)| wrong(flag, error))?;
+        let server = builder(flags, around)?.state(Arc::clone(&words)).build();
+        relay::serve(&server, words);
         let websocket = server.engine().ws_config(around.websocket);
         Ok(Some(Self { main: server.of("/"), websocket, server }))
     }
@@ -70,7 +72,6 @@ fn builder(flags: &SocketIoFlags, around: &Surroundings<'_>) -> Result<Builder, 
     limits.bytes = max_payload.saturating_mul(limits.attachments + 1);
     let mut builder = SocketIo::builder()
         .hub(around.hub.clone())
-        .state(around.hub.clone())
         .plain_form(plain::form)
         .websockets(around.websocket.clone())
         .max_clients(around.max_connections)
@@ -83,6 +84,12 @@ fn builder(flags: &SocketIoFlags, around: &Surroundings<'_>) -> Result<Builder, 
         .ping_timeout(flags.socketio_ping_timeout)
         .upgrade_timeout(flags.socketio_upgrade_timeout)
         .connect_timeout(flags.socketio_connect_timeout)
+        .body_timeout(flags.socketio_body_timeout)
+        .attachments_timeout(flags.socketio_attachments_timeout)
+        .outbox(outbox(flags))
+        .max_namespaces(flags.socketio_max_namespaces.into())
+        .max_child_namespaces(usize::try_from(flags.socketio_max_child_namespaces).unwrap_or(usize::MAX))
+        .outgoing_attachments(flags.socketio_max_attachments.into())
         .max_http_buffer_size(max_payload)
         .limits(limits)
         // Namespaces are what clients say they are.
@@ -105,6 +112,14 @@ fn builder(flags: &SocketIoFlags, around: &Surroundings<'_>) -> Result<Builder, 
         builder = builder.cookie(cookie(name, around.tls)?);
     }
     Ok(builder)
+}
+
+fn outbox(flags: &SocketIoFlags) -> OutboxLimits {
+    OutboxLimits {
+        messages: usize::try_from(flags.socketio_outbox_messages).unwrap_or(usize::MAX),
+        bytes: flags.socketio_outbox_bytes.0,
+        overflow: Overflow::Close,
+    }
 }
 
 fn path(path: &str) -> Result<&str, SettingsError> {

@@ -14,6 +14,7 @@ use crate::config::Config;
 use crate::driver::Io;
 use crate::handler::Handler;
 use crate::info::{Info, PeerAddr};
+use crate::read_ahead::ReadAhead;
 use crate::refusal::{AcceptError, internal_error, refuse};
 
 /// What admitted a client, a permit for instance. Dropped when the client is gone, or as soon as the gate wants.
@@ -78,6 +79,12 @@ pub enum Reason {
 }
 
 impl Visitor {
+    /// The transport for whoever reads on, with what was read so far and what admitted the client.
+    #[must_use]
+    pub fn into_io(self) -> ReadAhead {
+        ReadAhead::new(self.io, self.read).keep(self.pass)
+    }
+
     /// Answers with the reason and closes, after a moment for the client to read it. Counted as a client refused.
     pub async fn refuse(self, config: &Config) -> AcceptError {
         let rejection = match self.reason {

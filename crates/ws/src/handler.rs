@@ -2,8 +2,11 @@
 //! allocated, and whatever is sent while one read is processed leaves in one write.
 
 use std::sync::Arc;
+use std::task::{self, Poll, Waker};
 use std::time::{Duration, Instant};
 
+#[cfg(doc)]
+use switchboard_hub::Outbox;
 use switchboard_hub::{Delivery, HubError, Member, Pushed};
 use switchboard_ws_proto::{
     CloseCode, CloseFrame, Connection, Kind, Message, MessageRef, Prepared, ProtocolError, SendError, SendOptions,
@@ -64,6 +67,13 @@ pub trait Handler: Send + 'static {
         let _ = cx;
     }
 
+    /// The outbox was full, and its policy is to give the peer up ([`Overflow::Close`](crate::Overflow::Close)): what was
+    /// queued is lost, and the connection closes with 1013. The peer may take its time with that; [`on_close`](Self::on_close)
+    /// follows when it is over.
+    fn on_overflow(&mut self, cx: &mut Context<'_>) {
+        let _ = cx;
+    }
+
     /// When [`on_deadline`](Self::on_deadline) is to be called. Default: never.
     ///
     /// Asked when it may be of interest, often or seldom, so it should cost nothing. The driver remembers the answer: when
@@ -117,6 +127,10 @@ impl<H: Handler + ?Sized> Handler for Box<H> {
 
     fn on_drain(&mut self, cx: &mut Context<'_>) {
         (**self).on_drain(cx);
+    }
+
+    fn on_overflow(&mut self, cx: &mut Context<'_>) {
+        (**self).on_overflow(cx);
     }
 
     fn deadline(&self) -> Option<Instant> {
@@ -390,11 +404,31 @@ impl Context<'_> {
         self.own.join(hub, self.turn.place.as_ref())
     }
 
-    /// Has a member that was reached elsewhere be reached by this connection from now on. See [`Member::relocate`].
+    /// Has a member that was reached elsewhere be reached by this connection from now on, and sends what still waits in the
+    /// outbox that it had, if it had one, before all that comes by the new way: what one thread publishes to it stays in
+    /// order, whenever it is published. See [`Member::relocate`] and [`Member::inherit`]: that outbox should have been this
+    /// member's alone.
+    ///
+    /// The outbox may have overflowed, and lost what was in it: [`Outbox::is_overflowed`] says so.
     pub fn relocate(&mut self, member: &Member<Parcel>) {
-        match &self.turn.place {
-            Some(Place { port, slot }) => member.relocate_slot(port, *slot),
-            None => member.relocate(Arc::clone(&self.own.link().outbox)),
+        let old = member.outbox();
+        match (&self.turn.place, &old) {
+            (Some(Place { port, slot }), _) => member.relocate_slot(port, *slot),
+            // A connection that has no queue yet takes the one that the member has, as it is.
+            (None, Some(old)) if self.own.link.is_none() => {
+                self.own.link = Some(Arc::new(Link::with(Arc::clone(old))));
+                self.own.flags.queued = true;
+                if self.turn.out.is_empty() {
+                    old.settle();
+                }
+                return;
+            }
+            (None, _) => member.relocate(Arc::clone(&self.own.link().outbox)),
+        }
+        let Some(old) = old else { return };
+        member.inherit(&old);
+        while let Poll::Ready(Some(parcel)) = old.poll_pop(&mut task::Context::from_waker(Waker::noop())) {
+            self.send_parcel(&parcel);
         }
     }
 

@@ -4,7 +4,7 @@ use std::fmt;
 use std::net::{SocketAddr, SocketAddrV4, SocketAddrV6};
 use std::sync::LazyLock;
 
-use http::{HeaderMap, Uri};
+use http::{Extensions, HeaderMap, Uri};
 use switchboard_ws_proto::DeflateParams;
 
 /// Where the peer is.
@@ -18,6 +18,22 @@ pub enum PeerAddr {
     /// A transport that has no addresses, or an upgrade by a framework that did not tell.
     #[default]
     Unknown,
+}
+
+impl PeerAddr {
+    /// The address that a server or a middleware left in a request: as a `PeerAddr`, a [`SocketAddr`], or axum's
+    /// `ConnectInfo<SocketAddr>` (with the feature `axum`), the first of these that is there. Else `Unknown`.
+    #[must_use]
+    pub fn of(extensions: &Extensions) -> Self {
+        let told = extensions.get::<Self>().copied();
+        let told = told.or_else(|| extensions.get::<SocketAddr>().copied().map(Self::Ip));
+        #[cfg(feature = "axum")]
+        let told = told.or_else(|| {
+            let info = extensions.get::<::axum::extract::ConnectInfo<SocketAddr>>()?;
+            Some(Self::Ip(info.0))
+        });
+        told.unwrap_or_default()
+    }
 }
 
 impl From<SocketAddr> for PeerAddr {

@@ -43,8 +43,13 @@ pub(crate) struct Requests {
 
 impl Link {
     pub(crate) fn new(limits: Limits) -> Self {
+        Self::with(Arc::new(Outbox::new(limits)))
+    }
+
+    /// A link whose outbox is there already.
+    pub(crate) fn with(outbox: Arc<Outbox<Parcel>>) -> Self {
         Self {
-            outbox: Arc::new(Outbox::new(limits)),
+            outbox,
             driver: AtomicWaker::new(),
             requests: Mutex::default(),
             requested: AtomicBool::new(false),

@@ -373,7 +373,7 @@ impl<H: Handler> Session<H> {
                 Poll::Ready(Some(parcel)) => self.encode(&parcel, turn),
                 Poll::Ready(None) => {
                     if link.outbox.is_overflowed() && self.connection.may_send() {
-                        self.overflowed(turn.now);
+                        self.overflowed(turn);
                     }
                     return true;
                 }
@@ -382,7 +382,7 @@ impl<H: Handler> Session<H> {
         }
         // No room, or a message that the handler sends in pieces is open: wait, and meanwhile only for the end of the outbox, which sets the overflow off.
         if link.outbox.poll_abandoned(cx).is_ready() && link.outbox.is_overflowed() && self.connection.may_send() {
-            self.overflowed(turn.now);
+            self.overflowed(turn);
         }
         link.outbox.is_empty()
     }
@@ -448,9 +448,13 @@ impl<H: Handler> Session<H> {
     }
 
     /// The outbox was full, and its policy is to give the peer up.
-    fn overflowed(&mut self, now: Instant) {
+    fn overflowed(&mut self, turn: &mut Turn) {
+        if self.rare.as_ref().is_some_and(|rare| rare.error.is_some()) {
+            return; // It is known already, or something worse is.
+        }
         self.fail(Error::Overflowed);
-        self.close(CloseCode::TRY_AGAIN_LATER, "the peer does not keep up", now);
+        self.close(CloseCode::TRY_AGAIN_LATER, "the peer does not keep up", turn.now);
+        self.guarded(turn, H::on_overflow);
     }
 
     /// Notes why the connection ends. The first reason stands.

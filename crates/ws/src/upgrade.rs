@@ -8,7 +8,7 @@ use std::panic::AssertUnwindSafe;
 
 use bytes::Bytes;
 use futures_util::FutureExt as _;
-use http::{Extensions, Request, Response};
+use http::{Request, Response};
 use hyper::upgrade::{OnUpgrade, Upgraded};
 use hyper_util::rt::TokioIo;
 use hyper_util::server::conn::auto;
@@ -31,8 +31,8 @@ use crate::socket::Socket;
 /// request is judged by the same rules as everywhere, [origins](crate::ServerOptions::origins) and bodies included.
 ///
 /// The response has whatever body the service uses, empty. hyper must serve the connection `with_upgrades()`, as
-/// `axum::serve` does. The peer's address is taken from an extension of type [`PeerAddr`] in the request (or axum's
-/// `ConnectInfo<SocketAddr>`, with the feature `axum`); see also [`Upgrade::peer`].
+/// `axum::serve` does. The peer's address is taken from the request's extensions ([`PeerAddr::of`]); see also
+/// [`Upgrade::peer`].
 ///
 /// hyper's listener is the application's: `set_nodelay(true)` on its TCP streams, or small messages may wait for each
 /// other's acknowledgement.
@@ -277,7 +277,7 @@ impl Asked {
         if let Some(original) = request.extensions().get::<::axum::extract::OriginalUri>() {
             copy.uri_mut().clone_from(&original.0);
         }
-        let peer = peer(request.extensions());
+        let peer = PeerAddr::of(request.extensions());
         Self { request: copy, peer, transport: request.extensions_mut().remove() }
     }
 
@@ -321,17 +321,6 @@ where
     if AssertUnwindSafe(running).catch_unwind().await.is_err() {
         tracing::error!(%peer, "the task of a connection panicked; it ends with 1011");
     }
-}
-
-/// The address that a server or a middleware left in the request.
-fn peer(extensions: &Extensions) -> PeerAddr {
-    let told = extensions.get::<PeerAddr>().copied();
-    #[cfg(feature = "axum")]
-    let told = told.or_else(|| {
-        let info = extensions.get::<::axum::extract::ConnectInfo<std::net::SocketAddr>>()?;
-        Some(PeerAddr::Ip(info.0))
-    });
-    told.unwrap_or_default()
 }
 
 /// Counts a refusal.

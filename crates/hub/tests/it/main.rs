@@ -2,6 +2,7 @@
 #![cfg(not(loom))]
 
 mod flush;
+mod handover;
 mod hub;
 mod hub_model;
 mod outbox;

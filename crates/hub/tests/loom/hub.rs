@@ -3,9 +3,9 @@
 use std::sync::Arc;
 
 use loom::thread;
-use switchboard_hub::{Audience, Hub, Limits, Member, Outbox};
+use switchboard_hub::{Audience, Hub, Limits, Member, Outbox, Port, SlotId};
 
-use crate::support::{Numbered, model, numbers, parcel, pop};
+use crate::support::{Numbered, model, numbers, parcel, pop, take, take_now};
 
 fn join(hub: &Hub<Numbered>) -> (Member<Numbered>, Arc<Outbox<Numbered>>) {
     let outbox = Arc::new(Outbox::new(Limits::default()));
@@ -89,5 +89,53 @@ fn whoever_moves_is_left_out_where_it_is_excepted() {
         });
         mover.relocate(Arc::new(Outbox::new(Limits::default())));
         assert_eq!(publisher.join().unwrap(), 0);
+    });
+}
+
+#[test]
+fn whoever_moves_and_inherits_hears_each_publisher_in_order() {
+    model(|| {
+        let hub = Hub::default();
+        let (mover, old) = join(&hub);
+        assert_eq!(mover.subscribe("news"), Ok(true));
+        let publisher = thread::spawn({
+            let hub = hub.clone();
+            move || (0..2).for_each(|number| assert_eq!(hub.publish("news", parcel(0, number)).reached, 1))
+        });
+        let port = Arc::new(Port::default());
+        mover.relocate_slot(&port, SlotId { key: 1, generation: 1 });
+        mover.inherit(&old);
+        // What it holds now goes first; then comes what the port holds.
+        let first: Vec<_> = std::iter::from_fn(|| pop(&old)).collect();
+        publisher.join().unwrap();
+        assert!(pop(&old).is_none(), "nothing is left behind");
+        let then = take_now(&port);
+        let then = numbers(then.iter().map(switchboard_hub::Publication::parcel), 0);
+        assert_eq!([numbers(&first, 0), then].concat(), [0, 1]);
+    });
+}
+
+#[test]
+fn the_first_word_comes_first_and_whoever_has_it_misses_nothing() {
+    model(|| {
+        let (hub, port) = (Hub::default(), Arc::new(Port::default()));
+        let comer = hub.join_slot(&port, SlotId { key: 1, generation: 1 });
+        let publisher = thread::spawn({
+            let hub = hub.clone();
+            move || hub.publish("news", parcel(0, 0)).reached
+        });
+        let reader = thread::spawn({
+            let (hub, port) = (hub.clone(), Arc::clone(&port));
+            move || {
+                let heard = take(&port).expect("the port is open");
+                assert_eq!(heard[0].parcel().source, 1, "the first word is the first");
+                assert_eq!(hub.publish("news", parcel(2, 0)).reached, 1, "the comer is there");
+                heard.len()
+            }
+        });
+        assert!(comer.subscribe_with("news", parcel(1, 0)).is_ok());
+        let reached = publisher.join().unwrap();
+        let heard = reader.join().unwrap() + take_now(&port).len();
+        assert_eq!(heard, 2 + reached);
     });
 }

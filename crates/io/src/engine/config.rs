@@ -1,5 +1,7 @@
 //! The settings of an engine.
 
+use std::time::Duration;
+
 use switchboard_io_proto::engine;
 use switchboard_ws::{Config as WsConfig, DeflateConfig, OutboxLimits};
 
@@ -26,6 +28,9 @@ pub struct EngineConfig {
     pub outbox: OutboxLimits,
     /// How many sessions there may be. Default: `None`, as many as come. Beyond: 503.
     pub max_sessions: Option<usize>,
+    /// How long the body of a POST may take, first byte to last. Default: 30 seconds, in which a body of the largest size
+    /// comes over 300 kbit/s. Beyond: 408, and the session ends, as in Node, where the time is 300 seconds.
+    pub body_timeout: Duration,
     /// What pages of other origins may do. Default: `None`, nothing; see [`Cors`].
     pub cors: Option<Cors>,
     /// A cookie with the session's id. Default: `None`.
@@ -52,6 +57,7 @@ impl Default for EngineConfig {
             session: engine::Config::default(),
             outbox: OutboxLimits { messages: 16_384, bytes: 4 << 20, ..OutboxLimits::default() },
             max_sessions: None,
+            body_timeout: Duration::from_secs(30),
             cors: None,
             cookie: None,
             http_compression: Some(HttpCompression::default()),

@@ -45,6 +45,13 @@ impl<S, T> Core<S, T> {
     }
 }
 
+impl<S: Clone, T> Core<S, T> {
+    /// There are as many sessions as may be.
+    pub(crate) fn is_full(&self) -> bool {
+        self.config.max_sessions.is_some_and(|max| self.registry.len() >= max)
+    }
+}
+
 /// The settings of the engine's WebSockets.
 pub(crate) fn ws_config(base: WsConfig, config: &EngineConfig, hub: &Hub) -> WsConfig {
     let limits = Limits {

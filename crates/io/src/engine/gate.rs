@@ -10,7 +10,7 @@ use switchboard_ws::{Handler, Pass, PeerAddr, is_upgrade};
 
 use super::engine::Engine;
 use super::handshake::{Handshake, Secure};
-use super::service::{is_full, judge};
+use super::service::judge;
 use super::websocket::{EngineSocket, Opening};
 
 impl Engine {
@@ -42,7 +42,7 @@ impl Engine {
         }
         let query = Query::parse(request.uri().query().unwrap_or_default());
         match judge(core, request.method(), request.headers(), &query, true).ok()? {
-            Verdict::Open(applicant) if !is_full(core) => {
+            Verdict::Open(applicant) if !core.is_full() => {
                 let known = applicant.admit(&core.config.session).ok()?;
                 let (parts, ()) = request.clone().into_parts();
                 let sid = core.config.hooks.make_id(&parts).ok()?;

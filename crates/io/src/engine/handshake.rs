@@ -2,7 +2,6 @@
 //! map of headers is several times as large, and most are never looked at.
 
 use std::fmt;
-use std::net::SocketAddr;
 use std::time::SystemTime;
 
 use http::request::Parts;
@@ -43,10 +42,10 @@ impl Handshake {
     pub(crate) fn of(parts: &Parts) -> Self {
         let secure = parts.extensions.get::<Secure>().is_some_and(|secure| secure.0)
             || parts.uri.scheme() == Some(&http::uri::Scheme::HTTPS);
-        Self::new(&parts.uri, &parts.headers, peer(parts), secure)
+        Self::new(&parts.uri, &parts.headers, PeerAddr::of(&parts.extensions), secure)
     }
 
-    /// The client's address, as the server knows it.
+    /// The client's address, as the server has left it in the request: see [`PeerAddr::of`].
     #[must_use]
     pub fn peer(&self) -> PeerAddr {
         self.peer
@@ -114,12 +113,6 @@ impl Handshake {
     fn lines(&self) -> impl Iterator<Item = &[u8]> {
         self.head.split(|&byte| byte == b'\n')
     }
-}
-
-/// The address that a server or a middleware left in the request.
-pub(crate) fn peer(parts: &Parts) -> PeerAddr {
-    let told = parts.extensions.get::<PeerAddr>().copied();
-    told.or_else(|| parts.extensions.get::<SocketAddr>().copied().map(PeerAddr::Ip)).unwrap_or_default()
 }
 
 impl fmt::Debug for Handshake {

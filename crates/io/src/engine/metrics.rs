@@ -4,6 +4,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use switchboard_io_proto::engine::{CloseReason, HandshakeError, Transport};
 
+use super::limit::Limit;
+
 /// What happened so far. All figures only grow.
 #[derive(Debug, Default)]
 pub struct Metrics {
@@ -15,6 +17,7 @@ pub struct Metrics {
     upgrades_dropped: AtomicU64,
     payloads_too_large: AtomicU64,
     overflowed: AtomicU64,
+    limits: [AtomicU64; Limit::ALL.len()],
     panics: AtomicU64,
 }
 
@@ -61,10 +64,16 @@ impl Metrics {
         get(&self.payloads_too_large)
     }
 
-    /// Polling sessions that ended because their client did not fetch what waited for it.
+    /// Sessions that ended because their client did not take what waited for it, by polls or on its WebSocket.
     #[must_use]
     pub fn overflowed(&self) -> u64 {
         get(&self.overflowed)
+    }
+
+    /// How often a limit has bitten.
+    #[must_use]
+    pub fn limit(&self, limit: Limit) -> u64 {
+        get(&self.limits[limit as usize])
     }
 
     /// Panics of the application.
@@ -103,6 +112,10 @@ impl Metrics {
 
     pub(crate) fn overflow(&self) {
         add(&self.overflowed);
+    }
+
+    pub(crate) fn hit(&self, limit: Limit) {
+        add(&self.limits[limit as usize]);
     }
 
     pub(crate) fn panicked(&self) {

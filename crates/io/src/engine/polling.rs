@@ -4,7 +4,7 @@ use std::future::poll_fn;
 use std::task::{Context, Poll};
 
 use bytes::{Buf as _, Bytes, BytesMut};
-use http::header::{CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE, VARY};
+use http::header::{CONNECTION, CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE, VARY};
 use http::request::Parts;
 use http::{HeaderMap, HeaderValue, StatusCode};
 use http_body::Body;
@@ -15,10 +15,12 @@ use switchboard_io_proto::engine::{
     Transport, open_packet,
 };
 use switchboard_ws::{Kind, Parcel, Prepared};
+use tokio::time::timeout;
 
 use super::answer::{self, Answer};
 use super::clock::now;
 use super::forms;
+use super::limit::Limit;
 use super::session::{Call, Session};
 
 /// A poll: waits for something to tell. Dropped before that, the client has given it up, and the session ends.
@@ -152,7 +154,8 @@ fn packet(kind: Kind, bytes: &[u8], protocol: Protocol) -> Option<Packet<'_>> {
     packet.inspect_err(|error| tracing::warn!(%error, "a parcel that is no packet was not sent")).ok()
 }
 
-/// What a POST brings. Dropped before the body has come, the client has given it up, and the session ends.
+/// What a POST brings. Dropped before the body has come, the client has given it up, and the session ends; so it does when
+/// the body takes too long.
 pub(crate) async fn post<B>(session: &Session, query: &Query, parts: &Parts, body: B) -> Answer
 where
     B: Body,
@@ -167,15 +170,22 @@ where
         posting.done = true;
         return answer::empty(StatusCode::BAD_REQUEST);
     }
-    let body = match read(body, &parts.headers, session.core().proto.max_payload).await {
-        Ok(body) => body,
-        Err(Unread::TooLong) => {
+    let reading = read(body, &parts.headers, session.core().proto.max_payload);
+    let body = match timeout(session.core().config.body_timeout, reading).await {
+        Ok(Ok(body)) => body,
+        Err(_) => {
+            session.hit(Limit::BodyTime);
+            let mut answer = answer::empty(StatusCode::REQUEST_TIMEOUT);
+            answer.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
+            return answer;
+        }
+        Ok(Err(Unread::TooLong)) => {
             posting.finish();
             session.core().metrics.too_large();
             return answer::empty(StatusCode::PAYLOAD_TOO_LARGE);
         }
         // The client is gone: nobody reads this.
-        Err(Unread::Failed) => return answer::empty(StatusCode::BAD_REQUEST),
+        Ok(Err(Unread::Failed)) => return answer::empty(StatusCode::BAD_REQUEST),
     };
     let reason = hear(session, query, is_binary, &body);
     drop(body);

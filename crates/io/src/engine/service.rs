@@ -25,6 +25,7 @@ use super::answer::{self, Answer, EngineBody};
 use super::cors::may_open_websocket;
 use super::handshake::Handshake;
 use super::hooks::{ConnectionError, Stop};
+use super::limit::Limit;
 use super::polling;
 use super::session::{Call, Core, Session};
 use super::websocket::{EngineSocket, Opening};
@@ -33,7 +34,7 @@ use super::websocket::{EngineSocket, Opening};
 /// [layer](super::EngineLayer) or a router to see to. Always ready; clones share everything.
 ///
 /// WebSockets need a server that serves connections `with_upgrades()`, as `axum::serve` does. The peer's address is taken
-/// from an extension of type [`PeerAddr`](switchboard_ws::PeerAddr) or `SocketAddr` in the request.
+/// from the request's extensions: see [`PeerAddr::of`](switchboard_ws::PeerAddr::of).
 #[derive(Clone)]
 pub struct EngineService {
     pub(crate) core: Arc<Core>,
@@ -136,7 +137,11 @@ async fn serve<B: Body>(
     let mut answer = match verdict {
         Verdict::Open(applicant) => {
             is_initial = true;
-            if core.closing.load(Ordering::Acquire) || is_full(core) {
+            if core.closing.load(Ordering::Acquire) {
+                return Ok(answer::empty(StatusCode::SERVICE_UNAVAILABLE));
+            }
+            if core.is_full() {
+                core.metrics.hit(Limit::Sessions);
                 return Ok(answer::empty(StatusCode::SERVICE_UNAVAILABLE));
             }
             core.config.hooks.ask(parts).await?;
@@ -173,10 +178,6 @@ pub(crate) fn judge(
         return Err(HandshakeError::forbidden(None));
     }
     Ok(verdict)
-}
-
-pub(crate) fn is_full(core: &Core) -> bool {
-    core.config.max_sessions.is_some_and(|max| core.registry.len() >= max)
 }
 
 async fn open<B: Body>(

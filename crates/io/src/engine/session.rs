@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
-use switchboard_hub::{Member, Outbox};
+use switchboard_hub::{HubError, Member, Outbox};
 use switchboard_io_proto::engine::{self, CloseReason, Known, Out, Protocol, Sid, Transport};
 use switchboard_ws::{Parcel, Pushed};
 
@@ -15,6 +15,7 @@ use super::clock::{Timed, now};
 use super::forms;
 use super::handshake::Handshake;
 use super::lane;
+use super::limit::Limit;
 use super::{core, state};
 
 /// What all sessions of an engine share.
@@ -34,8 +35,6 @@ pub(crate) struct Inner {
     protocol: Protocol,
     over: AtomicBool,
     paused: AtomicBool,
-    /// It is on polling: false from the moment that its member is moved.
-    polling: AtomicBool,
     core: Arc<Core>,
     handshake: Handshake,
     member: Member<Parcel>,
@@ -141,19 +140,48 @@ impl Session {
         self.act(|state| state.calls.inbox.push_back(Call::Job(Box::new(job))));
     }
 
-    fn send_by_member(&self, parcel: Parcel) -> Pushed {
-        let pushed = if self.0.polling.load(Ordering::Acquire) {
-            // Not while an upgrade moves the member: this must not end in the old queue after the next is in the new one.
-            let _state = self.lock();
-            self.0.member.send(parcel)
-        } else {
-            self.0.member.send(parcel)
+    /// Joins a topic, and sends a parcel that comes before all that is published there from now on. Whoever publishes
+    /// because the client has got the parcel reaches it. [`settle`](Self::settle) is to follow, when no locks are held.
+    ///
+    /// # Errors
+    /// The topic was not joined. The parcel was sent.
+    pub(crate) fn enter(&self, topic: &str, first: Parcel) -> (Pushed, Result<bool, HubError>) {
+        if !self.is_open() {
+            return (Pushed::Closed, Ok(false));
+        }
+        let member = &self.0.member;
+        // What is in the lane leaves before anything that is published after this, and after the topic is joined.
+        let Some(first) = lane::offer(self.address(), first, || member.has_undelivered()) else {
+            return (Pushed::Sent, member.subscribe(topic));
         };
+        match member.subscribe_with(topic, first.clone()) {
+            Ok((joined, pushed)) => (pushed, Ok(joined)),
+            Err(error) => (member.send(first), Err(error)),
+        }
+    }
+
+    /// What follows of what became of a parcel: a session that has lost one is over.
+    pub(crate) fn settle(&self, pushed: Pushed) -> Pushed {
         if pushed == Pushed::Overflowed {
-            self.core().metrics.overflow();
-            self.act(|state| state.machine.abort(CloseReason::TransportError));
+            self.overflow();
         }
         pushed
+    }
+
+    /// What the client did not fetch is lost.
+    pub(crate) fn overflow(&self) {
+        self.act(|state| self.overflow_in(state));
+    }
+
+    fn overflow_in(&self, state: &mut State) {
+        if state.machine.ended().is_none() {
+            self.core().metrics.overflow();
+            state.machine.abort(CloseReason::TransportError);
+        }
+    }
+
+    fn send_by_member(&self, parcel: Parcel) -> Pushed {
+        self.settle(self.0.member.send(parcel))
     }
 }
 
@@ -174,7 +202,6 @@ impl Session {
             protocol: known.protocol,
             over: AtomicBool::new(false),
             paused: AtomicBool::new(false),
-            polling: AtomicBool::new(outbox.is_some()),
             core: Arc::clone(core),
             handshake,
             member,
@@ -186,6 +213,11 @@ impl Session {
         &self.0.core
     }
 
+    /// A limit has bitten.
+    pub(crate) fn hit(&self, limit: Limit) {
+        self.core().metrics.hit(limit);
+    }
+
     /// Names the session among those that exist.
     pub(crate) fn address(&self) -> usize {
         Arc::as_ptr(&self.0).addr()
@@ -193,11 +225,6 @@ impl Session {
 
     pub(crate) fn known(&self) -> Known {
         self.lock().machine.known()
-    }
-
-    /// The member was moved to a WebSocket. To be called under the lock under which that was done.
-    pub(crate) fn leave_polling(&self) {
-        self.0.polling.store(false, Ordering::Release);
     }
 
     pub(crate) fn is_paused(&self) -> bool {
@@ -281,9 +308,8 @@ impl Session {
     /// An outbox that overflowed has lost what its client cannot do without.
     pub(crate) fn check_outbox(&self, state: &mut State) {
         let overflowed = state.polling.as_ref().is_some_and(|polling| polling.outbox.is_overflowed());
-        if overflowed && state.machine.ended().is_none() {
-            self.core().metrics.overflow();
-            state.machine.abort(CloseReason::TransportError);
+        if overflowed {
+            self.overflow_in(state);
         }
     }
 

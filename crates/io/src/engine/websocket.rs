@@ -3,23 +3,17 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use switchboard_hub::Outbox;
 use switchboard_io_proto::engine::{AttachError, Event, Known, Out, Packet, Protocol, Sid, Transport, open_packet};
-use switchboard_ws::{
-    CloseCode, CloseFrame, Context, Error, Handler, Message, MessageRef, Outcome, Parcel, ProtocolError,
-};
+use switchboard_ws::{CloseCode, CloseFrame, Context, Error, Handler, Message, MessageRef, Outcome, ProtocolError};
 
 use super::forms;
 use super::handshake::Handshake;
 use super::lane::{self, Item, Load};
+use super::limit::Limit;
 use super::session::{Call, Core, Session};
-use super::state::pop;
 
 /// A candidate looks this often whether it still is one: its session may have ended by polling.
 const LOOK: Duration = Duration::from_millis(100);
-/// After an upgrade, what a publisher was just putting into the queue for polls is looked for this often, and this long.
-const LATE_EVERY: Duration = Duration::from_millis(20);
-const LATE_FOR: Duration = Duration::from_secs(1);
 
 /// What a session on a WebSocket begins with.
 pub(crate) struct Opening {
@@ -52,17 +46,8 @@ enum Role {
         session: Session,
         number: u32,
     },
-    InUse {
-        session: Session,
-        late: Option<Box<Late>>,
-    },
+    InUse(Session),
     Done,
-}
-
-/// The queue for polls of a session that has come from there: a publish that began before the move may still end in it.
-struct Late {
-    outbox: Arc<Outbox<Parcel>>,
-    until: Instant,
 }
 
 impl EngineSocket {
@@ -81,13 +66,16 @@ impl EngineSocket {
         let member = cx.join(&core.hub);
         let session = Session::new(&core, sid, known, b64, handshake, member, None);
         if !core.registry.insert(session.sid(), &session, core.config.max_sessions) {
+            if core.is_full() {
+                core.metrics.hit(Limit::Sessions);
+            }
             return close(cx, CloseCode::TRY_AGAIN_LATER);
         }
         core.metrics.open(Transport::WebSocket);
         cx.set_form(forms::form(session.lock().machine.encoding()));
         write_frames(&session, cx);
         held(&session, cx, || session.act(|state| state.calls.inbox.push_back(Call::Open)));
-        self.role = Role::InUse { session, late: None };
+        self.role = Role::InUse(session);
         self.rest(cx);
     }
 
@@ -120,8 +108,8 @@ impl EngineSocket {
         }
         match state.machine.receive(Transport::WebSocket, packet, cx.now()) {
             Some(Event::Upgraded) => {
-                let late = take_over(&session, state, cx);
-                self.role = Role::InUse { session: session.clone(), late };
+                take_over(&session, state, cx);
+                self.role = Role::InUse(session.clone());
                 write_frames(&session, cx);
                 // What comes with the end of a poll that was open.
                 held(&session, cx, || session.act(|state| state.calls.inbox.push_back(Call::Moved)));
@@ -164,9 +152,8 @@ impl EngineSocket {
     }
 
     fn tick(&mut self, cx: &mut Context<'_>) {
-        match &mut self.role {
-            Role::InUse { session, late } => {
-                send_late(late, cx);
+        match &self.role {
+            Role::InUse(session) => {
                 let now = cx.now();
                 held(session, cx, || {
                     session.act(|state| {
@@ -188,11 +175,10 @@ impl EngineSocket {
 
     /// Looks up when something is due next.
     fn rest(&mut self, cx: &mut Context<'_>) {
-        let Role::InUse { session, late } = &self.role else { return };
+        let Role::InUse(session) = &self.role else { return };
         let next = session.lock().next_deadline();
-        let late = late.as_ref().map(|_| cx.now() + LATE_EVERY);
         // Never now: the driver would ask again and again.
-        let next = [next, late].into_iter().flatten().min().map(|next| next.max(cx.now() + Duration::from_millis(1)));
+        let next = next.map(|next| next.max(cx.now() + Duration::from_millis(1)));
         self.set_deadline(next, cx);
     }
 
@@ -206,7 +192,7 @@ impl EngineSocket {
     /// The connection is gone.
     fn leave(&mut self, failed: bool) {
         match std::mem::replace(&mut self.role, Role::Done) {
-            Role::InUse { session, .. } => session.act(|state| state.machine.detach(failed)),
+            Role::InUse(session) => session.act(|state| state.machine.detach(failed)),
             Role::Candidate { session, number } => {
                 session.core().metrics.drop_upgrade();
                 session.act(|state| {
@@ -226,22 +212,19 @@ impl Handler for EngineSocket {
         match std::mem::replace(&mut self.role, Role::Done) {
             Role::New(opening) => self.begin(*opening, cx),
             Role::Applicant { session, b64 } => self.apply(session, b64, cx),
-            Role::Candidate { .. } | Role::InUse { .. } | Role::Done => {}
+            Role::Candidate { .. } | Role::InUse(_) | Role::Done => {}
         }
     }
 
     fn on_message(&mut self, cx: &mut Context<'_>, message: MessageRef<'_>) {
-        let Role::InUse { session, late } = &mut self.role else { return self.hear_candidate(message, cx) };
-        if late.is_some() {
-            send_late(late, cx);
-        }
+        let Role::InUse(session) = &self.role else { return self.hear_candidate(message, cx) };
         let now = cx.now();
         let next = held(session, cx, || receive(session, message, now));
         if next.is_some_and(|next| self.deadline.is_none_or(|deadline| next < deadline)) {
             self.deadline = next;
             cx.deadline_moved();
         }
-        let Role::InUse { session, .. } = &self.role else { return };
+        let Role::InUse(session) = &self.role else { return };
         if session.is_paused() {
             pause(session, cx);
         }
@@ -252,7 +235,7 @@ impl Handler for EngineSocket {
     }
 
     fn on_owned_message(&mut self, cx: &mut Context<'_>, message: Message) {
-        let Role::InUse { session, .. } = &self.role else { return self.on_message(cx, message.as_ref()) };
+        let Role::InUse(session) = &self.role else { return self.on_message(cx, message.as_ref()) };
         let Message::Binary(bytes) = &message else { return self.on_message(cx, message.as_ref()) };
         if session.protocol() != Protocol::V4 {
             return self.on_message(cx, message.as_ref());
@@ -266,9 +249,16 @@ impl Handler for EngineSocket {
             }
         });
         self.rest(cx);
-        let Role::InUse { session, .. } = &self.role else { return };
+        let Role::InUse(session) = &self.role else { return };
         if session.is_paused() {
             pause(session, cx);
+        }
+    }
+
+    /// What the client has missed it cannot do without: the session is over at once, however long it takes to tell the client.
+    fn on_overflow(&mut self, _: &mut Context<'_>) {
+        if let Role::InUse(session) = &self.role {
+            session.overflow();
         }
     }
 
@@ -380,40 +370,20 @@ fn write_frames(session: &Session, cx: &mut Context<'_>) {
     }
 }
 
-/// The session moves here: first its membership, then what waited for a poll, before anything that comes by the new way.
-fn take_over(
-    session: &Session,
-    mut state: std::sync::MutexGuard<'_, super::session::State>,
-    cx: &mut Context<'_>,
-) -> Option<Box<Late>> {
+/// The session moves here, with what waited for a poll, before anything that comes by the new way.
+fn take_over(session: &Session, mut state: std::sync::MutexGuard<'_, super::session::State>, cx: &mut Context<'_>) {
     cx.set_form(forms::form(state.machine.encoding()));
-    cx.relocate(session.member());
-    session.leave_polling();
     let wakers = state.take_wakers();
     let polling = state.polling.take();
     drop(state);
     session.core().metrics.finish_upgrade();
     // The machine's own queue is older than the outbox.
     write_frames(session, cx);
-    let outbox = polling.map(|polling| Arc::clone(&polling.outbox));
-    if let Some(outbox) = &outbox {
-        while let Some(parcel) = pop(outbox) {
-            cx.send_parcel(&parcel);
-        }
+    cx.relocate(session.member());
+    if polling.is_some_and(|polling| polling.outbox.is_overflowed()) {
+        session.overflow();
     }
     wakers.into_iter().flatten().for_each(std::task::Waker::wake);
-    outbox.map(|outbox| Box::new(Late { outbox, until: cx.now() + LATE_FOR }))
-}
-
-/// Sends what has come late into the old queue.
-fn send_late(late: &mut Option<Box<Late>>, cx: &mut Context<'_>) {
-    let Some(old) = late else { return };
-    while let Some(parcel) = pop(&old.outbox) {
-        cx.send_parcel(&parcel);
-    }
-    if cx.now() >= old.until {
-        *late = None;
-    }
 }
 
 /// Stops reading. Whoever resumes meanwhile is heard.

@@ -1,6 +1,8 @@
 //! Polls and posts: payloads, overlaps, limits.
 
-use switchboard_io::engine::{CloseReason, EngineConfig, ParcelOptions, SessionConfig, parcel};
+use std::time::Duration;
+
+use switchboard_io::engine::{CloseReason, EngineConfig, Limit, ParcelOptions, SessionConfig, parcel};
 use switchboard_testkit::Wire;
 use switchboard_ws::{Message, Pushed};
 
@@ -102,6 +104,32 @@ async fn a_body_that_is_too_long_is_refused_and_the_session_goes_on() {
     client.posts = Wire::connect(host.address).await;
     assert_eq!(client.post("4123456789").await.status, 200);
     assert_eq!(host.heard().await, Heard::Message("123456789".into()));
+}
+
+/// The time is for the whole body: this one never stops to come.
+#[tokio::test]
+async fn a_body_that_takes_too_long_is_refused_and_ends_the_session() {
+    let config = EngineConfig { body_timeout: Duration::from_millis(50), ..EngineConfig::default() };
+    let mut host = Host::new(config).await;
+    let (mut client, _) = host.polling().await;
+    // One that comes in time is not concerned.
+    assert_eq!(client.post("4quiet").await.status, 200);
+    assert_eq!(host.heard().await, Heard::Message("quiet".into()));
+    let head = "Content-Length: 500000\r\nContent-Type: text/plain;charset=UTF-8";
+    client.posts.send(format!("POST {} HTTP/1.1\r\nHost: localhost\r\n{head}\r\n\r\n4", client.path)).await;
+    let mut sent = 0;
+    while host.engine.metrics().limit(Limit::BodyTime) == 0 {
+        // Slowly enough not to be done first, whatever the machine does meanwhile.
+        sent = 100_000.min(sent + 1);
+        if sent < 100_000 {
+            client.posts.send("x").await;
+        }
+        tokio::task::yield_now().await;
+    }
+    let answer = client.posts.response().await;
+    assert_eq!((answer.status, &*answer.body, answer.header("connection")), (408, "", Some("close")));
+    assert_eq!(host.heard().await, Heard::Closed(CloseReason::TransportError));
+    assert_eq!(client.poll().await.body, r#"{"code":1,"message":"Session ID unknown"}"#);
 }
 
 #[tokio::test]

@@ -1,8 +1,8 @@
 //! From polling to a WebSocket: nothing is lost or out of order, and whoever does not claim it changes nothing.
 
-use switchboard_io::engine::{CloseReason, EngineConfig, Transport};
+use switchboard_io::engine::{CloseReason, EngineConfig, ParcelOptions, Transport, parcel};
 use switchboard_testkit::{Wire, frame};
-use switchboard_ws::{DeflateConfig, OutboxLimits, Overflow};
+use switchboard_ws::{DeflateConfig, Message, OutboxLimits, Overflow};
 
 use crate::support::{Heard, Host, POLLING, WEBSOCKET, quick, text};
 
@@ -91,6 +91,56 @@ async fn a_thousand_messages_stay_in_order_across_an_upgrade() {
     for number in 0..1000 {
         assert_eq!(host.heard().await, Heard::Message(format!("quiet{number}").into()));
     }
+}
+
+/// A thread publishes while sessions move: none of its publishes overtakes the one before.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_another_thread_publishes_stays_in_order_across_upgrades() {
+    const UPGRADES: usize = 40;
+    const PUBLISHES: usize = 300;
+    let mut host = Host::new(EngineConfig::default()).await;
+    let (go, told) = std::sync::mpsc::channel::<()>();
+    let hub = host.engine.hub().clone();
+    let publisher = std::thread::spawn(move || {
+        for () in told {
+            for number in 0..PUBLISHES {
+                let message = Message::from(format!("4{number}"));
+                hub.publish("room", parcel([message], ParcelOptions::default()));
+            }
+        }
+    });
+    for _ in 0..UPGRADES {
+        let (client, session) = host.polling().await;
+        let mut wire = client.websocket().await;
+        probe(&mut wire).await;
+        session.member().subscribe("room").expect("a topic");
+        go.send(()).expect("the publisher is there");
+        wire.say(&frame::text("5").masked()).await;
+        for number in 0..PUBLISHES {
+            assert_eq!(text(&mut wire).await, format!("4{number}"));
+        }
+        drop(wire);
+        assert!(matches!(host.heard().await, Heard::Closed(_)));
+    }
+    drop(go);
+    publisher.join().expect("it has published all");
+}
+
+#[tokio::test]
+async fn an_outbox_that_overflowed_before_the_upgrade_ends_the_session() {
+    let outbox = OutboxLimits { messages: 2, ..OUTBOX };
+    let mut host = Host::new(EngineConfig { outbox, ..EngineConfig::default() }).await;
+    let (client, session) = host.polling().await;
+    session.member().subscribe("room").expect("a topic");
+    let mut wire = client.websocket().await;
+    probe(&mut wire).await;
+    for _ in 0..3 {
+        host.engine.hub().publish("room", parcel([Message::from("4lost")], ParcelOptions::default()));
+    }
+    wire.say(&frame::text("5").masked()).await;
+    assert_eq!(wire.frame().await.first, 0x88);
+    assert_eq!(host.heard().await, Heard::Closed(CloseReason::TransportError));
+    assert_eq!(host.engine.metrics().overflowed(), 1);
 }
 
 #[tokio::test]

@@ -38,6 +38,25 @@ async fn only_its_path_is_its() {
 }
 
 #[tokio::test]
+async fn the_address_is_known_where_axum_tells_it() {
+    let io = SocketIo::new();
+    let (tell, mut told) = journal();
+    io.on_connect(move |socket: Socket| {
+        let _ = tell.send((socket.transport(), socket.handshake().peer()));
+        std::future::ready(())
+    });
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    let app = Router::new().layer(io.layer()).into_make_service_with_connect_info::<SocketAddr>();
+    tokio::spawn(async move { axum::serve(listener, app).await });
+    let client = Client::join(address).await;
+    assert_eq!(told.next().await, (Transport::WebSocket, client.local_addr().into()));
+    Poller::join(address).await;
+    let (transport, peer) = told.next().await;
+    assert!(transport == Transport::Polling && matches!(peer, PeerAddr::Ip(peer) if peer.ip() == address.ip()));
+}
+
+#[tokio::test]
 async fn the_path_and_its_slash_can_be_set() {
     let io = SocketIo::builder().path("/custom/").build();
     let address = serve(&io).await;

@@ -83,6 +83,11 @@ impl Client {
         self.id.clone()
     }
 
+    /// This end's address.
+    pub(crate) fn local_addr(&self) -> SocketAddr {
+        self.wire.local_addr()
+    }
+
     /// Sends a text.
     pub(crate) async fn say(&mut self, text: &str) {
         self.wire.say(&frame::text(text).masked()).await;

@@ -4,7 +4,11 @@ use std::future::ready;
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
-use switchboard_io::{Ack, Args, Auth, CallError, Data, DisconnectReason, Event, Socket, SocketIo, State};
+use switchboard_io::engine::Limit;
+use switchboard_io::{
+    Ack, Args, Auth, CallError, Data, DisconnectReason, Error, Event, HubLimits, Socket, SocketIo, State,
+};
+use switchboard_ws::Hub;
 use tokio::sync::Notify;
 
 use crate::client::{Client, fenced, journal, serve};
@@ -17,6 +21,29 @@ struct Point {
 
 #[derive(Clone)]
 struct Counter(Arc<std::sync::atomic::AtomicU32>);
+
+#[tokio::test]
+async fn one_error_is_for_all_that_a_handler_does() {
+    let io = SocketIo::builder().hub(Hub::new(HubLimits { topic_bytes: 10, ..HubLimits::default() })).build();
+    io.on_connect(async |socket: Socket| {
+        socket.on_error(async |socket: Socket, Data(error): Data<String>| socket.emit("failed", &error));
+        socket.on("enter", async |socket: Socket, args: Args, ack: Ack| {
+            let room: String = args.get(0)?;
+            socket.join(&room)?;
+            socket.emit("entered", &room)?;
+            ack.send(&())?;
+            Ok::<_, Error>(())
+        });
+    });
+    let mut client = Client::join(serve(&io).await).await;
+    client.say(r#"421["enter","a"]"#).await;
+    client.expect(r#"42["entered","a"]"#).await;
+    client.expect("431[]").await;
+    client.say(r#"422["enter","a long name"]"#).await;
+    assert!(client.text().await.starts_with(r#"42["failed","#));
+    client.say(r#"423["enter",7]"#).await;
+    assert!(client.text().await.starts_with(r#"42["failed","#));
+}
 
 #[tokio::test]
 async fn typed_data_is_read_and_written() {
@@ -209,6 +236,7 @@ async fn with_too_many_handlers_under_way_nothing_more_is_read() {
     // Others are served meanwhile.
     Client::join(address).await.expect_nothing().await;
     assert!(told.so_far().is_empty());
+    assert_eq!(io.engine().metrics().limit(Limit::Handlers), 1);
     gate.notify_one();
     assert_eq!(told.next().await, 3);
     gate.notify_waiters();

@@ -2,7 +2,8 @@
 
 use std::time::Duration;
 
-use switchboard_io::{AckError, EmitError, HubLimits, JoinError, Limits, Socket, SocketIo};
+use switchboard_io::engine::Limit;
+use switchboard_io::{AckError, EmitError, HubLimits, JoinError, Limits, Socket, SocketIo, Value};
 use switchboard_ws::Hub;
 
 use crate::client::{Client, fenced, get, journal, serve};
@@ -17,6 +18,14 @@ async fn attachments_that_do_not_come_in_time_end_the_connection() {
     let mut client = Client::join(serve(&io).await).await;
     client.say(r#"451-["b",{"_placeholder":true,"num":0}]"#).await;
     client.expect_end().await;
+    assert_eq!(hits(&io), [("attachments_timeout", 1)]);
+}
+
+/// How often which limit has bitten.
+fn hits(io: &SocketIo) -> Vec<(&'static str, u64)> {
+    let metrics = io.engine().metrics();
+    let counts = Limit::ALL.map(|limit| (limit.name(), metrics.limit(limit)));
+    counts.into_iter().filter(|(_, count)| *count > 0).collect()
 }
 
 #[tokio::test]
@@ -31,6 +40,7 @@ async fn attachments_that_come_in_time_do_not() {
     client.say_bytes(&[1]).await;
     client.say_bytes(&[2]).await;
     client.expect_nothing().await;
+    assert_eq!(hits(&io), [("connect_timeout", 1)]);
 }
 
 #[tokio::test]
@@ -46,6 +56,7 @@ async fn one_namespace_too_many_ends_the_connection() {
     client.enter("/c").await;
     client.say("40/a,").await;
     client.expect_end().await;
+    assert_eq!(hits(&io), [("too_many_namespaces", 1)]);
 }
 
 #[tokio::test]
@@ -61,6 +72,46 @@ async fn one_child_namespace_too_many_is_unknown() {
     let _ = io.of("/x-4");
     assert_eq!(parent.children().len(), 3);
     client.enter("/x-4").await;
+    assert_eq!(hits(&io), [("too_many_child_namespaces", 1)]);
+}
+
+/// All of them find the limit not reached yet, if each looks for itself.
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn clients_who_come_at_once_make_no_child_namespace_too_many() {
+    const LIMIT: usize = 3;
+    let io = SocketIo::builder().max_child_namespaces(LIMIT).cleanup_empty_child_namespaces(true).build();
+    let parent = io.of_function(async |_, _| {
+        // They are decided about by different threads.
+        tokio::task::yield_now().await;
+        true
+    });
+    let address = serve(&io).await;
+    for round in 0..5 {
+        let mut clients = Vec::new();
+        for _ in 0..12 {
+            clients.push(Client::open(address).await);
+        }
+        for (number, client) in clients.iter_mut().enumerate() {
+            client.say(&format!("40/{round}-{number},")).await;
+        }
+        let mut welcome = Vec::new();
+        for mut client in clients {
+            if client.text().await.starts_with("40/") {
+                welcome.push(client);
+            }
+        }
+        assert_eq!(welcome.len(), LIMIT, "in round {round}");
+        assert_eq!(parent.children().len(), LIMIT);
+        for mut client in welcome {
+            client.say("1").await;
+            client.expect_end().await;
+        }
+        // When the last one is out there is room again.
+        while io.namespaces().len() > 1 {
+            tokio::task::yield_now().await;
+        }
+    }
+    assert_eq!(hits(&io), [("too_many_child_namespaces", 5 * 9)]);
 }
 
 #[tokio::test]
@@ -92,6 +143,7 @@ async fn one_answer_too_many_is_not_asked_for() {
     client.expect(r#"422["third"]"#).await;
     client.say("432[3]").await;
     assert_eq!(told.next().await, Ok(3));
+    assert_eq!(hits(&io), [("too_many_acks", 1)]);
 }
 
 #[tokio::test]
@@ -113,6 +165,7 @@ async fn one_client_too_many_is_told_to_come_back() {
     let address = serve(&io).await;
     let client = Client::join(address).await;
     assert_eq!(get(address, "/socket.io/?EIO=4&transport=polling").await.status, 503);
+    assert_eq!(hits(&io), [("sessions", 1)]);
     drop(client);
 }
 
@@ -138,4 +191,76 @@ async fn the_depth_of_data_is_bounded() {
     client.expect_nothing().await;
     client.say(r#"42["e",[[[]]]]"#).await;
     client.expect_end().await;
+    assert_eq!(hits(&io), [("too_deep", 1)]);
+}
+
+#[tokio::test]
+async fn the_attachments_of_a_packet_and_its_bytes_are_bounded() {
+    let mut limits = Limits::default();
+    (limits.attachments, limits.bytes) = (2, 100);
+    let io = SocketIo::builder().limits(limits).build();
+    let address = serve(&io).await;
+    let mut client = Client::join(address).await;
+    client.say(r#"453-["e"]"#).await;
+    client.expect_end().await;
+    let mut client = Client::join(address).await;
+    client.say(r#"451-["b",{"_placeholder":true,"num":0}]"#).await;
+    client.say_bytes(&[0; 100]).await;
+    client.expect_end().await;
+    assert_eq!(hits(&io), [("packet_too_big", 1), ("too_many_attachments", 1)]);
+}
+
+#[tokio::test]
+async fn no_more_attachments_are_sent_than_clients_take() {
+    let pieces = |count| Value::Array(vec![Value::Binary(vec![1].into()); count]);
+    let too_many = |count, limit| Err(EmitError::TooManyAttachments { count, limit });
+    let io = SocketIo::new();
+    io.on_connect(async |socket: Socket| {
+        socket.on("ask", async |ack: switchboard_io::Ack| {
+            let refused = ack.send(&Value::Array(vec![Value::Binary(vec![1].into()); 11]));
+            ack.send(&refused.is_err())
+        });
+    });
+    let mut client = Client::join(serve(&io).await).await;
+    let socket = io.of("/").socket(&client.id).unwrap();
+    assert_eq!(socket.emit("e", &pieces(11)), too_many(11, 10));
+    assert_eq!(io.emit("e", &pieces(12)).map(drop), too_many(12, 10));
+    client.say(r#"427["ask"]"#).await;
+    client.expect("437[true]").await;
+    socket.emit("e", &pieces(10)).unwrap();
+    assert!(client.text().await.starts_with("4510-"));
+    let io = SocketIo::builder().outgoing_attachments(11).build();
+    let mut client = Client::join(serve(&io).await).await;
+    assert_eq!(io.emit("e", &pieces(12)).map(drop), too_many(12, 11));
+    io.emit("e", &pieces(11)).unwrap();
+    assert!(client.text().await.starts_with("4511-"));
+}
+
+/// Each of them waits for what its own client has still to say.
+#[tokio::test]
+async fn handlers_that_wait_for_answers_of_many_do_not_keep_those_from_being_read() {
+    let io = SocketIo::builder().in_flight(2).build();
+    let all = io.clone();
+    io.on_connect(move |socket: Socket| {
+        let all = all.clone();
+        socket.on("ask", move |ack: switchboard_io::Ack| {
+            let all = all.clone();
+            async move {
+                let answers = all.all().timeout(Duration::from_secs(600)).emit_with_ack::<u8>("all", &());
+                let answers = answers.map_err(|error| error.to_string())?.all().await;
+                ack.send(&answers.map_err(|error| error.to_string())?).map_err(|error| error.to_string())
+            }
+        });
+        std::future::ready(())
+    });
+    let mut client = Client::join(serve(&io).await).await;
+    for number in 0..5 {
+        client.say(&format!("429{number}[\"ask\"]")).await;
+        client.expect(&format!("42{number}[\"all\"]")).await;
+    }
+    for number in 0..5 {
+        client.say(&format!("43{number}[{number}]")).await;
+        client.expect(&format!("439{number}[[{number}]]")).await;
+    }
+    assert_eq!(hits(&io), []);
 }

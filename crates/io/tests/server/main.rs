@@ -22,3 +22,4 @@ mod timeouts;
 mod typed_events;
 mod utility_methods;
 mod v2_compatibility;
+mod welcome;

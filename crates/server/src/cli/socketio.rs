@@ -64,11 +64,51 @@ pub struct SocketIoFlags {
         value_parser = units::duration)]
     pub socketio_connect_timeout: Duration,
 
+    /// How long the body of a POST may take.
+    #[arg(long, value_name = "DURATION", env = "SWITCHBOARD_SOCKETIO_BODY_TIMEOUT", default_value = "30s",
+        value_parser = units::duration)]
+    pub socketio_body_timeout: Duration,
+
+    /// How long the binary data of an event may take.
+    #[arg(long, value_name = "DURATION", env = "SWITCHBOARD_SOCKETIO_ATTACHMENTS_TIMEOUT", default_value = "60s",
+        value_parser = units::duration)]
+    pub socketio_attachments_timeout: Duration,
+
+    /// How many messages may wait for one Socket.IO client that does not take them; with more it is closed.
+    #[arg(long, value_name = "COUNT", env = "SWITCHBOARD_SOCKETIO_OUTBOX_MESSAGES", default_value_t = 16_384,
+        value_parser = clap::value_parser!(u32).range(1..))]
+    pub socketio_outbox_messages: u32,
+
+    /// How much may wait for one Socket.IO client that does not take it; with more it is closed.
+    #[arg(long, value_name = "BYTES", env = "SWITCHBOARD_SOCKETIO_OUTBOX_BYTES", default_value_t = Bytes(4 << 20))]
+    pub socketio_outbox_bytes: Bytes,
+
+    /// How many namespaces one client may be in; one that wants more is closed.
+    #[arg(long, value_name = "COUNT", env = "SWITCHBOARD_SOCKETIO_MAX_NAMESPACES", default_value_t = 64,
+        value_parser = clap::value_parser!(u16).range(1..))]
+    pub socketio_max_namespaces: u16,
+
+    /// How many namespaces all clients together may have made; to those that want more there is none.
+    #[arg(long, value_name = "COUNT", env = "SWITCHBOARD_SOCKETIO_MAX_CHILD_NAMESPACES", default_value_t = 10_000)]
+    pub socketio_max_child_namespaces: u32,
+
+    /// How namespaces begin that come into being when a client asks for them.
+    #[arg(long, value_name = "PREFIX", env = "SWITCHBOARD_SOCKETIO_NAMESPACES", default_value = "/rooms/")]
+    pub socketio_namespaces: String,
+
+    /// The event by which a client joins rooms.
+    #[arg(long, value_name = "NAME", env = "SWITCHBOARD_SOCKETIO_JOIN_EVENT", default_value = "join")]
+    pub socketio_join_event: String,
+
+    /// The event by which it leaves them.
+    #[arg(long, value_name = "NAME", env = "SWITCHBOARD_SOCKETIO_LEAVE_EVENT", default_value = "leave")]
+    pub socketio_leave_event: String,
+
     /// The largest message or payload taken from a Socket.IO client.
     #[arg(long, value_name = "BYTES", env = "SWITCHBOARD_SOCKETIO_MAX_PAYLOAD", default_value_t = Bytes(1_000_000))]
     pub socketio_max_payload: Bytes,
 
-    /// How many pieces of binary data one event may have.
+    /// How many pieces of binary data one event may have, from a client and to one.
     #[arg(long, value_name = "COUNT", env = "SWITCHBOARD_SOCKETIO_MAX_ATTACHMENTS", default_value_t = 10)]
     pub socketio_max_attachments: u16,
 

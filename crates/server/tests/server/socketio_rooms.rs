@@ -162,3 +162,39 @@ async fn what_was_missed_from_plain_websockets_is_recovered() {
     assert_eq!(again["sid"], welcome["sid"]);
     server.counts(&[("socketio_recoveries_total{outcome=\"recovered\"}", 1)]).await;
 }
+
+#[tokio::test]
+async fn names_are_flags() {
+    let flags = ["--socketio-namespaces", "/x-", "--socketio-join-event", "enter", "--socketio-leave-event", "exit"];
+    let server = Server::start(&flags).await;
+    let mut ann = Io::connect_to(&server, "/x-1,").await;
+    let mut bob = Io::connect_to(&server, "/x-1,").await;
+    assert_eq!(ann.ask(&json!(["enter", "a"])).await, json!(1));
+    assert_eq!(bob.ask(&json!(["enter", "a"])).await, json!(2));
+    // An event like any other.
+    assert_eq!(bob.ask(&json!(["join", "b"])).await, json!(1));
+    assert_eq!(ann.hear().await, json!(["join", "b"]));
+    assert_eq!(bob.ask(&json!(["exit", "a"])).await, json!(1));
+}
+
+#[tokio::test]
+async fn what_limits_of_socketio_do_is_counted() {
+    let flags = ["--socketio-max-namespaces", "1", "--socketio-max-child-namespaces", "1"];
+    let server = Server::start(&flags).await;
+    let _ann = Io::connect_to(&server, "/rooms/a,").await;
+    let mut bob = server.connect("/socket.io/?EIO=4&transport=websocket").await;
+    next(&mut bob).await;
+    say(&mut bob, Message::text("40/rooms/b,")).await;
+    assert_eq!(next(&mut bob).await.to_text().unwrap(), r#"44/rooms/b,{"message":"Invalid namespace"}"#);
+    say(&mut bob, Message::text("40")).await;
+    assert!(next(&mut bob).await.to_text().unwrap().starts_with("40{"));
+    say(&mut bob, Message::text("40/rooms/a,")).await;
+    let hits = |limit: &str| format!("socketio_limits_hit_total{{limit=\"{limit}\"}}");
+    let expected = [
+        (hits("too_many_child_namespaces"), 1),
+        (hits("too_many_namespaces"), 1),
+        (hits("attachments_timeout"), 0),
+        ("socketio_sessions_closed_total{reason=\"forced_close\"}".to_owned(), 1),
+    ];
+    server.counts(&expected.each_ref().map(|(name, count)| (name.as_str(), *count))).await;
+}

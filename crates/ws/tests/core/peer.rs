@@ -144,6 +144,10 @@ impl<H: Handler> Handler for Watched<H> {
         self.handler.on_deadline(cx);
     }
 
+    fn on_overflow(&mut self, cx: &mut Context<'_>) {
+        self.handler.on_overflow(cx);
+    }
+
     fn on_close(&mut self, outcome: &Outcome) {
         self.handler.on_close(outcome);
         // A test that does not wait for the end has dropped the receiver.

@@ -2,15 +2,17 @@
 
 use std::time::Duration;
 
-use switchboard_hub::Accepted;
+use switchboard_hub::{Accepted, Member};
 use switchboard_testkit::frame;
 use switchboard_ws::{
-    Config, Error, InboxLimits, Limits, Message, OnMessage, OutboxLimits, Overflow, Refused, Timeout,
+    Config, Context, Error, Handler, Hub, InboxLimits, Limits, Message, MessageRef, OnMessage, OutboxLimits, Outcome,
+    Overflow, Parcel, Refused, Timeout,
 };
+use tokio::sync::mpsc::{UnboundedSender, unbounded_channel};
 
 use crate::peer::{Driver, on_both_drivers, open, open_with, serve};
 
-on_both_drivers!(a_handler_that_echoes_makes_a_slow_peer_wait);
+on_both_drivers!(a_handler_that_echoes_makes_a_slow_peer_wait, a_handler_hears_at_once_that_its_peer_is_given_up,);
 
 fn small_outbox(overflow: Overflow) -> Config {
     Config::default().outbox(OutboxLimits { messages: 10, bytes: 100_000, overflow })
@@ -208,4 +210,46 @@ async fn closing_does_not_wait_for_an_application_that_does_not_read() {
     peer.says(&vec![frame::text("unread"); 1000]).await;
     peer.says(&[frame::close(1000, "")]).await;
     assert!(closing.await.unwrap().unwrap().is_clean());
+}
+
+/// Leaves as soon as its peer is given up.
+struct Member1013 {
+    hub: Hub,
+    member: Option<Member<Parcel>>,
+    told: UnboundedSender<String>,
+}
+
+impl Handler for Member1013 {
+    fn on_open(&mut self, cx: &mut Context<'_>) {
+        let member = cx.join(&self.hub);
+        assert_eq!(member.subscribe("room"), Ok(true));
+        self.member = Some(member);
+        self.told.send("open".into()).unwrap();
+    }
+
+    fn on_message(&mut self, _: &mut Context<'_>, _: MessageRef<'_>) {}
+
+    fn on_overflow(&mut self, _: &mut Context<'_>) {
+        self.member = None;
+        self.told.send("overflow".into()).unwrap();
+    }
+
+    fn on_close(&mut self, outcome: &Outcome) {
+        self.told.send(outcome.error().map(ToString::to_string).unwrap_or_default()).unwrap();
+    }
+}
+
+async fn a_handler_hears_at_once_that_its_peer_is_given_up(driver: Driver) {
+    let (hub, (told, mut heard)) = (Hub::default(), unbounded_channel());
+    let handler = Member1013 { hub: hub.clone(), member: None, told };
+    let (_end, peer) = serve(driver, &small_outbox(Overflow::Close), handler).await;
+    assert_eq!(heard.recv().await.as_deref(), Some("open"));
+    while hub.count("room") > 0 {
+        hub.publish("room", vec![0; 20_000].into());
+        tokio::task::yield_now().await;
+    }
+    assert_eq!(heard.recv().await.as_deref(), Some("overflow"));
+    assert!(heard.try_recv().is_err(), "the closing is not over, and nothing is told twice");
+    drop(peer);
+    assert_eq!(heard.recv().await, Some(Error::Overflowed.to_string()));
 }
