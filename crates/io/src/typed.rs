@@ -15,6 +15,7 @@ use crate::answers::Answers;
 use crate::broadcast::Broadcast;
 use crate::error::{AckError, EmitError};
 use crate::extract::Data;
+use crate::handler::Handler;
 use crate::listeners::ListenerId;
 use crate::namespace::Namespace;
 use crate::remote::RemoteSocket;
@@ -126,22 +127,17 @@ impl<A: DeserializeOwned + 'static, R: Serialize + 'static> TypedEvent<A, R> {
     }
 
     /// The handler as sockets take it.
-    fn answering<F, Fut>(
-        handler: F,
-    ) -> impl Fn(Socket, Data<A>, Ack) -> std::pin::Pin<Box<dyn Future<Output = Result<(), String>> + Send>>
-    + Send
-    + Sync
-    + 'static
+    fn answering<F, Fut>(handler: F) -> impl Handler<(Socket, Data<A>, Ack)>
     where
         F: Fn(Socket, A) -> Fut + Send + Sync + 'static,
         Fut: Future<Output: Reply<R>> + Send + 'static,
     {
-        move |socket, Data(args), ack| {
+        move |socket: Socket, Data(args): Data<A>, ack: Ack| {
             let reply = handler(socket, args);
-            Box::pin(async move {
+            async move {
                 let answer = reply.await.reply()?;
                 ack.send(&answer).map_err(|error| error.to_string())
-            })
+            }
         }
     }
 }
