@@ -6,11 +6,13 @@ use std::fmt;
 use std::sync::PoisonError;
 use std::task::{Context, Poll, Waker};
 
+use switchboard_budget::{Budget, Hold, Part};
+
 use crate::error::{Closed, Refused};
 use crate::limits::{Limits, Overflow};
 use crate::line::{Line, Ticket};
 use crate::outcome::{Accepted, Pushed};
-use crate::parcel::Parcel;
+use crate::parcel::{Parcel, Weighed};
 use crate::sync::{Mutex, MutexGuard};
 
 /// The queue's slots that an idle connection keeps; what a burst needed beyond them is given back.
@@ -26,14 +28,23 @@ const IDLE_SLOTS: usize = 8;
 /// [`stall`](Self::stall) when the kernel refuses bytes, [`settle`](Self::settle) when it has taken all of them. While
 /// stalled it stops popping and waits by [`poll_abandoned`](Self::poll_abandoned) beside its socket. When it ends, for
 /// whatever reason, it must [`abandon`](Self::abandon) the outbox, so that nobody waits for a peer that is gone.
+///
+/// **A budget** that is [full](Budget::is_full) makes every outbox full that holds anything.
 pub struct Outbox<P: Parcel> {
     limits: Limits,
+    budget: Budget,
     state: Mutex<State<P>>,
 }
 
 struct State<P> {
     queue: VecDeque<Queued<P>>,
     bytes: usize,
+    /// What is counted for the queue. Set by [`Outbox::with`].
+    hold: Hold,
+    /// What is to be.
+    held: usize,
+    /// The budget has nothing left, as of when the lock was taken.
+    short: bool,
     phase: Phase,
     /// The driver said that the kernel refuses bytes.
     stalled: bool,
@@ -54,7 +65,7 @@ struct State<P> {
 struct Queued<P> {
     parcel: P,
     /// Remembered, so that what is added and what is taken off always match.
-    weight: usize,
+    weighed: Weighed,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -88,19 +99,25 @@ impl<P: Parcel> Outbox<P> {
     /// An empty, open outbox.
     #[must_use]
     pub fn new(limits: Limits) -> Self {
-        Self { limits, state: Mutex::new(State::new()) }
+        Self::with_budget(limits, &Budget::default())
+    }
+
+    /// An empty, open outbox whose parcels count in a budget.
+    #[must_use]
+    pub fn with_budget(limits: Limits, budget: &Budget) -> Self {
+        Self { limits, budget: budget.clone(), state: Mutex::new(State::new(budget.hold(Part::Queued))) }
     }
 
     /// Queues a parcel for a sender that cannot wait; if it does not fit, the [policy](Limits::overflow) decides. A
     /// [volatile](Parcel::is_volatile) parcel is dropped then, and also while the peer lags.
     pub fn push(&self, parcel: P) -> Pushed {
-        let (weight, volatile) = (parcel.weight(), parcel.is_volatile());
+        let (weighed, volatile) = (self.weigh(&parcel), parcel.is_volatile());
         let mut parcel = Some(parcel); // What is not taken is dropped at the end, outside the lock.
         self.with(|state, after| {
             if state.phase != Phase::Open {
                 return Pushed::Closed;
             }
-            let is_full = |state: &State<P>| !state.queue.is_empty() && !state.has_room(&self.limits, weight);
+            let is_full = |state: &State<P>| !state.queue.is_empty() && !state.has_room(&self.limits, weighed.weight);
             if volatile && (state.stalled || is_full(state)) {
                 state.dropped += 1;
                 return Pushed::Dropped;
@@ -123,7 +140,7 @@ impl<P: Parcel> Outbox<P> {
                 }
                 evicted = true;
             }
-            let accepted = parcel.take().map(|parcel| state.accept(Queued { parcel, weight }, after));
+            let accepted = parcel.take().map(|parcel| state.accept(Queued { parcel, weighed }, after));
             if evicted {
                 // The newcomer may be lighter than those who left for it.
                 state.grant(&self.limits, after);
@@ -137,15 +154,15 @@ impl<P: Parcel> Outbox<P> {
     /// # Errors
     /// [`Refused`] gives the parcel back.
     pub fn try_push(&self, parcel: P) -> Result<Accepted, Refused<P>> {
-        let weight = parcel.weight();
+        let weighed = self.weigh(&parcel);
         self.with(|state, after| {
             if state.phase != Phase::Open {
                 return Err(Refused::Closed(parcel));
             }
-            if !state.line.is_empty() || !state.has_room(&self.limits, weight) {
+            if !state.line.is_empty() || !state.has_room(&self.limits, weighed.weight) {
                 return Err(Refused::Full(parcel));
             }
-            Ok(state.accept(Queued { parcel, weight }, after))
+            Ok(state.accept(Queued { parcel, weighed }, after))
         })
     }
 
@@ -225,8 +242,8 @@ impl<P: Parcel> Outbox<P> {
     /// until it has polled to `Pending` again.
     pub fn poll_pop(&self, cx: &mut Context<'_>) -> Poll<Option<P>> {
         self.with(|state, after| {
-            if let Some(Queued { parcel, weight }) = state.queue.pop_front() {
-                state.bytes -= weight;
+            if let Some(Queued { parcel, weighed }) = state.queue.pop_front() {
+                state.subtract(weighed);
                 state.grant(&self.limits, after);
                 return Poll::Ready(Some(parcel));
             }
@@ -286,6 +303,7 @@ impl<P: Parcel> Outbox<P> {
         ticket: &mut Option<Ticket>,
     ) -> Poll<Result<Accepted, Closed<P>>> {
         let parcel = slot.take().expect("a push was polled after it was ready");
+        let weighed = Weighed { weight, ..self.weigh(&parcel) };
         self.with(|state, after| {
             if state.phase != Phase::Open {
                 *ticket = None;
@@ -297,7 +315,7 @@ impl<P: Parcel> Outbox<P> {
             };
             if may_enter {
                 *ticket = None;
-                return Poll::Ready(Ok(state.accept(Queued { parcel, weight }, after)));
+                return Poll::Ready(Ok(state.accept(Queued { parcel, weighed }, after)));
             }
             match *ticket {
                 Some(ticket) => after.unused = state.line.rewake(ticket, waker),
@@ -344,9 +362,21 @@ impl<P: Parcel> Outbox<P> {
     /// Does something under the lock, then what it left to do after.
     fn with<R>(&self, act: impl FnOnce(&mut State<P>, &mut After<P>) -> R) -> R {
         let mut after = After { driver: None, wakers: Vec::new(), unused: None, debris: VecDeque::new() };
-        let result = act(&mut self.lock(), &mut after);
+        let result = {
+            let mut state = self.lock();
+            state.short = self.budget.is_full();
+            let result = act(&mut state, &mut after);
+            let held = state.held;
+            state.hold.set(held);
+            result
+        };
         after.wake();
+        self.budget.relieve();
         result
+    }
+
+    fn weigh(&self, parcel: &P) -> Weighed {
+        Weighed::new(parcel, size_of::<Queued<P>>(), &self.budget)
     }
 
     fn lock(&self) -> MutexGuard<'_, State<P>> {
@@ -356,10 +386,13 @@ impl<P: Parcel> Outbox<P> {
 }
 
 impl<P> State<P> {
-    fn new() -> Self {
+    fn new(hold: Hold) -> Self {
         Self {
             queue: VecDeque::new(),
             bytes: 0,
+            hold,
+            held: 0,
+            short: false,
             phase: Phase::Open,
             stalled: false,
             driver: None,
@@ -377,15 +410,17 @@ impl<P> State<P> {
         matches!(self.phase, Phase::Abandoned | Phase::Overflowed)
     }
 
-    /// Whether one more parcel fits beside those queued and those that room is set aside for.
+    /// Whether one more parcel fits beside those queued and those that room is set aside for. Where nothing is queued it
+    /// does, whatever the budget says: who waits for room is woken by what leaves, and nothing would.
     fn has_room(&self, limits: &Limits, weight: usize) -> bool {
         let parcels = self.queue.len() + self.line.granted();
         let bytes = self.bytes.checked_add(self.line.granted_bytes()).and_then(|bytes| bytes.checked_add(weight));
-        parcels == 0 || (parcels < limits.messages && bytes.is_some_and(|bytes| bytes <= limits.bytes))
+        parcels == 0 || (!self.short && parcels < limits.messages && bytes.is_some_and(|bytes| bytes <= limits.bytes))
     }
 
     fn accept(&mut self, queued: Queued<P>, after: &mut After<P>) -> Accepted {
-        self.bytes += queued.weight;
+        self.bytes += queued.weighed.weight;
+        self.held += queued.weighed.held;
         self.queue.push_back(queued);
         self.accepted += 1;
         if std::mem::take(&mut self.driver_waits) {
@@ -396,10 +431,16 @@ impl<P> State<P> {
 
     fn evict(&mut self, after: &mut After<P>) {
         if let Some(oldest) = self.queue.pop_front() {
-            self.bytes -= oldest.weight;
+            self.subtract(oldest.weighed);
             self.dropped += 1;
             after.debris.push_back(oldest);
         }
+    }
+
+    /// A parcel has left the queue.
+    fn subtract(&mut self, Weighed { weight, held }: Weighed) {
+        self.bytes -= weight;
+        self.held -= held;
     }
 
     /// Lets those go on who wait for room, as far as there is room. Called after anything that may have made some.
@@ -436,6 +477,7 @@ impl<P> State<P> {
     fn end(&mut self, phase: Phase, after: &mut After<P>) {
         self.shut(phase, after);
         self.bytes = 0;
+        self.held = 0;
         after.debris = std::mem::take(&mut self.queue);
         after.wakers.extend(std::mem::take(&mut self.flushers).into_values());
     }

@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use switchboard_budget::Budget;
+
 use crate::deflate::DeflateConfig;
 use crate::message::Kind;
 
@@ -41,6 +43,9 @@ pub struct Config {
     pub accept_unmasked: bool,
     /// How messages are compressed when the handshake agreed on permessage-deflate. Default: `None`, no compression.
     pub deflate: Option<DeflateConfig>,
+    /// What the messages that are put together count in, those of all connections together. Default: no limit. What it has
+    /// no room for is not allocated: the connection is failed with 1013.
+    pub budget: Budget,
 }
 
 impl Default for Config {
@@ -58,6 +63,7 @@ impl Default for Config {
             close_timeout: Duration::from_secs(10),
             accept_unmasked: false,
             deflate: None,
+            budget: Budget::default(),
         }
     }
 }

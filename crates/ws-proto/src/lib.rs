@@ -43,4 +43,5 @@ pub use input::Input;
 pub use message::{Kind, Message, MessageRef};
 pub use output::Output;
 pub use prepared::Prepared;
+pub use switchboard_budget::Budget;
 pub use utf8::Utf8Bytes;

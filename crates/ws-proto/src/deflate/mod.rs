@@ -19,6 +19,7 @@ mod pool;
 mod oracle;
 
 pub use compress::{Deflater, compress_alone};
+pub(crate) use inflate::Sink;
 pub use inflate::{InflateError, Inflater};
 pub use live::live_contexts;
 pub use params::{DeflateConfig, DeflateParams, WindowBits};
