@@ -5,8 +5,8 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 
-/// Who holds less is no offender: to close it would help nobody.
-const LEAST: usize = 4 << 10;
+/// Who holds less is no offender, in bytes: to close it would help nobody.
+pub const LEAST: usize = 4 << 10;
 
 /// A connection, or a session, that memory is held for.
 ///

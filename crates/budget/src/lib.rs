@@ -37,5 +37,5 @@ mod part;
 pub use budget::{Budget, Usage};
 pub use charge::Charge;
 pub use hold::{Exhausted, Hold};
-pub use holder::{Holder, Watch};
+pub use holder::{Holder, LEAST, Watch};
 pub use part::Part;

@@ -303,7 +303,7 @@ impl<P: Parcel> Outbox<P> {
         ticket: &mut Option<Ticket>,
     ) -> Poll<Result<Accepted, Closed<P>>> {
         let parcel = slot.take().expect("a push was polled after it was ready");
-        let weighed = Weighed { weight, ..self.weigh(&parcel) };
+        let weighed = Weighed::with_weight(&parcel, weight, size_of::<Queued<P>>(), &self.budget);
         self.with(|state, after| {
             if state.phase != Phase::Open {
                 *ticket = None;

@@ -37,7 +37,11 @@ pub(crate) struct Weighed {
 impl Weighed {
     /// `place`: bytes that its place in the queue takes.
     pub(crate) fn new<P: Parcel>(parcel: &P, place: usize, budget: &Budget) -> Self {
-        let weight = parcel.weight();
+        Self::with_weight(parcel, parcel.weight(), place, budget)
+    }
+
+    /// For one whose weight was asked for before.
+    pub(crate) fn with_weight<P: Parcel>(parcel: &P, weight: usize, place: usize, budget: &Budget) -> Self {
         let held = match budget.is_limited() {
             false => 0,
             true if parcel.count(budget) => place,

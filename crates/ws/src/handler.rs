@@ -202,7 +202,7 @@ pub(crate) struct Flags {
 
 impl Own {
     pub(crate) fn link(&mut self) -> &Arc<Link> {
-        self.link.get_or_insert_with(|| Arc::new(Link::new(self.config.get_outbox())))
+        self.link.get_or_insert_with(|| Link::new(self.config.get_outbox(), self.config.get_budget()))
     }
 
     fn join(&mut self, hub: &Hub, place: Option<&Place>) -> Member<Parcel> {

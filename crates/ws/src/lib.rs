@@ -14,6 +14,7 @@ mod accept;
 mod attachment;
 #[cfg(feature = "axum")]
 mod axum;
+mod backlog;
 mod config;
 mod connect;
 mod connections;
@@ -72,6 +73,7 @@ pub use server::Server;
 #[doc(hidden)]
 pub use shard::Simulation;
 pub use socket::{Receiver, Socket};
+pub use switchboard_budget::{Budget, Part as BudgetPart, Usage as BudgetUsage};
 pub use switchboard_hub::{
     Accepted, Audience, Delivery, HubError, HubLimits, Limits as OutboxLimits, Overflow, Pushed, Refused,
 };

@@ -336,7 +336,7 @@ pub(crate) struct Start {
 
 impl Start {
     pub(crate) fn new(make: impl FnOnce(Bridge) -> Session<Bridge>, config: &crate::Config) -> Self {
-        let inbox = Arc::new(Inbox::new(config.get_inbox()));
+        let inbox = Arc::new(Inbox::new(config.get_inbox(), config.get_budget()));
         Self { session: make(Bridge { inbox: Arc::clone(&inbox) }), inbox }
     }
 }
