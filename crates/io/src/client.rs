@@ -5,7 +5,7 @@ use std::time::Instant;
 
 use switchboard_io_proto::engine::{CloseReason, Protocol};
 use switchboard_io_proto::socket::{Args, DecodeError, Decoder, Incoming, Kind, Namespace, Packet};
-use switchboard_ws::{Message, MessageRef};
+use switchboard_ws::{BudgetHold, BudgetPart, Message, MessageRef};
 
 use crate::depart;
 use crate::dispatch;
@@ -28,6 +28,8 @@ pub(crate) struct Client {
 
 struct Hearing {
     decoder: Decoder,
+    /// Of the attachments that came so far.
+    hold: BudgetHold,
     /// It must have joined a namespace by then.
     join_by: Option<Instant>,
     /// The packet that waits for attachments must be whole by then.
@@ -36,8 +38,12 @@ struct Hearing {
 
 impl Client {
     pub(crate) fn new(router: &Arc<Router>, session: &Session, now: Instant) -> Self {
-        let hearing =
-            Hearing { decoder: Decoder::new(), join_by: Some(now + router.settings.connect_timeout), whole_by: None };
+        let hearing = Hearing {
+            decoder: Decoder::new(),
+            hold: session.core().budget().hold(BudgetPart::Reading),
+            join_by: Some(now + router.settings.connect_timeout),
+            whole_by: None,
+        };
         let client = Self {
             router: Arc::clone(router),
             in_flight: Arc::new(InFlight::new(router.settings.in_flight)),
@@ -62,6 +68,11 @@ impl Client {
             true => hearing.whole_by.or_else(|| Some(Instant::now() + settings.attachments_timeout)),
             false => None,
         };
+        let kept = hearing.decoder.held();
+        if kept != hearing.hold.bytes() {
+            hearing.hold.set(kept);
+            session.set_kept(kept);
+        }
         drop(hearing);
         match decoded {
             Ok(Some(packet)) => self.packet(session, packet),
@@ -184,6 +195,17 @@ impl Conversation<Session> for Client {
         hearing.whole_by = None;
         drop(hearing);
         session.close(CloseReason::ForcedClose);
+    }
+
+    /// Its sockets are told that they are disconnected; the session is closed by whoever calls this.
+    fn overloaded(&self, session: &Session) {
+        tracing::info!(peer = %session.handshake().peer(), "memory is short, and a client that much is held for has to go");
+        for peer in &self.seats.end() {
+            depart::dismiss_for(peer, DisconnectReason::ForcedServerClose);
+        }
+        let mut hearing = self.hearing();
+        hearing.decoder = Decoder::new();
+        hearing.hold.set(0);
     }
 
     fn closed(&self, _: &Session, reason: CloseReason) {

@@ -10,6 +10,7 @@ pub mod cli;
 pub mod echo;
 pub mod gate;
 pub mod listen;
+pub mod memory;
 pub mod metrics;
 pub mod pages;
 mod plain;

@@ -16,7 +16,7 @@ use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use socket2::{Domain, Protocol, Socket, Type};
 use switchboard_io::engine::Secure;
-use switchboard_ws::{GatedListener, Io, Metrics, Pass, PeerAddr, ServerTls};
+use switchboard_ws::{Budget, BudgetHold, BudgetPart, GatedListener, Io, Metrics, Pass, PeerAddr, ServerTls};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, UnixListener};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
@@ -37,6 +37,13 @@ const TURNED_AWAY: usize = 64;
 const TURNING_AWAY: Duration = Duration::from_secs(2);
 /// So much of what they go on sending is read and forgotten.
 const TURNED_AWAY_BYTES: u64 = 64 << 10;
+/// What they are told.
+const NO_PLACE: &str = "This server has as many connections as it may.\n";
+const NO_MEMORY: &str = "This server is short of memory; try again in a while.\n";
+/// What counts for a connection while it speaks HTTP: hyper's buffers, and its task.
+const HTTP: usize = 24 << 10;
+/// And for TLS, to its end.
+const TLS: usize = 16 << 10;
 /// A pause after a listener failed, out of descriptors for instance.
 const PAUSE: Duration = Duration::from_millis(100);
 /// So many clients may wait in the kernel to be accepted.
@@ -213,6 +220,8 @@ pub struct Service {
     pub turning_away: Arc<Semaphore>,
     /// Where refusals are counted.
     pub metrics: Arc<Metrics>,
+    /// What is held for clients counts in it.
+    pub budget: Budget,
     /// Becomes true when no further requests are to be taken. Each connection holds a clone until it has ended or
     /// become a WebSocket.
     pub stopping: watch::Receiver<bool>,
@@ -242,10 +251,24 @@ impl Service {
         });
     }
 
+    /// A permit for one more client, if there is a place and memory for it. If not, that is counted.
+    pub fn admit(&self) -> Option<OwnedSemaphorePermit> {
+        if !self.budget.admit() {
+            self.metrics.refuse("memory_budget");
+            return None;
+        }
+        let permit = Arc::clone(&self.permits).try_acquire_owned().ok();
+        if permit.is_none() {
+            self.metrics.refuse("max_connections");
+        }
+        permit
+    }
+
     /// Tells a client that there is no room for it, in a task of its own, unless too many are being told already.
     pub fn turn_away(&self, io: Box<dyn Io>) {
         if let Ok(permit) = Arc::clone(&self.turning_away).try_acquire_owned() {
-            tokio::spawn(turn_away(io, self.tls.is_some(), permit));
+            let why = if self.budget.is_tight() { NO_MEMORY } else { NO_PLACE };
+            tokio::spawn(turn_away(io, self.tls.is_some(), why, permit));
         }
     }
 }
@@ -264,12 +287,9 @@ pub async fn serve(listener: Listener, service: Service) {
     };
     loop {
         match accept(&listener).await {
-            Ok((io, peer)) => match Arc::clone(&service.permits).try_acquire_owned() {
-                Ok(permit) => service.visit(Visit { io, read: Vec::new(), peer, pass: Some(Box::new(permit)) }),
-                Err(_) => {
-                    service.metrics.refuse("max_connections");
-                    service.turn_away(io);
-                }
+            Ok((io, peer)) => match service.admit() {
+                Some(permit) => service.visit(Visit { io, read: Vec::new(), peer, pass: Some(Box::new(permit)) }),
+                None => service.turn_away(io),
             },
             Err(error) => {
                 tracing::warn!(%error, "cannot accept connections; trying again");
@@ -294,8 +314,12 @@ async fn accept(listener: &GatedListener) -> io::Result<(Box<dyn Io>, PeerAddr)>
 }
 
 async fn connection(visit: Visit, service: Service) -> io::Result<()> {
-    let Service { router, tls, mut stopping, metrics, .. } = service;
+    let Service { router, tls, mut stopping, metrics, budget, .. } = service;
     let Visit { mut io, read, peer, pass } = visit;
+    let mut hold = budget.hold(BudgetPart::Connections);
+    hold.set(HTTP);
+    let mut sealed = budget.hold(BudgetPart::Connections);
+    sealed.set(if tls.is_some() { TLS } else { 0 });
     // Writing nothing waits until the runtime knows that the socket takes something. One that a shard has handed over is
     // new to the runtime, and hyper, where it refuses an upgrade and closes, drops an answer that does not leave at once.
     let written = io.write(&[]).await?;
@@ -311,7 +335,7 @@ async fn connection(visit: Visit, service: Service) -> io::Result<()> {
         },
         None => io,
     };
-    let io = TokioIo::new(Visiting { read: Bytes::from(read), io, _pass: pass });
+    let io = TokioIo::new(Visiting { read: Bytes::from(read), io, _pass: pass, _hold: sealed });
     let answer = service_fn(move |mut request: http::Request<Incoming>| {
         request.extensions_mut().insert(peer);
         request.extensions_mut().insert(secure);
@@ -343,12 +367,15 @@ async fn connection(visit: Visit, service: Service) -> io::Result<()> {
 }
 
 /// Tells a client that there is no room for it. Through TLS that would cost more than the client is owed.
-async fn turn_away(mut stream: Box<dyn Io>, tls: bool, _permit: OwnedSemaphorePermit) {
+async fn turn_away(mut stream: Box<dyn Io>, tls: bool, why: &str, _permit: OwnedSemaphorePermit) {
     if tls {
         return;
     }
-    let answer = "HTTP/1.1 503 Service Unavailable\r\nContent-Type: text/plain; charset=utf-8\r\nContent-Length: \
-                  47\r\nRetry-After: 5\r\nConnection: close\r\n\r\nThis server has as many connections as it may.\n";
+    let answer = format!(
+        "HTTP/1.1 503 Service Unavailable\r\nContent-Type: text/plain; charset=utf-8\r\nContent-Length: \
+         {}\r\nRetry-After: 5\r\nConnection: close\r\n\r\n{why}",
+        why.len()
+    );
     // A client that is gone needs no answer.
     let _ = tokio::time::timeout(TURNING_AWAY, async {
         stream.write_all(answer.as_bytes()).await?;
@@ -364,6 +391,7 @@ struct Visiting {
     read: Bytes,
     io: Box<dyn Io>,
     _pass: Option<Pass>,
+    _hold: BudgetHold,
 }
 
 impl tokio::io::AsyncRead for Visiting {

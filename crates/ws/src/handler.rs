@@ -4,6 +4,7 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use switchboard_budget::LEAST;
 use switchboard_hub::{Delivery, HubError, Member, Pushed};
 use switchboard_ws_proto::{
     CloseCode, CloseFrame, Connection, Kind, Message, MessageRef, Prepared, ProtocolError, SendError, SendOptions,
@@ -463,6 +464,16 @@ impl Context<'_> {
     /// Stops reading until [`Sender::resume`]. The rest of the current read is still handled.
     pub fn pause(&mut self) {
         self.own.link().set_paused(true);
+    }
+
+    /// Says how many bytes the handler itself holds for its peer: those for whom most is held have to go first when memory is
+    /// short (see [`Config::budget`]). It counts them in the budget by itself.
+    pub fn set_kept(&mut self, bytes: usize) {
+        match &self.own.link {
+            Some(link) => link.set_kept(bytes),
+            None if bytes >= LEAST && self.own.config.get_budget().is_limited() => self.own.link().set_kept(bytes),
+            None => {}
+        }
     }
 
     /// What the opening handshake agreed on.

@@ -73,7 +73,10 @@ pub use server::Server;
 #[doc(hidden)]
 pub use shard::Simulation;
 pub use socket::{Receiver, Socket};
-pub use switchboard_budget::{Budget, Part as BudgetPart, Usage as BudgetUsage};
+pub use switchboard_budget::{
+    Budget, Charge as BudgetCharge, Exhausted as BudgetExhausted, Hold as BudgetHold, Holder as BudgetHolder,
+    Part as BudgetPart, Usage as BudgetUsage, Watch as BudgetWatch,
+};
 pub use switchboard_hub::{
     Accepted, Audience, Delivery, HubError, HubLimits, Limits as OutboxLimits, Overflow, Pushed, Refused,
 };

@@ -30,6 +30,8 @@ pub(crate) struct Link {
     unsent: AtomicUsize,
     /// Bytes that it holds of a message that is not whole.
     reading: AtomicUsize,
+    /// Bytes that the handler holds for its peer.
+    kept: AtomicUsize,
     state: AtomicU8,
     outcome: SetOnce<Outcome>,
     _watch: Watch,
@@ -58,6 +60,7 @@ impl Link {
             holding: AtomicBool::new(false),
             unsent: AtomicUsize::new(0),
             reading: AtomicUsize::new(0),
+            kept: AtomicUsize::new(0),
             state: AtomicU8::new(0),
             outcome: SetOnce::new(),
             _watch: budget.watch(Weak::<Self>::clone(link)),
@@ -163,6 +166,10 @@ impl Link {
         self.reading.store(reading, Ordering::Relaxed);
     }
 
+    pub(crate) fn set_kept(&self, kept: usize) {
+        self.kept.store(kept, Ordering::Relaxed);
+    }
+
     pub(crate) fn set_ready_state(&self, state: ReadyState) {
         let state = match state {
             ReadyState::Open => 0,
@@ -180,6 +187,7 @@ impl Link {
         self.outbox.abandon();
         self.set_unsent(0);
         self.set_reading(0);
+        self.set_kept(0);
         let ended = Requests { over: true, ..Requests::default() };
         // Dropped outside the lock: that wakes whoever waits for a pong.
         let unanswered = std::mem::replace(&mut *self.requests(), ended);
@@ -198,7 +206,7 @@ impl Link {
 
 impl Holder for Link {
     fn held(&self) -> usize {
-        self.buffered() + self.reading.load(Ordering::Relaxed)
+        self.buffered() + self.reading.load(Ordering::Relaxed) + self.kept.load(Ordering::Relaxed)
     }
 
     fn evict(&self) {
