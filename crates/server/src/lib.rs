@@ -9,6 +9,7 @@ pub mod app;
 pub mod cli;
 pub mod echo;
 pub mod gate;
+pub mod limits;
 pub mod listen;
 pub mod memory;
 pub mod metrics;

@@ -28,28 +28,28 @@ use crate::settings::{Address, Listen, SettingsError};
 const PORT: u16 = 3000;
 const PORTS: u16 = 100;
 /// How long a request's head may take, and how long a connection may wait for its next request.
-const HEAD_TIMEOUT: Duration = Duration::from_secs(15);
+pub(crate) const HEAD_TIMEOUT: Duration = Duration::from_secs(15);
 /// How long the TLS handshake may take.
-const TLS_TIMEOUT: Duration = Duration::from_secs(10);
+pub(crate) const TLS_TIMEOUT: Duration = Duration::from_secs(10);
 /// So many clients are told at a time that there is no room for them, and how long that may take; further ones are
 /// dropped.
-const TURNED_AWAY: usize = 64;
-const TURNING_AWAY: Duration = Duration::from_secs(2);
+pub(crate) const TURNED_AWAY: usize = 64;
+pub(crate) const TURNING_AWAY: Duration = Duration::from_secs(2);
 /// So much of what they go on sending is read and forgotten.
 const TURNED_AWAY_BYTES: u64 = 64 << 10;
 /// What they are told.
 const NO_PLACE: &str = "This server has as many connections as it may.\n";
 const NO_MEMORY: &str = "This server is short of memory; try again in a while.\n";
 /// What counts for a connection while it speaks HTTP: hyper's buffers, and its task.
-const HTTP: usize = 24 << 10;
+pub(crate) const HTTP: usize = 24 << 10;
 /// And for TLS, to its end.
-const TLS: usize = 16 << 10;
+pub(crate) const TLS: usize = 16 << 10;
 /// A pause after a listener failed, out of descriptors for instance.
 const PAUSE: Duration = Duration::from_millis(100);
 /// So many clients may wait in the kernel to be accepted.
 const BACKLOG: i32 = 4096;
 /// The most a request's head may have, in bytes. Bodies are not read at all.
-const MAX_HEAD: usize = 16 << 10;
+pub(crate) const MAX_HEAD: usize = 16 << 10;
 
 /// A bound listener, not yet watched by any runtime.
 #[derive(Debug)]

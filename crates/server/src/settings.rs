@@ -108,7 +108,7 @@ impl TryFrom<Serve> for Settings {
 }
 
 /// The smallest budget: below it what is counted would be too far from what is held.
-const LEAST_BUDGET: usize = 16 << 20;
+pub(crate) const LEAST_BUDGET: usize = 16 << 20;
 /// The budget where nobody says how much memory there is.
 const BLIND_BUDGET: usize = 1 << 30;
 

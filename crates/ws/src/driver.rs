@@ -27,7 +27,7 @@ pub trait Io: AsyncRead + AsyncWrite + Any + Send + Unpin {}
 impl<T: AsyncRead + AsyncWrite + Any + Send + Unpin> Io for T {}
 
 /// So many reads in a row, then other tasks have their turn.
-const READS_PER_TURN: usize = 16;
+pub(crate) const READS_PER_TURN: usize = 16;
 /// So many slices are written at once.
 const SLICES: usize = 16;
 

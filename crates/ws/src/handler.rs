@@ -20,7 +20,7 @@ use crate::sender::Sender;
 use crate::turn::{Place, Turn};
 
 /// So much is encoded beyond the bound of the outbox: room for the replies to one read.
-const REPLIES: usize = 64 << 10;
+pub(crate) const REPLIES: usize = 64 << 10;
 
 /// What an application does with one connection. Methods run one at a time, in the order of what happened. They should
 /// not block: other connections wait meanwhile. A panic ends this connection alone, with 1011.
@@ -474,6 +474,11 @@ impl Context<'_> {
             None if bytes >= LEAST && self.own.config.get_budget().is_limited() => self.own.link().set_kept(bytes),
             None => {}
         }
+    }
+
+    /// Whether there is a budget that what is held counts in.
+    pub(crate) fn counts(&self) -> bool {
+        self.own.config.get_budget().is_limited()
     }
 
     /// What the opening handshake agreed on.

@@ -91,6 +91,22 @@ impl Inbox {
         room
     }
 
+    /// Bytes that wait.
+    pub(crate) fn bytes(&self) -> usize {
+        self.lock().bytes
+    }
+
+    /// Drops what waits.
+    pub(crate) fn clear(&self) {
+        let queue = {
+            let mut state = self.lock();
+            state.bytes = 0;
+            state.count();
+            std::mem::take(&mut state.queue)
+        };
+        drop(queue);
+    }
+
     /// The next message; `None` after the last one of an ended connection.
     pub(crate) fn poll_pop(&self, cx: &mut Context<'_>) -> Poll<Option<(Message, Room)>> {
         // Wakers are cloned and dropped outside the lock: they may run code of a runtime.
@@ -132,14 +148,8 @@ impl Inbox {
 
     /// The receiver is gone.
     pub(crate) fn unwant(&self) {
-        let queue = {
-            let mut state = self.lock();
-            state.unwanted = true;
-            state.bytes = 0;
-            state.count();
-            std::mem::take(&mut state.queue)
-        };
-        drop(queue);
+        self.lock().unwanted = true;
+        self.clear();
     }
 
     /// Whether an application that reads has not seen everything, or has not asked for more since: what it sends next

@@ -13,8 +13,8 @@ use crate::config::Config;
 use crate::driver::Io;
 
 /// How long a refused client is given to read why, and so much of what it goes on sending is read and forgotten.
-const LINGER: Duration = Duration::from_secs(2);
-const LINGER_BYTES: u64 = 1 << 20;
+pub(crate) const LINGER: Duration = Duration::from_secs(2);
+pub(crate) const LINGER_BYTES: u64 = 1 << 20;
 
 /// Why no connection was opened.
 #[derive(Debug)]

@@ -24,10 +24,9 @@ use crate::socket::Socket;
 use crate::tls::ServerTls;
 
 /// So many clients may be in the middle of their handshakes; further ones wait in the kernel's queue, or are refused.
-const MAX_HANDSHAKES: usize = 16 << 10;
+pub(crate) const MAX_HANDSHAKES: usize = 16 << 10;
 /// So many are told at a time why they are refused; further ones are dropped.
-#[cfg(unix)]
-const MAX_REFUSALS: usize = 1024;
+pub(crate) const MAX_REFUSALS: usize = 1024;
 /// A pause after the listener failed, out of descriptors for instance: retrying at once would only burn the processor.
 const PAUSE: Duration = Duration::from_millis(100);
 

@@ -26,10 +26,10 @@ use crate::turn::{Turn, now};
 
 /// Parcels are encoded while less than this waits to be written; the rest stays in the outbox, where the policy can
 /// still drop it.
-const ENCODE_AHEAD: usize = 64 << 10;
+pub(crate) const ENCODE_AHEAD: usize = 64 << 10;
 
 /// What counts for each connection while it does nothing: about what it costs with a small handler, without compression.
-const IDLE: usize = 1 << 10;
+pub(crate) const IDLE: usize = 1 << 10;
 
 /// What becomes of a volatile parcel for a peer that lags.
 const DROPPED: Delivery = Delivery { reached: 0, lagging: 0, dropped: 1, overflowed: 0 };
@@ -478,15 +478,16 @@ impl<H: Handler> Session<H> {
     /// why it has to go. One that was told before, or takes nothing, is cut off.
     fn evict(&mut self, link: &Link, turn: &mut Turn) {
         link.outbox.abandon();
-        if self.connection.ready_state() != ReadyState::Open || turn.out.len() > ENCODE_AHEAD {
+        let is_open = self.connection.ready_state() == ReadyState::Open;
+        if turn.out.len() > ENCODE_AHEAD || !(is_open || self.connection.may_send()) {
             self.fail(Error::Protocol(ProtocolError::OutOfMemory));
             self.connection.terminate();
-        } else {
+        } else if is_open {
             let error = self.connection.fail_for_memory(turn.now);
             self.guarded_session(turn.now, |session| session.event(Event::Failed(error), turn));
-            // The application may read what it has; nobody waits for its answer.
-            link.release_close();
         }
+        // Nobody waits for what the application may have to say to that.
+        link.release_close();
         link.set_reading(0);
     }
 

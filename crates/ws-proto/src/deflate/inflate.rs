@@ -21,11 +21,11 @@ use super::{moved, pool};
 /// An empty stored block, from a byte boundary on.
 const EMPTY_BLOCK: [u8; 5] = [0x00, 0x00, 0x00, 0xff, 0xff];
 /// What an inflater holds, its window included.
-const STATE_SIZE: usize = 47 * 1024;
+pub(crate) const STATE_SIZE: usize = 47 * 1024;
 
 /// The most blocks with BFINAL set in one message. Stricter than the RFC, which has no limit: each makes us load a
 /// window, so that a message made of two-byte final blocks would cost far more to read than to write.
-const MAX_FINAL_BLOCKS: u16 = 1024;
+pub(crate) const MAX_FINAL_BLOCKS: u16 = 1024;
 
 /// Why a compressed message cannot be had. The connection must be failed: what comes after such a message may refer
 /// to what was lost in it.

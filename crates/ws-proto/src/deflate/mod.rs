@@ -22,6 +22,9 @@ pub use compress::{Deflater, compress_alone};
 pub(crate) use inflate::Sink;
 pub use inflate::{InflateError, Inflater};
 pub use live::live_contexts;
+
+pub(crate) use inflate::{MAX_FINAL_BLOCKS as FINAL_BLOCKS, STATE_SIZE as INFLATER};
+pub(crate) use pool::{CHUNK as INFLATED_AT_ONCE, MOST_KEPT as IDLE_CODECS};
 pub use params::{DeflateConfig, DeflateParams, WindowBits};
 
 /// How far a counter of the codec moved in one call.

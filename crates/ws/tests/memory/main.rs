@@ -161,12 +161,16 @@ fn what_an_application_does_not_read_counts() {
     let config = Config::default().budget(Budget::new(LIMIT));
     let budget = config.get_budget().clone();
     let server = Running::start_idle(config);
-    let mut peer: Peer = server.peer();
-    for _ in 0..8 {
-        peer.send_message(100 << 10);
+    let mut peers = Vec::new();
+    while usage(&budget).evicted == 0 {
+        let mut peer: Peer = server.peer();
+        for _ in 0..10 {
+            peer.send_message(100 << 10);
+        }
+        peers.push(peer);
     }
-    while usage(&budget).used < 800 << 10 {
-        thread::yield_now();
-    }
-    drop(server);
+    let BudgetUsage { used, .. } = usage(&budget);
+    assert!(used <= LIMIT, "{used}");
+    assert!(peers.len() >= 10, "{}", peers.len());
+    drop((server, peers));
 }
