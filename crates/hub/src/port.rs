@@ -64,7 +64,14 @@ impl<P: Parcel> Port<P> {
     pub fn with_budget(limits: PortLimits, budget: &Budget) -> Self {
         // Not one of `sync`: the models need no choice of who gets which number.
         static PORTS: atomic::AtomicU64 = atomic::AtomicU64::new(0);
-        let state = State { queue: Vec::new(), bytes: 0, hold: budget.hold(Part::Queued), shard: None, closed: false, refused: 0 };
+        let state = State {
+            queue: Vec::new(),
+            bytes: 0,
+            hold: budget.hold(Part::Queued),
+            shard: None,
+            closed: false,
+            refused: 0,
+        };
         Self {
             number: PORTS.fetch_add(1, Ordering::Relaxed),
             limits,
@@ -158,7 +165,8 @@ impl<P: Parcel> Port<P> {
             return Pushed::Closed;
         }
         let bytes = state.bytes.saturating_add(weight);
-        let is_full = state.queue.len() >= self.limits.publications || bytes > self.limits.bytes || self.budget.is_full();
+        let is_full =
+            state.queue.len() >= self.limits.publications || bytes > self.limits.bytes || self.budget.is_full();
         if !state.queue.is_empty() && is_full {
             state.refused += 1;
             drop(state);

@@ -1,19 +1,18 @@
 //! Every limit there is, with its default as the code has it, as the tables of SECURITY.md: those cannot drift, since a test
 //! prints them from here. Settings of the library and of the binary alike, as the binary has all of them.
 
-use std::fmt::Write as _;
-use std::str::FromStr;
-use std::time::Duration;
+mod table;
 
-use clap::CommandFactory as _;
 use switchboard_io::engine::{EngineConfig, SessionConfig};
 use switchboard_io::{RecoverySettings, Settings as SocketIoSettings};
 use switchboard_ws::{
-    DeflateConfig, HandshakeLimits, HubLimits, InboxLimits, Limits, Origins, OutboxLimits, Overflow, ServerOptions, fixed,
+    DeflateConfig, HandshakeLimits, HubLimits, InboxLimits, Limits, Origins, OutboxLimits, Overflow, ServerOptions,
+    fixed,
 };
 
-use crate::cli::{Cli, Switch};
-use crate::units::{Bytes, MaybeDuration};
+use self::table::{Flags, Table, bytes, count, long_time, on, option, row, same, time};
+use crate::cli::Switch;
+use crate::units::Bytes;
 use crate::{listen, settings};
 
 /// Between these lines they stand in SECURITY.md.
@@ -22,23 +21,14 @@ pub const BEGIN: &str = "<!-- Printed by `cargo run -p switchboard-server --exam
 /// And this is behind them.
 pub const END: &str = "\n<!-- The end of what is printed. -->\n";
 
-/// A part of the list.
-struct Table {
-    title: &'static str,
-    /// What is said before it, and after.
-    before: &'static str,
-    head: &'static [&'static str],
-    rows: Vec<Vec<String>>,
-    after: &'static str,
-}
-
 /// Most tables have these columns.
 const HEAD: &[&str] = &["limit", "default", "setting", "when it bites", "counted"];
 
 /// The part of SECURITY.md that lists the limits, in Markdown.
 #[must_use]
 pub fn markdown() -> String {
-    let tables = [memory(), messages(), opening(), client(), queues(), topics(), shards(), socketio(), binary(), threads()];
+    let tables =
+        [memory(), messages(), opening(), client(), queues(), topics(), shards(), socketio(), binary(), threads()];
     tables.iter().map(Table::markdown).collect::<Vec<_>>().join("\n")
 }
 
@@ -82,22 +72,103 @@ fn messages() -> Table {
     let idle = same(option(limits.idle_timeout), flags.duration("idle-timeout"));
     let compression = same(on(limits.deflate.is_some()), on(flags.switch("compression") == Switch::On));
     let rows = vec![
-        row(["bytes of a message, after inflating", &message, "`max_message`, `--max-message`", "1009; told from the header where that is enough", "`message_too_big`"]),
-        row(["bytes of a compressed message, as sent", "`max_message` and an eighth, and 1 KiB", "follows", "1009", "`message_too_big`"]),
-        row(["bytes of a frame", &bytes(limits.max_frame), "`max_frame`, `--max-message`", "1009, from the header", "`frame_too_big`"]),
-        row(["frames in a message, empty ones too", &count(limits.max_fragments), "`max_fragments`", "1008", "`too_many_fragments`"]),
+        row([
+            "bytes of a message, after inflating",
+            &message,
+            "`max_message`, `--max-message`",
+            "1009; told from the header where that is enough",
+            "`message_too_big`",
+        ]),
+        row([
+            "bytes of a compressed message, as sent",
+            "`max_message` and an eighth, and 1 KiB",
+            "follows",
+            "1009",
+            "`message_too_big`",
+        ]),
+        row([
+            "bytes of a frame",
+            &bytes(limits.max_frame),
+            "`max_frame`, `--max-message`",
+            "1009, from the header",
+            "`frame_too_big`",
+        ]),
+        row([
+            "frames in a message, empty ones too",
+            &count(limits.max_fragments),
+            "`max_fragments`",
+            "1008",
+            "`too_many_fragments`",
+        ]),
         row(["final DEFLATE blocks in a message", &count(fixed::FINAL_BLOCKS), "fixed", "1007", "`invalid_deflate`"]),
-        row(["kind of messages", limits.only.map_or("both", |_| "one"), "`only`", "1003", "`unwanted_text`, `unwanted_binary`"]),
-        row(["payload of a control frame", &format!("{} bytes", fixed::CONTROL), "fixed", "1002", "`control_too_long`"]),
-        row(["pings waiting for a pong", &format!("each is answered while less than {} waits to be written; beyond that 1, the newest", bytes(fixed::ENCODED_AHEAD)), "fixed", "older ones are not answered", "not counted"]),
-        row(["silence after a heartbeat ping", &format!("{}, a ping every {ping}", time(limits.pong_timeout)), "`pong_timeout`, `ping_interval`, `--ping-interval`", "1008", "`pong_timeout`"]),
-        row(["no message either way", &idle, "`idle_timeout`, `--idle-timeout`", "1001, with a closing handshake", "`idle_timeout`"]),
-        row(["a message, first byte to last", &option(limits.message_timeout), "`message_timeout`", "1008", "`message_timeout`"]),
-        row(["a peer that takes no byte", &option(limits.write_timeout), "`write_timeout`", "cut off, 1006", "`write_timeout`"]),
+        row([
+            "kind of messages",
+            limits.only.map_or("both", |_| "one"),
+            "`only`",
+            "1003",
+            "`unwanted_text`, `unwanted_binary`",
+        ]),
+        row([
+            "payload of a control frame",
+            &format!("{} bytes", fixed::CONTROL),
+            "fixed",
+            "1002",
+            "`control_too_long`",
+        ]),
+        row([
+            "pings waiting for a pong",
+            &format!(
+                "each is answered while less than {} waits to be written; beyond that 1, the newest",
+                bytes(fixed::ENCODED_AHEAD)
+            ),
+            "fixed",
+            "older ones are not answered",
+            "not counted",
+        ]),
+        row([
+            "silence after a heartbeat ping",
+            &format!("{}, a ping every {ping}", time(limits.pong_timeout)),
+            "`pong_timeout`, `ping_interval`, `--ping-interval`",
+            "1008",
+            "`pong_timeout`",
+        ]),
+        row([
+            "no message either way",
+            &idle,
+            "`idle_timeout`, `--idle-timeout`",
+            "1001, with a closing handshake",
+            "`idle_timeout`",
+        ]),
+        row([
+            "a message, first byte to last",
+            &option(limits.message_timeout),
+            "`message_timeout`",
+            "1008",
+            "`message_timeout`",
+        ]),
+        row([
+            "a peer that takes no byte",
+            &option(limits.write_timeout),
+            "`write_timeout`",
+            "cut off, 1006",
+            "`write_timeout`",
+        ]),
         row(["closing handshake", &time(limits.close_timeout), "`close_timeout`", "cut off, 1006", "`close_timeout`"]),
-        row(["unmasked frames from a client", if limits.accept_unmasked { "taken" } else { "refused" }, "`accept_unmasked`", "1002", "`unmasked_frame`"]),
+        row([
+            "unmasked frames from a client",
+            if limits.accept_unmasked { "taken" } else { "refused" },
+            "`accept_unmasked`",
+            "1002",
+            "`unmasked_frame`",
+        ]),
         row(["compression", &compression, "`deflate`, `--compression`", "not agreed on", ""]),
-        row(["contexts of the process that are kept ready", &count(DeflateConfig::default().max_live), "`max_live`", "rebuilt for each message, from a window at most", ""]),
+        row([
+            "contexts of the process that are kept ready",
+            &count(DeflateConfig::default().max_live),
+            "`max_live`",
+            "rebuilt for each message, from a window at most",
+            "",
+        ]),
     ];
     Table { title: "Messages and time: `Limits` (in `ws-proto`: `Config`)", before: "", head: HEAD, rows, after: "" }
 }
@@ -110,12 +181,42 @@ fn opening() -> Table {
     let rows = vec![
         row(["bytes of the head", &bytes(max_head_bytes), "`max_head_bytes`", "431", "refused: `head_too_long`"]),
         row(["header lines", &count(max_headers), "`max_headers`", "431", "refused: `too_many_headers`"]),
-        row(["time for the head; for the answer; for TLS before it", &format!("{} each", time(timeout)), "`timeout`", "408; closed; closed", "refused: `handshake_timeout`; the others are not counted"]),
+        row([
+            "time for the head; for the answer; for TLS before it",
+            &format!("{} each", time(timeout)),
+            "`timeout`",
+            "408; closed; closed",
+            "refused: `handshake_timeout`; the others are not counted",
+        ]),
         row(["origin", origin, "`origins`, `--allow-origin`", "403", "refused: `origin`"]),
-        row(["time for a refused client to read why", &format!("{}, {}", time(linger), bytes(lingering)), "fixed", "closed", ""]),
-        row(["handshakes at once in `Server::accept` and `serve`", &count(fixed::HANDSHAKES), "fixed", "the next ones wait in the kernel, or on shards are told 503", "refused: `application`"]),
-        row(["clients of `Server::serve` that are being told why they are refused", &count(fixed::REFUSALS), "fixed", "further ones are dropped", "refused: `too_many_refusals`"]),
-        row(["messages that an `OnMessageAsync` works on at a time", &count(fixed::IN_FLIGHT), "`in_flight`", "reading pauses", "not counted"]),
+        row([
+            "time for a refused client to read why",
+            &format!("{}, {}", time(linger), bytes(lingering)),
+            "fixed",
+            "closed",
+            "",
+        ]),
+        row([
+            "handshakes at once in `Server::accept` and `serve`",
+            &count(fixed::HANDSHAKES),
+            "fixed",
+            "the next ones wait in the kernel, or on shards are told 503",
+            "refused: `application`",
+        ]),
+        row([
+            "clients of `Server::serve` that are being told why they are refused",
+            &count(fixed::REFUSALS),
+            "fixed",
+            "further ones are dropped",
+            "refused: `too_many_refusals`",
+        ]),
+        row([
+            "messages that an `OnMessageAsync` works on at a time",
+            &count(fixed::IN_FLIGHT),
+            "`in_flight`",
+            "reading pauses",
+            "not counted",
+        ]),
     ];
     Table {
         title: "Opening handshake: `HandshakeLimits` in `ServerOptions`",
@@ -129,8 +230,18 @@ fn opening() -> Table {
 fn client() -> Table {
     let HandshakeLimits { max_head_bytes, max_headers, .. } = HandshakeLimits::default();
     let rows = vec![
-        row(["resolving, connecting, TLS and handshake together", &time(fixed::CONNECT), "`Client::timeout`", "`TimedOut`, with the step"]),
-        row(["bytes and header lines of the answer", &format!("{}, {}", bytes(max_head_bytes), count(max_headers)), "`HandshakeLimits` of the `Config`", "`Handshake`"]),
+        row([
+            "resolving, connecting, TLS and handshake together",
+            &time(fixed::CONNECT),
+            "`Client::timeout`",
+            "`TimedOut`, with the step",
+        ]),
+        row([
+            "bytes and header lines of the answer",
+            &format!("{}, {}", bytes(max_head_bytes), count(max_headers)),
+            "`HandshakeLimits` of the `Config`",
+            "`Handshake`",
+        ]),
         row(["body of a refusal", &bytes(fixed::REFUSAL_BODY), "fixed", "the rest is not read"]),
         row(["head start of an address before the next is tried too", &time(fixed::HEAD_START), "fixed", ""]),
     ];
@@ -146,11 +257,41 @@ fn queues() -> Table {
     };
     let ahead = bytes(fixed::ENCODED_AHEAD);
     let rows = vec![
-        row(["outbox: messages; bytes", &format!("{}; {}", count(outbox.messages), bytes(outbox.bytes)), "`messages`, `bytes`", "`send` waits, `try_send` says full; a publish follows the policy", ""]),
-        row(["policy of a full outbox", policy, "`overflow`", "`Close`: 1013. `DropOldest`, `DropNewest`: a message is lost", "`outbox_overflow`; `outbox_dropped`, added up while the peer lags and when the connection ends"]),
-        row(["encoded and not yet written", &format!("{ahead} and one message"), "fixed", "the rest stays in the outbox", ""]),
-        row(["the same, sent straight from a handler", &format!("`bytes` of the outbox, {} for the replies to one read, and one message", bytes(fixed::REPLIES)), "`bytes`", "goes to the outbox; reading stops", ""]),
-        row(["inbox (stream style): messages; bytes", &format!("{}; {}", count(inbox.messages), bytes(inbox.bytes)), "`messages`, `bytes`", "reading stops, and TCP makes the peer wait", "`switchboard_inbox_full`"]),
+        row([
+            "outbox: messages; bytes",
+            &format!("{}; {}", count(outbox.messages), bytes(outbox.bytes)),
+            "`messages`, `bytes`",
+            "`send` waits, `try_send` says full; a publish follows the policy",
+            "",
+        ]),
+        row([
+            "policy of a full outbox",
+            policy,
+            "`overflow`",
+            "`Close`: 1013. `DropOldest`, `DropNewest`: a message is lost",
+            "`outbox_overflow`; `outbox_dropped`, added up while the peer lags and when the connection ends",
+        ]),
+        row([
+            "encoded and not yet written",
+            &format!("{ahead} and one message"),
+            "fixed",
+            "the rest stays in the outbox",
+            "",
+        ]),
+        row([
+            "the same, sent straight from a handler",
+            &format!("`bytes` of the outbox, {} for the replies to one read, and one message", bytes(fixed::REPLIES)),
+            "`bytes`",
+            "goes to the outbox; reading stops",
+            "",
+        ]),
+        row([
+            "inbox (stream style): messages; bytes",
+            &format!("{}; {}", count(inbox.messages), bytes(inbox.bytes)),
+            "`messages`, `bytes`",
+            "reading stops, and TCP makes the peer wait",
+            "`switchboard_inbox_full`",
+        ]),
     ];
     Table {
         title: "Queues: `OutboxLimits`, `InboxLimits`",
@@ -165,8 +306,20 @@ fn topics() -> Table {
     let HubLimits { topics_per_member, topic_bytes } = HubLimits::default();
     let counted = "`Hub::counters`; `switchboard_subscriptions_refused`";
     let rows = vec![
-        row(["topics per connection", &count(topics_per_member), "`topics_per_member`", "`subscribe` is refused", counted]),
-        row(["bytes of a topic's name", &count(topic_bytes), "`topic_bytes`", "`subscribe` is refused; the binary answers 400 before it comes to that", counted]),
+        row([
+            "topics per connection",
+            &count(topics_per_member),
+            "`topics_per_member`",
+            "`subscribe` is refused",
+            counted,
+        ]),
+        row([
+            "bytes of a topic's name",
+            &count(topic_bytes),
+            "`topic_bytes`",
+            "`subscribe` is refused; the binary answers 400 before it comes to that",
+            counted,
+        ]),
     ];
     Table { title: "Topics: `HubLimits`", before: "", head: HEAD, rows, after: "" }
 }
@@ -197,21 +350,99 @@ fn socketio() -> Table {
     let recovers = same("off".to_owned(), flags.default("socketio-recovery"));
     let sessions = config.max_sessions.map_or("as many as come; in the binary `--max-connections`".to_owned(), count);
     let rows = vec![
-        row(["bytes of a message, and of a poll's payload", &payload, "`max_http_buffer_size`, `--socketio-max-payload`", "WebSocket: 1009; a POST: 413", "`Metrics::payloads_too_large` for POSTs"]),
-        row(["bytes of a packet with its attachments", &format!("{}: that much for each", count(settings.limits.bytes)), "`limits`", "closed", "not counted"]),
-        row(["attachments of a packet; their time", &format!("{attachments}; {}", time(settings.attachments_timeout)), "`limits`, `--socketio-max-attachments`; `attachments_timeout`", "closed", "not counted"]),
+        row([
+            "bytes of a message, and of a poll's payload",
+            &payload,
+            "`max_http_buffer_size`, `--socketio-max-payload`",
+            "WebSocket: 1009; a POST: 413",
+            "`Metrics::payloads_too_large` for POSTs",
+        ]),
+        row([
+            "bytes of a packet with its attachments",
+            &format!("{}: that much for each", count(settings.limits.bytes)),
+            "`limits`",
+            "closed",
+            "not counted",
+        ]),
+        row([
+            "attachments of a packet; their time",
+            &format!("{attachments}; {}", time(settings.attachments_timeout)),
+            "`limits`, `--socketio-max-attachments`; `attachments_timeout`",
+            "closed",
+            "not counted",
+        ]),
         row(["depth of JSON and msgpack", &count(settings.limits.depth), "`limits`", "closed", "not counted"]),
-        row(["messages and bytes that wait for one client", &format!("{}; {}", count(config.outbox.messages), bytes(config.outbox.bytes)), "`outbox`", "closed", "`Metrics::overflowed`"]),
-        row(["an answer to a ping", &format!("{timeout}, a ping every {interval}"), "`ping_timeout`, `ping_interval` and their flags", "closed, \"ping timeout\"", "`Metrics::closed`"]),
-        row(["going over to a WebSocket", &upgrade, "`upgrade_timeout`, `--socketio-upgrade-timeout`", "the session stays on polling", "`Metrics::upgrades_dropped`"]),
-        row(["joining a namespace", &connect, "`connect_timeout`, `--socketio-connect-timeout`", "closed", "not counted"]),
+        row([
+            "messages and bytes that wait for one client",
+            &format!("{}; {}", count(config.outbox.messages), bytes(config.outbox.bytes)),
+            "`outbox`",
+            "closed",
+            "`Metrics::overflowed`",
+        ]),
+        row([
+            "an answer to a ping",
+            &format!("{timeout}, a ping every {interval}"),
+            "`ping_timeout`, `ping_interval` and their flags",
+            "closed, \"ping timeout\"",
+            "`Metrics::closed`",
+        ]),
+        row([
+            "going over to a WebSocket",
+            &upgrade,
+            "`upgrade_timeout`, `--socketio-upgrade-timeout`",
+            "the session stays on polling",
+            "`Metrics::upgrades_dropped`",
+        ]),
+        row([
+            "joining a namespace",
+            &connect,
+            "`connect_timeout`, `--socketio-connect-timeout`",
+            "closed",
+            "not counted",
+        ]),
         row(["namespaces of one client", &count(settings.max_namespaces), "`max_namespaces`", "closed", "not counted"]),
-        row(["children of a parent namespace", &count(settings.max_child_namespaces), "`max_child_namespaces`", "\"Invalid namespace\"", "not counted"]),
-        row(["acks awaited from one socket", &count(settings.max_acks), "`max_acks`", "nothing more that asks for one is sent", "not counted"]),
-        row(["handlers of one client under way", &count(settings.in_flight), "`in_flight`", "nothing is read from it", "not counted"]),
+        row([
+            "children of a parent namespace",
+            &count(settings.max_child_namespaces),
+            "`max_child_namespaces`",
+            "\"Invalid namespace\"",
+            "not counted",
+        ]),
+        row([
+            "acks awaited from one socket",
+            &count(settings.max_acks),
+            "`max_acks`",
+            "nothing more that asks for one is sent",
+            "not counted",
+        ]),
+        row([
+            "handlers of one client under way",
+            &count(settings.in_flight),
+            "`in_flight`",
+            "nothing is read from it",
+            "not counted",
+        ]),
         row(["sessions", &sessions, "`max_clients`", "503", "not counted"]),
-        row(["recovery: packets; bytes; lost clients; their absence", &format!("{}; {}; {}; {}; {recovers} by default", count(recovery.max_packets), bytes(recovery.max_bytes), count(recovery.max_sessions), long_time(recovery.max_disconnection_duration)), "`RecoverySettings`, `--socketio-recovery`", "the oldest go; who missed one of them is new", "`RecoveryCounters`"]),
-        row(["rooms of one client, in all namespaces; a room's name", &format!("{}; {topic_bytes} bytes with the namespace", count(topics_per_member)), "`HubLimits`", "`join` is refused", "`Hub::counters`"]),
+        row([
+            "recovery: packets; bytes; lost clients; their absence",
+            &format!(
+                "{}; {}; {}; {}; {recovers} by default",
+                count(recovery.max_packets),
+                bytes(recovery.max_bytes),
+                count(recovery.max_sessions),
+                long_time(recovery.max_disconnection_duration)
+            ),
+            "`RecoverySettings`, `--socketio-recovery`",
+            "the oldest go; who missed one of them is new",
+            "`RecoveryCounters`",
+        ]),
+        row([
+            "rooms of one client, in all namespaces; a room's name",
+            &format!("{}; {topic_bytes} bytes with the namespace", count(topics_per_member)),
+            "`HubLimits`",
+            "`join` is refused",
+            "`Hub::counters`",
+        ]),
         row(["body of a POST, in time", "no limit of its own", "", "", ""]),
     ];
     Table { title: "Socket.IO: `Builder` of `io`", before: "", head: HEAD, rows, after: "" }
@@ -220,16 +451,38 @@ fn socketio() -> Table {
 fn binary() -> Table {
     let flags = Flags;
     let connections = count(flags.get::<u32>("max-connections"));
-    let away = format!("503 and `Retry-After`, to {} clients at a time and for {} each; further ones, and those with TLS, are closed without an answer", listen::TURNED_AWAY, time(listen::TURNING_AWAY));
+    let away = format!(
+        "503 and `Retry-After`, to {} clients at a time and for {} each; further ones, and those with TLS, are closed without an answer",
+        listen::TURNED_AWAY,
+        time(listen::TURNING_AWAY)
+    );
     let timeout = time(HandshakeLimits::default().timeout);
     let lines = same(count(HandshakeLimits::default().max_headers), "100".to_owned());
     let rows = vec![
-        row(["connections at once, HTTP ones too", &connections, "`--max-connections`", &away, "refused: `max_connections`"]),
+        row([
+            "connections at once, HTTP ones too",
+            &connections,
+            "`--max-connections`",
+            &away,
+            "refused: `max_connections`",
+        ]),
         row(["TLS handshake", &time(listen::TLS_TIMEOUT), "fixed", "closed", "refused: `tls`"]),
         row(["bytes of a request's head", &bytes(listen::MAX_HEAD), "fixed", "431", "refused: `bad_head`"]),
         row(["header lines", &lines, "fixed", "431", "refused: `bad_head`"]),
-        row(["time for the first head of a connection without TLS", &timeout, "fixed", "408, or closed when nothing came", "refused: `handshake_timeout`"]),
-        row(["time for further heads, and until the next request", &time(listen::HEAD_TIMEOUT), "fixed", "closed", "refused: `head_timeout`"]),
+        row([
+            "time for the first head of a connection without TLS",
+            &timeout,
+            "fixed",
+            "408, or closed when nothing came",
+            "refused: `handshake_timeout`",
+        ]),
+        row([
+            "time for further heads, and until the next request",
+            &time(listen::HEAD_TIMEOUT),
+            "fixed",
+            "closed",
+            "refused: `head_timeout`",
+        ]),
         row(["body of a request", "not read", "", "", ""]),
         row(["shutdown", &flags.duration("shutdown-timeout"), "`--shutdown-timeout`", "what is still open is cut", ""]),
     ];
@@ -242,116 +495,17 @@ fn threads() -> Table {
         row(["read buffer", &bytes(fixed::READ)]),
         row(["large buffers of messages", &format!("{} at most", bytes(fixed::POOLED))]),
         row(["output kept between turns", &format!("{} at most", bytes(fixed::OUTPUT))]),
-        row(["idle compressors and inflaters", &format!("{codecs} of each: {codecs} × 160 KiB and {codecs} × {} at most", bytes(fixed::INFLATER))]),
-        row(["what one block of DEFLATE says, and a piece of what comes out of one", &format!("128 KiB at most, and {}", bytes(fixed::INFLATED_AT_ONCE))]),
+        row([
+            "idle compressors and inflaters",
+            &format!("{codecs} of each: {codecs} × 160 KiB and {codecs} × {} at most", bytes(fixed::INFLATER)),
+        ]),
+        row([
+            "what one block of DEFLATE says, and a piece of what comes out of one",
+            &format!("128 KiB at most, and {}", bytes(fixed::INFLATED_AT_ONCE)),
+        ]),
         row(["reads in a row for one connection", &format!("{}, then others have their turn", fixed::READS)]),
     ];
     Table { title: "Per thread", before: "", head: &["what", "how much"], rows, after: "" }
-}
-
-impl Table {
-    fn markdown(&self) -> String {
-        let mut text = format!("### {}\n\n", self.title);
-        if !self.before.is_empty() {
-            text.push_str(self.before);
-            text.push('\n');
-        }
-        line(&mut text, self.head);
-        let _ = writeln!(text, "|{}", "---|".repeat(self.head.len()));
-        for row in &self.rows {
-            assert_eq!(row.len(), self.head.len(), "{row:?}");
-            line(&mut text, row);
-        }
-        text.push_str(self.after);
-        text
-    }
-}
-
-fn line(text: &mut String, cells: &[impl AsRef<str>]) {
-    text.push('|');
-    for cell in cells.iter().map(AsRef::as_ref) {
-        // An empty cell is one space wide.
-        let _ = if cell.is_empty() { write!(text, " |") } else { write!(text, " {cell} |") };
-    }
-    text.push('\n');
-}
-
-fn row<const N: usize>(cells: [&str; N]) -> Vec<String> {
-    cells.map(str::to_owned).into()
-}
-
-/// The defaults of the flags, as clap has them.
-#[derive(Clone, Copy)]
-struct Flags;
-
-impl Flags {
-    fn default(self, name: &str) -> String {
-        let command = Cli::command();
-        let flag = command.get_arguments().find(|flag| flag.get_long() == Some(name));
-        let values = flag.unwrap_or_else(|| panic!("there is no flag --{name}")).get_default_values();
-        values.first().map(|value| value.to_string_lossy().into_owned()).unwrap_or_default()
-    }
-
-    fn get<T: FromStr<Err: std::fmt::Debug>>(self, name: &str) -> T {
-        self.default(name).parse().expect("a default is a proper value")
-    }
-
-    fn duration(self, name: &str) -> String {
-        option(self.get::<MaybeDuration>(name).0)
-    }
-
-    fn switch(self, name: &str) -> Switch {
-        if self.default(name) == "on" { Switch::On } else { Switch::Off }
-    }
-}
-
-/// What two places say of the same.
-fn same(one: String, other: String) -> String {
-    assert_eq!(one, other, "the library and the flag have different defaults");
-    one
-}
-
-fn bytes(bytes: impl TryInto<u64>) -> String {
-    match bytes.try_into().unwrap_or(u64::MAX) {
-        bytes if bytes >= 1 << 20 && bytes.is_multiple_of(1 << 20) => format!("{} MiB", bytes >> 20),
-        bytes if bytes >= 1 << 10 && bytes.is_multiple_of(1 << 10) => format!("{} KiB", bytes >> 10),
-        bytes => count(bytes),
-    }
-}
-
-/// A number with a comma before every third digit from the end.
-fn count(number: impl TryInto<u64>) -> String {
-    let digits = number.try_into().unwrap_or(u64::MAX).to_string();
-    let mut text = String::new();
-    for (place, digit) in digits.chars().enumerate() {
-        if place > 0 && (digits.len() - place).is_multiple_of(3) {
-            text.push(',');
-        }
-        text.push(digit);
-    }
-    text
-}
-
-fn time(time: Duration) -> String {
-    match time.subsec_millis() {
-        0 => format!("{} s", time.as_secs()),
-        _ => format!("{} ms", time.as_millis()),
-    }
-}
-
-fn long_time(time: Duration) -> String {
-    match time.as_secs() {
-        seconds if seconds.is_multiple_of(60) => format!("{} minutes", seconds / 60),
-        seconds => format!("{seconds} s"),
-    }
-}
-
-fn option(limit: Option<Duration>) -> String {
-    limit.map_or("never".to_owned(), time)
-}
-
-fn on(yes: bool) -> String {
-    if yes { "on" } else { "off" }.to_owned()
 }
 
 #[cfg(test)]
@@ -368,12 +522,5 @@ mod tests {
             assert_eq!(written, printed, "change limits.rs, or print it anew");
         }
         assert_eq!(written, printed, "change limits.rs, or print it anew");
-    }
-
-    #[test]
-    fn numbers_are_written_for_people() {
-        assert_eq!([count(7_u8), count(1_000_u32), count(131_072_u32)], ["7", "1,000", "131,072"]);
-        assert_eq!([bytes(125_u32), bytes(16_384_u32), bytes(64_u64 << 20)], ["125", "16 KiB", "64 MiB"]);
-        assert_eq!([time(Duration::from_secs(120)), time(Duration::from_millis(250))], ["120 s", "250 ms"]);
     }
 }

@@ -114,7 +114,12 @@ impl Collector for Memory {
     fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> Result<(), fmt::Error> {
         let Some(usage) = self.0.usage() else { return Ok(()) };
         let gauge = |value: usize| ConstGauge::new(i64::try_from(value).unwrap_or(i64::MAX));
-        write(&mut encoder, "memory_budget_bytes", "The most memory that may be held for clients", &gauge(usage.limit))?;
+        write(
+            &mut encoder,
+            "memory_budget_bytes",
+            "The most memory that may be held for clients",
+            &gauge(usage.limit),
+        )?;
         let help = "Memory that is held for clients now, by what for";
         let mut family = encoder.encode_descriptor("memory_held_bytes", help, None, MetricType::Gauge)?;
         for (part, bytes) in BudgetPart::ALL.into_iter().zip(usage.parts) {
@@ -122,7 +127,11 @@ impl Collector for Memory {
         }
         for (name, help, value) in [
             ("memory_refused", "Clients that were not let in because memory was short", usage.refused),
-            ("memory_evicted", "Clients that were closed because memory was short and much was held for them", usage.evicted),
+            (
+                "memory_evicted",
+                "Clients that were closed because memory was short and much was held for them",
+                usage.evicted,
+            ),
             ("memory_denied", "Times that something was not allocated because the budget was used up", usage.denied),
         ] {
             write(&mut encoder, name, help, &ConstCounter::new(value))?;

@@ -5,7 +5,9 @@ use std::net::{IpAddr, SocketAddr, ToSocketAddrs};
 use std::path::PathBuf;
 use std::time::Duration;
 
-use switchboard_ws::{Budget, Config, DeflateConfig, Hub, HubLimits, Identity, Limits, Origins, ServerOptions, ServerTls};
+use switchboard_ws::{
+    Budget, Config, DeflateConfig, Hub, HubLimits, Identity, Limits, Origins, ServerOptions, ServerTls,
+};
 use tracing_subscriber::EnvFilter;
 
 use crate::cli::{Driver, Serve, Switch};

@@ -42,7 +42,14 @@ impl Prepared {
         let message = message.into();
         let kind = message.kind();
         let (plain, header_len) = frame(kind, false, message.as_bytes());
-        Self(Arc::new(Inner { kind, plain, header_len, level, deflated: Default::default(), charge: Charge::default() }))
+        Self(Arc::new(Inner {
+            kind,
+            plain,
+            header_len,
+            level,
+            deflated: Default::default(),
+            charge: Charge::default(),
+        }))
     }
 
     /// A text message.

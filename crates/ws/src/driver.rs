@@ -40,7 +40,8 @@ pub(crate) fn drive<S: Io, H: Handler>(
 ) -> impl Future<Output = Outcome> + Send {
     let connections = session.config().connections();
     let (seat, watch) = (connections.enter(), connections.watch());
-    let mut driver = Driver { io, session, watch, backlog: Backlog::default(), timer: None, flush: Flush::Idle, _seat: seat };
+    let mut driver =
+        Driver { io, session, watch, backlog: Backlog::default(), timer: None, flush: Flush::Idle, _seat: seat };
     let mut unopened = Some(leftover);
     poll_fn(move |cx| {
         if let Some(mut leftover) = unopened.take() {

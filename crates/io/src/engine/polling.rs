@@ -265,7 +265,7 @@ async fn read<B: Body>(session: &Session, body: B, headers: &HeaderMap) -> Resul
     let mut body = std::pin::pin!(body);
     let mut whole = BytesMut::new();
     while let Some(frame) = poll_fn(|cx| poll_frame(session, body.as_mut(), cx)).await {
-        let frame = frame.map_err(|_| Unread::Failed)?;
+        let frame = frame?;
         let Ok(mut data) = frame.into_data() else { continue };
         if data.remaining() > limit - whole.len() {
             return Err(Unread::TooLong);
@@ -285,21 +285,21 @@ async fn read<B: Body>(session: &Session, body: B, headers: &HeaderMap) -> Resul
     Ok((whole.freeze(), hold))
 }
 
-/// The next piece of a body. A session that is over needs no more of it.
+/// The next piece of a body, for as long as the session is not over.
 fn poll_frame<B: Body>(
     session: &Session,
     body: Pin<&mut B>,
     cx: &mut Context<'_>,
-) -> Poll<Option<Result<Frame<B::Data>, B::Error>>> {
+) -> Poll<Option<Result<Frame<B::Data>, Unread>>> {
     let mut state = session.lock();
     if state.machine.ended().is_some() {
-        return Poll::Ready(None);
+        return Poll::Ready(Some(Err(Unread::Failed)));
     }
     if let Some(polling) = &mut state.polling {
         polling.poster = Some(cx.waker().clone());
     }
     drop(state);
-    body.poll_frame(cx)
+    body.poll_frame(cx).map_err(|_| Unread::Failed)
 }
 
 /// Room for so many bytes more, counted before it is allocated. It grows by what has come, at most to double.
