@@ -2,9 +2,9 @@
 
 use std::sync::Arc;
 
-use crate::outbox::{self, Outbox, Weighed};
+use crate::outbox::{self, Outbox};
 use crate::outcome::Pushed;
-use crate::parcel::Parcel;
+use crate::parcel::{Offered, Parcel};
 use crate::port::{self, Port};
 use crate::publication::Publication;
 use crate::slot::SlotId;
@@ -37,17 +37,39 @@ impl<P: Parcel> Door<P> {
 
     /// Sends a parcel to this member alone.
     pub(crate) fn push(&self, parcel: P) -> Pushed {
-        self.put(Weighed::new(parcel)).finish()
+        match self {
+            Self::Outbox { outbox, .. } => outbox.push(parcel),
+            Self::Slot { slot, port } => port.push(Publication::to_one(parcel, *slot)),
+        }
     }
 
-    /// [`push`](Self::push) by somebody who holds a lock: what follows of it comes with [`Put::finish`].
-    pub(crate) fn put(&self, offered: Weighed<P>) -> Put<P> {
+    /// Makes a parcel ready for [`put`](Self::put), of this door or of one that the member has moved to since.
+    pub(crate) fn offer(&self, parcel: P) -> Offered<P> {
+        match self {
+            Self::Outbox { outbox, .. } => outbox.offer(parcel),
+            Self::Slot { port, .. } => {
+                let (weighed, volatile) = (port.weigh(&parcel), parcel.is_volatile());
+                Offered { parcel, weighed, volatile }
+            }
+        }
+    }
+
+    /// [`push`](Self::push) by somebody who holds a lock: what follows of it comes with [`Put::finish`], and then the
+    /// budget is to be [relieved](Self::relieve).
+    pub(crate) fn put(&self, offered: Offered<P>) -> Put<P> {
         match self {
             Self::Outbox { outbox, .. } => Put::Outbox(outbox.put(offered)),
             Self::Slot { slot, port } => {
-                let (parcel, weight) = offered.into_parts();
-                Put::Port(port.put(Publication::to_one(parcel, *slot), weight))
+                Put::Port(port.put(Publication::to_one(offered.parcel, *slot), offered.weighed))
             }
+        }
+    }
+
+    /// Has those go who hold most, where the budget has nothing left.
+    pub(crate) fn relieve(&self) {
+        match self {
+            Self::Outbox { outbox, .. } => outbox.budget().relieve(),
+            Self::Slot { port, .. } => port.budget().relieve(),
         }
     }
 

@@ -113,4 +113,5 @@ pub use port::Port;
 pub use publication::Publication;
 pub use push::Push;
 pub use slot::SlotId;
+pub use switchboard_budget::Budget;
 pub use topic::Topic;

@@ -7,7 +7,7 @@ use crate::audience::Audience;
 use crate::door::{Door, MemberId};
 use crate::error::HubError;
 use crate::hub::Hub;
-use crate::outbox::{Outbox, Weighed};
+use crate::outbox::Outbox;
 use crate::outcome::{Delivery, Pushed};
 use crate::parcel::Parcel;
 use crate::port::Port;
@@ -104,7 +104,8 @@ impl<P: Parcel> Member<P> {
     pub fn subscribe_with(&self, topic: &str, first: P) -> Result<(bool, Pushed), HubError> {
         self.hub.check_name(topic)?;
         // Outlives the lock: its parcel may be dropped.
-        let first = Weighed::new(first);
+        let door = self.lock().door.clone();
+        let first = door.offer(first);
         let (is_new, put) = {
             let State { door, topics } = &mut *self.lock();
             if topics.contains(topic) {
@@ -116,7 +117,9 @@ impl<P: Parcel> Member<P> {
                 (true, put)
             }
         };
-        Ok((is_new, self.sent(put.finish())))
+        let pushed = put.finish();
+        door.relieve();
+        Ok((is_new, self.sent(pushed)))
     }
 
     /// Unsubscribes from a topic; `false` if it was not subscribed. A publish that began before this returned may still

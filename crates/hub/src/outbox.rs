@@ -6,11 +6,13 @@ use std::fmt;
 use std::sync::{Arc, PoisonError};
 use std::task::{Context, Poll, Waker};
 
+use switchboard_budget::{Budget, Hold, Part};
+
 use crate::error::{Closed, Refused};
 use crate::limits::{Limits, Overflow};
 use crate::line::{Line, Ticket};
 use crate::outcome::{Accepted, Pushed};
-use crate::parcel::Parcel;
+use crate::parcel::{Offered, Parcel, Weighed};
 use crate::sync::{Mutex, MutexGuard};
 
 /// The queue's slots that an idle connection keeps; what a burst needed beyond them is given back.
@@ -26,14 +28,23 @@ const IDLE_SLOTS: usize = 8;
 /// [`stall`](Self::stall) when the kernel refuses bytes, [`settle`](Self::settle) when it has taken all of them. While
 /// stalled it stops popping and waits by [`poll_abandoned`](Self::poll_abandoned) beside its socket. When it ends, for
 /// whatever reason, it must [`abandon`](Self::abandon) the outbox, so that nobody waits for a peer that is gone.
+///
+/// **A budget** that is [full](Budget::is_full) makes every outbox full that holds anything.
 pub struct Outbox<P: Parcel> {
     limits: Limits,
+    budget: Budget,
     state: Mutex<State<P>>,
 }
 
 struct State<P> {
     queue: VecDeque<Queued<P>>,
     bytes: usize,
+    /// What is counted for the queue. Set by [`Outbox::with`].
+    hold: Hold,
+    /// What is to be.
+    held: usize,
+    /// The budget has nothing left, as of when the lock was taken.
+    short: bool,
     phase: Phase,
     /// The driver said that the kernel refuses bytes.
     stalled: bool,
@@ -55,23 +66,6 @@ struct State<P> {
 
 /// Takes a parcel that has come to an outbox which takes none any more.
 pub(crate) type Onward<P> = Arc<dyn Fn(P) -> Pushed + Send + Sync>;
-
-/// A parcel whose own code has been asked all that there is to ask: it can be queued under any lock.
-pub(crate) struct Weighed<P> {
-    parcel: P,
-    weight: usize,
-    volatile: bool,
-}
-
-impl<P: Parcel> Weighed<P> {
-    pub(crate) fn new(parcel: P) -> Self {
-        Self { weight: parcel.weight(), volatile: parcel.is_volatile(), parcel }
-    }
-
-    pub(crate) fn into_parts(self) -> (P, usize) {
-        (self.parcel, self.weight)
-    }
-}
 
 /// What became of a parcel, and what is left to do about it outside of locks.
 #[must_use = "somebody may have to be woken"]
@@ -97,7 +91,7 @@ impl<P> Put<P> {
 struct Queued<P> {
     parcel: P,
     /// Remembered, so that what is added and what is taken off always match.
-    weight: usize,
+    weighed: Weighed,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -131,13 +125,21 @@ impl<P: Parcel> Outbox<P> {
     /// An empty, open outbox.
     #[must_use]
     pub fn new(limits: Limits) -> Self {
-        Self { limits, state: Mutex::new(State::new()) }
+        Self::with_budget(limits, &Budget::default())
+    }
+
+    /// An empty, open outbox whose parcels count in a budget.
+    #[must_use]
+    pub fn with_budget(limits: Limits, budget: &Budget) -> Self {
+        Self { limits, budget: budget.clone(), state: Mutex::new(State::new(budget.hold(Part::Queued))) }
     }
 
     /// Queues a parcel for a sender that cannot wait; if it does not fit, the [policy](Limits::overflow) decides. A
     /// [volatile](Parcel::is_volatile) parcel is dropped then, and also while the peer lags.
     pub fn push(&self, parcel: P) -> Pushed {
-        self.put(Weighed::new(parcel)).finish()
+        let pushed = self.put(self.offer(parcel)).finish();
+        self.budget.relieve();
+        pushed
     }
 
     /// Queues a parcel if there is room now. Others who already wait in [`send`](Self::send) come first.
@@ -145,15 +147,15 @@ impl<P: Parcel> Outbox<P> {
     /// # Errors
     /// [`Refused`] gives the parcel back.
     pub fn try_push(&self, parcel: P) -> Result<Accepted, Refused<P>> {
-        let weight = parcel.weight();
+        let weighed = self.weigh(&parcel);
         self.with(|state, after| {
             if state.phase != Phase::Open {
                 return Err(Refused::Closed(parcel));
             }
-            if !state.line.is_empty() || !state.has_room(&self.limits, weight) {
+            if !state.line.is_empty() || !state.has_room(&self.limits, weighed.weight) {
                 return Err(Refused::Full(parcel));
             }
-            Ok(state.accept(Queued { parcel, weight }, after))
+            Ok(state.accept(Queued { parcel, weighed }, after))
         })
     }
 
@@ -233,8 +235,8 @@ impl<P: Parcel> Outbox<P> {
     /// until it has polled to `Pending` again.
     pub fn poll_pop(&self, cx: &mut Context<'_>) -> Poll<Option<P>> {
         self.with(|state, after| {
-            if let Some(Queued { parcel, weight }) = state.queue.pop_front() {
-                state.bytes -= weight;
+            if let Some(Queued { parcel, weighed }) = state.queue.pop_front() {
+                state.subtract(weighed);
                 state.grant(&self.limits, after);
                 return Poll::Ready(Some(parcel));
             }
@@ -281,18 +283,32 @@ impl<P: Parcel> Outbox<P> {
 
 /// What members and the futures see.
 impl<P: Parcel> Outbox<P> {
-    /// [`push`](Self::push) by somebody who holds a lock: what follows of it comes with [`Put::finish`].
-    pub(crate) fn put(&self, offered: Weighed<P>) -> Put<P> {
-        let Weighed { parcel, weight, volatile } = offered;
+    /// Makes a parcel ready for [`put`](Self::put).
+    pub(crate) fn offer(&self, parcel: P) -> Offered<P> {
+        Offered::new(parcel, size_of::<Queued<P>>(), &self.budget)
+    }
+
+    /// [`push`](Self::push) by somebody who holds a lock: what follows of it comes with [`Put::finish`], and then the
+    /// [budget](Self::budget) is to be relieved.
+    pub(crate) fn put(&self, offered: Offered<P>) -> Put<P> {
+        let Offered { parcel, weighed, volatile } = offered;
         let (mut after, mut left) = (After::default(), Some(parcel));
         let mut state = self.lock();
+        state.short = self.budget.is_full();
         let onward = match state.phase {
             Phase::Closed => state.onward.clone(),
             _ => None,
         };
-        let pushed = state.push(&self.limits, weight, volatile, &mut left, &mut after);
+        let pushed = state.push(&self.limits, weighed, volatile, &mut left, &mut after);
+        let held = state.held;
+        state.hold.set(held);
         drop(state);
         Put { pushed, after, left, onward }
+    }
+
+    /// What its parcels count in.
+    pub(crate) fn budget(&self) -> &Budget {
+        &self.budget
     }
 
     /// Takes nothing more, as if [closed](Self::close), but that what is pushed from now on goes `onward`. No effect on an
@@ -319,6 +335,7 @@ impl<P: Parcel> Outbox<P> {
         ticket: &mut Option<Ticket>,
     ) -> Poll<Result<Accepted, Closed<P>>> {
         let parcel = slot.take().expect("a push was polled after it was ready");
+        let weighed = Weighed::with_weight(&parcel, weight, size_of::<Queued<P>>(), &self.budget);
         self.with(|state, after| {
             if state.phase != Phase::Open {
                 *ticket = None;
@@ -330,7 +347,7 @@ impl<P: Parcel> Outbox<P> {
             };
             if may_enter {
                 *ticket = None;
-                return Poll::Ready(Ok(state.accept(Queued { parcel, weight }, after)));
+                return Poll::Ready(Ok(state.accept(Queued { parcel, weighed }, after)));
             }
             match *ticket {
                 Some(ticket) => after.unused = state.line.rewake(ticket, waker),
@@ -377,9 +394,21 @@ impl<P: Parcel> Outbox<P> {
     /// Does something under the lock, then what it left to do after.
     fn with<R>(&self, act: impl FnOnce(&mut State<P>, &mut After<P>) -> R) -> R {
         let mut after = After::default();
-        let result = act(&mut self.lock(), &mut after);
+        let result = {
+            let mut state = self.lock();
+            state.short = self.budget.is_full();
+            let result = act(&mut state, &mut after);
+            let held = state.held;
+            state.hold.set(held);
+            result
+        };
         after.wake();
+        self.budget.relieve();
         result
+    }
+
+    fn weigh(&self, parcel: &P) -> Weighed {
+        Weighed::new(parcel, size_of::<Queued<P>>(), &self.budget)
     }
 
     fn lock(&self) -> MutexGuard<'_, State<P>> {
@@ -389,10 +418,13 @@ impl<P: Parcel> Outbox<P> {
 }
 
 impl<P> State<P> {
-    fn new() -> Self {
+    fn new(hold: Hold) -> Self {
         Self {
             queue: VecDeque::new(),
             bytes: 0,
+            hold,
+            held: 0,
+            short: false,
             phase: Phase::Open,
             stalled: false,
             driver: None,
@@ -411,18 +443,19 @@ impl<P> State<P> {
         matches!(self.phase, Phase::Abandoned | Phase::Overflowed)
     }
 
-    /// Whether one more parcel fits beside those queued and those that room is set aside for.
+    /// Whether one more parcel fits beside those queued and those that room is set aside for. Where nothing is queued it
+    /// does, whatever the budget says: who waits for room is woken by what leaves, and nothing would.
     fn has_room(&self, limits: &Limits, weight: usize) -> bool {
         let parcels = self.queue.len() + self.line.granted();
         let bytes = self.bytes.checked_add(self.line.granted_bytes()).and_then(|bytes| bytes.checked_add(weight));
-        parcels == 0 || (parcels < limits.messages && bytes.is_some_and(|bytes| bytes <= limits.bytes))
+        parcels == 0 || (!self.short && parcels < limits.messages && bytes.is_some_and(|bytes| bytes <= limits.bytes))
     }
 
     /// Takes the parcel out of `offered`, or leaves it there: by the policy, if it does not fit.
     fn push(
         &mut self,
         limits: &Limits,
-        weight: usize,
+        weighed: Weighed,
         volatile: bool,
         offered: &mut Option<P>,
         after: &mut After<P>,
@@ -430,7 +463,7 @@ impl<P> State<P> {
         if self.phase != Phase::Open {
             return Pushed::Closed;
         }
-        let is_full = |state: &Self| !state.queue.is_empty() && !state.has_room(limits, weight);
+        let is_full = |state: &Self| !state.queue.is_empty() && !state.has_room(limits, weighed.weight);
         if volatile && (self.stalled || is_full(self)) {
             self.dropped += 1;
             return Pushed::Dropped;
@@ -453,7 +486,7 @@ impl<P> State<P> {
             }
             evicted = true;
         }
-        let accepted = offered.take().map(|parcel| self.accept(Queued { parcel, weight }, after));
+        let accepted = offered.take().map(|parcel| self.accept(Queued { parcel, weighed }, after));
         if evicted {
             // The newcomer may be lighter than those who left for it.
             self.grant(limits, after);
@@ -462,7 +495,8 @@ impl<P> State<P> {
     }
 
     fn accept(&mut self, queued: Queued<P>, after: &mut After<P>) -> Accepted {
-        self.bytes += queued.weight;
+        self.bytes += queued.weighed.weight;
+        self.held += queued.weighed.held;
         self.queue.push_back(queued);
         self.accepted += 1;
         if std::mem::take(&mut self.driver_waits) {
@@ -473,10 +507,16 @@ impl<P> State<P> {
 
     fn evict(&mut self, after: &mut After<P>) {
         if let Some(oldest) = self.queue.pop_front() {
-            self.bytes -= oldest.weight;
+            self.subtract(oldest.weighed);
             self.dropped += 1;
             after.debris.push_back(oldest);
         }
+    }
+
+    /// A parcel has left the queue.
+    fn subtract(&mut self, Weighed { weight, held }: Weighed) {
+        self.bytes -= weight;
+        self.held -= held;
     }
 
     /// Lets those go on who wait for room, as far as there is room. Called after anything that may have made some.
@@ -513,6 +553,7 @@ impl<P> State<P> {
     fn end(&mut self, phase: Phase, after: &mut After<P>) {
         self.shut(phase, after);
         self.bytes = 0;
+        self.held = 0;
         after.debris = std::mem::take(&mut self.queue);
         after.wakers.extend(std::mem::take(&mut self.flushers).into_values());
     }

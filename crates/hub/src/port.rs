@@ -6,10 +6,12 @@ use std::sync::PoisonError;
 use std::sync::atomic::{self, Ordering};
 use std::task::{Context, Poll, Waker};
 
+use switchboard_budget::{Budget, Hold, Part};
+
 use crate::error::Closed;
 use crate::limits::PortLimits;
 use crate::outcome::Pushed;
-use crate::parcel::Parcel;
+use crate::parcel::{Parcel, Weighed};
 use crate::publication::Publication;
 use crate::sync::{self, Mutex, MutexGuard};
 
@@ -23,7 +25,8 @@ const IDLE_PUBLICATIONS: usize = 1024;
 /// **Publishers** never wait. A publish puts one entry into the port of each shard that has receivers, which costs the
 /// same for one receiver and for a hundred thousand, and wakes the shard if it sleeps. When the queue is full (see
 /// [`PortLimits`]) the new publication is thrown away, for this port alone, and counts as
-/// [dropped](crate::Delivery::dropped) for each of its receivers here; [`refused`](Self::refused) counts it too.
+/// [dropped](crate::Delivery::dropped) for each of its receivers here; [`refused`](Self::refused) counts it too. So it is
+/// when the budget is [full](Budget::is_full), unless nothing is queued.
 ///
 /// **The shard** takes all that has come by [`poll_take`](Self::poll_take), and writes to its slots. Publications come
 /// in the order in which they were made: what one thread publishes, to one topic or to several, stays in order. When
@@ -32,6 +35,7 @@ pub struct Port<P: Parcel> {
     /// Unlike that of any other port of the process.
     number: u64,
     limits: PortLimits,
+    budget: Budget,
     /// How many publications are queued, as the last one to change that has said under the lock.
     len: sync::AtomicU64,
     state: Mutex<State<P>>,
@@ -40,6 +44,8 @@ pub struct Port<P: Parcel> {
 struct State<P: Parcel> {
     queue: Vec<Publication<P>>,
     bytes: usize,
+    /// What is counted for the queue.
+    hold: Hold,
     /// Set while the shard waits for the next publication; taken to wake it, so that it is woken once.
     shard: Option<Waker>,
     closed: bool,
@@ -68,12 +74,26 @@ impl<P: Parcel> Port<P> {
     /// An empty, open port.
     #[must_use]
     pub fn new(limits: PortLimits) -> Self {
+        Self::with_budget(limits, &Budget::default())
+    }
+
+    /// An empty, open port whose publications count in a budget.
+    #[must_use]
+    pub fn with_budget(limits: PortLimits, budget: &Budget) -> Self {
         // Not one of `sync`: the models need no choice of who gets which number.
         static PORTS: atomic::AtomicU64 = atomic::AtomicU64::new(0);
-        let state = State { queue: Vec::new(), bytes: 0, shard: None, closed: false, refused: 0 };
+        let state = State {
+            queue: Vec::new(),
+            bytes: 0,
+            hold: budget.hold(Part::Queued),
+            shard: None,
+            closed: false,
+            refused: 0,
+        };
         Self {
             number: PORTS.fetch_add(1, Ordering::Relaxed),
             limits,
+            budget: budget.clone(),
             len: sync::AtomicU64::new(0),
             state: Mutex::new(state),
         }
@@ -105,6 +125,7 @@ impl<P: Parcel> Port<P> {
         let mut state = self.lock();
         state.closed = true;
         state.bytes = 0;
+        state.hold.set(0);
         self.len.store(0, Ordering::Release);
         let debris = (std::mem::take(&mut state.queue), state.shard.take());
         drop(state);
@@ -153,24 +174,41 @@ impl<P: Parcel> Port<P> {
         self.number
     }
 
-    /// Queues a publication. `Sent`, `Dropped` or `Closed`.
-    pub(crate) fn push(&self, publication: Publication<P>) -> Pushed {
-        let weight = publication.parcel().weight();
-        self.put(publication, weight).finish()
+    /// What its publications count in.
+    pub(crate) fn budget(&self) -> &Budget {
+        &self.budget
     }
 
-    /// [`push`](Self::push) by somebody who holds a lock: what follows of it comes with [`Put::finish`].
-    pub(crate) fn put(&self, publication: Publication<P>, weight: usize) -> Put<P> {
+    /// Queues a publication. `Sent`, `Dropped` or `Closed`.
+    pub(crate) fn push(&self, publication: Publication<P>) -> Pushed {
+        let weighed = self.weigh(publication.parcel());
+        let pushed = self.put(publication, weighed).finish();
+        self.budget.relieve();
+        pushed
+    }
+
+    /// What a publication of this parcel takes of the queue.
+    pub(crate) fn weigh(&self, parcel: &P) -> Weighed {
+        Weighed::new(parcel, size_of::<Publication<P>>(), &self.budget)
+    }
+
+    /// [`push`](Self::push) by somebody who holds a lock: what follows of it comes with [`Put::finish`], and then the
+    /// [budget](Self::budget) is to be relieved.
+    pub(crate) fn put(&self, publication: Publication<P>, Weighed { weight, held }: Weighed) -> Put<P> {
         let mut state = self.lock();
         if state.closed {
             return Put { pushed: Pushed::Closed, shard: None, _refused: Some(publication) };
         }
         let bytes = state.bytes.saturating_add(weight);
-        if !state.queue.is_empty() && (state.queue.len() >= self.limits.publications || bytes > self.limits.bytes) {
+        let is_full =
+            state.queue.len() >= self.limits.publications || bytes > self.limits.bytes || self.budget.is_full();
+        if !state.queue.is_empty() && is_full {
             state.refused += 1;
             return Put { pushed: Pushed::Dropped, shard: None, _refused: Some(publication) };
         }
         state.bytes = bytes;
+        let held = state.hold.bytes() + held;
+        state.hold.set(held);
         state.queue.push(publication);
         self.len.store(state.queue.len() as u64, Ordering::Release);
         Put { pushed: Pushed::Sent, shard: state.shard.take(), _refused: None }
@@ -193,6 +231,7 @@ impl<P: Parcel> State<P> {
             return (Poll::Pending, self.shard.replace(waker.clone()));
         }
         self.bytes = 0;
+        self.hold.set(0);
         if into.is_empty() {
             std::mem::swap(&mut self.queue, into);
         } else {

@@ -5,7 +5,7 @@ use std::time::Instant;
 
 use switchboard_io_proto::engine::{CloseReason, Protocol};
 use switchboard_io_proto::socket::{Args, DecodeError, Decoder, Incoming, Kind, Namespace, Packet};
-use switchboard_ws::{Message, MessageRef};
+use switchboard_ws::{BudgetHold, BudgetPart, Message, MessageRef};
 
 use crate::depart;
 use crate::dispatch;
@@ -27,6 +27,8 @@ pub(crate) struct Client {
     /// Where the last packet went: most clients are in one namespace.
     nearest: Option<Arc<Peer>>,
     decoder: Decoder,
+    /// Of the attachments that came so far.
+    hold: BudgetHold,
     /// It must have joined a namespace by then.
     join_by: Option<Instant>,
     /// The packet that waits for attachments must be whole by then.
@@ -41,6 +43,7 @@ impl Client {
             seats: Arc::default(),
             nearest: None,
             decoder: Decoder::new(),
+            hold: session.core().budget().hold(BudgetPart::Reading),
             join_by: Some(now + router.settings.connect_timeout),
             whole_by: None,
         };
@@ -61,6 +64,11 @@ impl Client {
             true => self.whole_by.or_else(|| Some(Instant::now() + settings.attachments_timeout)),
             false => None,
         };
+        let kept = self.decoder.held();
+        if kept != self.hold.bytes() {
+            self.hold.set(kept);
+            session.set_kept(kept);
+        }
         match decoded {
             Ok(Some(packet)) => self.packet(session, packet),
             Ok(None) => {}
@@ -196,6 +204,16 @@ impl Conversation<Session> for Client {
         }
         self.whole_by = None;
         session.close(CloseReason::ForcedClose);
+    }
+
+    /// Its sockets are told that they are disconnected; the session is closed by whoever calls this.
+    fn overloaded(&mut self, session: &Session) {
+        tracing::info!(peer = %session.handshake().peer(), "memory is short, and a client that much is held for has to go");
+        for peer in &self.seats.end() {
+            depart::dismiss_for(peer, DisconnectReason::ForcedServerClose);
+        }
+        self.decoder = Decoder::new();
+        self.hold.set(0);
     }
 
     fn closed(&mut self, _: &Session, reason: CloseReason) {

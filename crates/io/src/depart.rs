@@ -16,21 +16,21 @@ use crate::recovery::Lost;
 
 /// The server takes a socket out of its namespace, and tells the client.
 pub(crate) fn dismiss(peer: &Arc<Peer>) {
-    if !peer.is_connected() {
-        // One that is still on its way in is told by a refusal.
-        depart(peer, DisconnectReason::ServerNamespaceDisconnect);
-        return;
-    }
-    publish::send(peer, &peer.space.settings.parser.disconnect(&peer.space.name), Flags::default());
-    depart(peer, DisconnectReason::ServerNamespaceDisconnect);
+    // One that is still on its way in is told by a refusal.
+    dismiss_for(peer, DisconnectReason::ServerNamespaceDisconnect);
 }
 
-/// The server closes the client's connection; this socket of it has left for `reason`, the others are told by the session.
-pub(crate) fn close(peer: &Arc<Peer>, reason: DisconnectReason) {
+/// The client is told that a socket of it is disconnected, and that has left for `reason`.
+pub(crate) fn dismiss_for(peer: &Arc<Peer>, reason: DisconnectReason) {
     if peer.is_connected() {
         publish::send(peer, &peer.space.settings.parser.disconnect(&peer.space.name), Flags::default());
     }
     depart(peer, reason);
+}
+
+/// The server closes the client's connection; this socket of it has left for `reason`, the others are told by the session.
+pub(crate) fn close(peer: &Arc<Peer>, reason: DisconnectReason) {
+    dismiss_for(peer, reason);
     peer.session.close(CloseReason::ForcedClose);
 }
 

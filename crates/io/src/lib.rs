@@ -57,6 +57,8 @@ pub use recovery::{RecoveryCounters, RecoverySettings};
 pub use remote::RemoteSocket;
 pub use room::topic;
 pub use server::{Builder, SocketIo};
+#[doc(hidden)]
+pub use settings::Settings;
 pub use socket::{Emitter, Socket};
 pub use switchboard_hub::{Delivery, HubLimits};
 pub use switchboard_io_proto::socket::{

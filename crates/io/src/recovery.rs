@@ -11,6 +11,7 @@ use std::time::{Duration, Instant};
 
 use switchboard_io_proto::engine::Sid;
 use switchboard_io_proto::socket::{Frames, Name, Namespace, Selector, Value};
+use switchboard_ws::{Budget, BudgetHold, BudgetPart};
 
 /// Settings of connection state recovery.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -80,6 +81,7 @@ pub(crate) struct Recovery<P> {
     settings: RecoverySettings,
     /// How long packets are kept: an absence, and the longest that a client's receipt can be unknown before it.
     retention: Duration,
+    budget: Budget,
     log: Mutex<Log>,
     /// Those who are connected, by the secret with which they may come back.
     live: Mutex<HashMap<Sid, Weak<P>>>,
@@ -91,6 +93,7 @@ pub(crate) struct Log {
     newest: Place,
     packets: VecDeque<Recorded>,
     bytes: usize,
+    hold: BudgetHold,
     lost: HashMap<Sid, (Instant, Lost)>,
     /// By age, for those that nobody comes back for. May hold some that came back.
     ages: VecDeque<(Instant, Sid)>,
@@ -107,11 +110,14 @@ struct Recorded {
 
 impl<P> Recovery<P> {
     /// `silence`: how long a client may be quiet before it is given up, ping and pong together.
-    pub(crate) fn new(settings: RecoverySettings, silence: Duration) -> Self {
+    /// Packets count in `budget`, and are the first to go when memory is short: nobody is connected for want of them.
+    pub(crate) fn new(settings: RecoverySettings, silence: Duration, budget: &Budget) -> Self {
+        let log = Log { hold: budget.hold(BudgetPart::Recovery), ..Log::default() };
         Self {
             settings,
             retention: settings.max_disconnection_duration + silence,
-            log: Mutex::default(),
+            budget: budget.clone(),
+            log: Mutex::new(log),
             live: Mutex::default(),
         }
     }
@@ -219,12 +225,13 @@ impl<P> Recovery<P> {
         let RecoverySettings { max_packets, max_bytes, max_sessions, max_disconnection_duration, .. } = self.settings;
         while let Some(oldest) = log.packets.front() {
             let expired = now.duration_since(oldest.at) > self.retention;
-            if !expired && log.packets.len() <= max_packets && log.bytes <= max_bytes {
+            if !expired && log.packets.len() <= max_packets && log.bytes <= max_bytes && !self.budget.is_tight() {
                 break;
             }
             log.counters.packets_dropped += u64::from(!expired);
             log.bytes -= oldest.frames.bytes();
             log.packets.pop_front();
+            log.count();
         }
         while let Some((since, pid)) = log.ages.front().copied() {
             let expired = now.duration_since(since) > max_disconnection_duration;
@@ -239,10 +246,19 @@ impl<P> Recovery<P> {
                 log.counters.sessions_dropped += u64::from(!expired);
             }
         }
+        log.count();
     }
 }
 
+/// About what a lost client takes.
+const LOST: usize = 512;
+
 impl Log {
+    fn count(&mut self) {
+        let places = self.packets.len() * size_of::<Recorded>() + self.lost.len() * LOST;
+        self.hold.set(self.bytes + places);
+    }
+
     /// The place of the newest packet.
     pub(crate) fn newest(&self) -> Place {
         self.newest
@@ -281,7 +297,7 @@ mod tests {
 
     impl Memory {
         fn new(settings: RecoverySettings) -> Self {
-            Self { recovery: Recovery::new(settings, Duration::from_secs(45)), now: Instant::now() }
+            Self { recovery: Recovery::new(settings, Duration::from_secs(45), &Budget::default()), now: Instant::now() }
         }
 
         /// Records an event for these rooms; its text is what it says and its offset.

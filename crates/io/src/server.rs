@@ -8,7 +8,7 @@ use std::time::Duration;
 use serde::de::DeserializeOwned;
 use switchboard_hub::Delivery;
 use switchboard_io_proto::socket::{Args, Arguments, Limits, Namespace as Name, Parser};
-use switchboard_ws::{Config as WsConfig, DeflateConfig, Hub, OutboxLimits, Prepared};
+use switchboard_ws::{Budget, Config as WsConfig, DeflateConfig, Hub, OutboxLimits, Prepared};
 
 use crate::answers::Answers;
 use crate::broadcast::{Broadcast, Rooms};
@@ -374,6 +374,15 @@ impl Builder {
         self
     }
 
+    /// What all that is held for clients counts in: see [`switchboard_ws::Config::budget`], whose setting this is. While it is
+    /// nearly used up, new sessions are answered with 503; the clients that most is held for are disconnected and closed,
+    /// and what could be recovered goes even before them. To be called after [`websockets`](Self::websockets). Default: that
+    /// of the endpoint given there, or no limit.
+    pub fn budget(mut self, budget: Budget) -> Self {
+        self.engine.websockets = self.engine.websockets.budget(budget);
+        self
+    }
+
     /// The application's say in requests: `allowRequest`, middlewares with headers, ids, errors. Default: none.
     pub fn hooks(mut self, hooks: Hooks) -> Self {
         self.engine.hooks = hooks;
@@ -490,7 +499,8 @@ impl Builder {
         let hub = hub.unwrap_or_default();
         // What a client has received is known by its last pong but one.
         let silence = 2 * (engine.session.ping_interval + engine.session.ping_timeout);
-        let recovery = recovery.map(|settings| Arc::new(Recovery::new(settings, silence)));
+        let recovery =
+            recovery.map(|settings| Arc::new(Recovery::new(settings, silence, engine.websockets.get_budget())));
         let router = Arc::new(Router::new(hub.clone(), Arc::new(settings), recovery));
         // It is there from the beginning.
         router.of(&Name::ROOT);

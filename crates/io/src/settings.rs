@@ -9,28 +9,28 @@ use switchboard_io_proto::socket::{Limits, Parser};
 
 use crate::plain::PlainForm;
 
-/// What is set once for a server and all its namespaces.
+/// What is set once for a server and all its namespaces. Public for documents that list defaults, and no further.
 #[derive(Debug, Clone)]
-pub(crate) struct Settings {
+pub struct Settings {
     pub(crate) parser: Parser,
     /// Of a packet that a client sends.
-    pub(crate) limits: Limits,
+    pub limits: Limits,
     /// Attachments of a packet that this server sends.
-    pub(crate) outgoing_attachments: usize,
+    pub outgoing_attachments: usize,
     /// A client joins a namespace within this time, or is closed.
-    pub(crate) connect_timeout: Duration,
+    pub connect_timeout: Duration,
     /// The attachments of a packet come within this time, or the client is closed.
-    pub(crate) attachments_timeout: Duration,
+    pub attachments_timeout: Duration,
     /// How long acks are awaited that were asked for without a timeout of their own; `None`: as long as the socket lasts.
     pub(crate) ack_timeout: Option<Duration>,
     /// Acks awaited from one socket.
-    pub(crate) max_acks: usize,
+    pub max_acks: usize,
     /// Namespaces that one client may be in.
-    pub(crate) max_namespaces: usize,
+    pub max_namespaces: usize,
     /// Child namespaces that all clients together may have made.
-    pub(crate) max_child_namespaces: usize,
+    pub max_child_namespaces: usize,
     /// Handlers of one client that may be under way.
-    pub(crate) in_flight: usize,
+    pub in_flight: usize,
     pub(crate) cleanup_empty_child_namespaces: bool,
     pub(crate) state: States,
     /// How plain WebSockets hear events. `None`: not at all.

@@ -8,7 +8,7 @@ use clap::builder::BoolishValueParser;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use self::socketio::SocketIoFlags;
-use crate::units::{Bytes, MaybeDuration};
+use crate::units::{Bytes, MaybeBytes, MaybeDuration};
 
 /// A realtime server: browsers, phones and services connect by WebSocket and hear each other.
 #[derive(Debug, Parser)]
@@ -64,6 +64,12 @@ pub struct Serve {
     #[arg(long, value_name = "COUNT", env = "SWITCHBOARD_MAX_CONNECTIONS", default_value_t = 100_000,
         value_parser = clap::value_parser!(u32).range(1..))]
     pub max_connections: u32,
+
+    /// The most memory that is held for all clients together, or `off`: messages that are not whole, queues, and what is kept
+    /// for those who may come back. When 90 % is held, further clients are answered with 503 and those for whom most is held
+    /// are closed. At least 16MiB. [default: half of the machine's memory, or of what its control group may use]
+    #[arg(long, value_name = "BYTES", env = "SWITCHBOARD_MEMORY_BUDGET")]
+    pub memory_budget: Option<MaybeBytes>,
 
     /// How many threads serve connections. [default: one per processor]
     #[arg(long, value_name = "COUNT", env = "SWITCHBOARD_WORKERS", value_parser = clap::value_parser!(u16).range(1..))]

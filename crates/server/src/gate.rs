@@ -1,8 +1,6 @@
 //! The way in that takes no detour: shards accept clients and read what they ask for. A WebSocket at one of our paths is
 //! opened on the spot; everyone else is handed to the HTTP server, with what was read.
 
-use std::sync::Arc;
-
 use axum::extract::Query;
 use http::{Request, Uri};
 use percent_encoding::percent_decode_str;
@@ -35,13 +33,7 @@ impl Doorkeeper {
 
 impl Gate for Doorkeeper {
     fn admit(&self, _: PeerAddr) -> Option<Pass> {
-        match Arc::clone(&self.service.permits).try_acquire_owned() {
-            Ok(permit) => Some(Box::new(permit)),
-            Err(_) => {
-                self.service.metrics.refuse("max_connections");
-                None
-            }
-        }
+        self.service.admit().map(|permit| Box::new(permit) as Pass)
     }
 
     fn config(&self, request: &Request<()>) -> Option<Config> {

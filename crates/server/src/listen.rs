@@ -15,7 +15,7 @@ use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use socket2::{Domain, Protocol, Socket, Type};
 use switchboard_io::engine::Secure;
-use switchboard_ws::{GatedListener, Io, Metrics, PeerAddr, ReadAhead, ServerTls};
+use switchboard_ws::{Budget, BudgetPart, GatedListener, Io, Metrics, PeerAddr, ReadAhead, ServerTls};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, UnixListener};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
@@ -27,23 +27,30 @@ use crate::settings::{Address, Listen, SettingsError};
 const PORT: u16 = 3000;
 const PORTS: u16 = 100;
 /// How long a request's head may take, and how long a connection may wait for its next request.
-const HEAD_TIMEOUT: Duration = Duration::from_secs(15);
+pub(crate) const HEAD_TIMEOUT: Duration = Duration::from_secs(15);
 /// How long a client may take no byte of an answer.
-const WRITE_TIMEOUT: Duration = Duration::from_secs(30);
+pub(crate) const WRITE_TIMEOUT: Duration = Duration::from_secs(30);
 /// How long the TLS handshake may take.
-const TLS_TIMEOUT: Duration = Duration::from_secs(10);
+pub(crate) const TLS_TIMEOUT: Duration = Duration::from_secs(10);
 /// So many clients are told at a time that there is no room for them, and how long that may take; further ones are
 /// dropped.
-const TURNED_AWAY: usize = 64;
-const TURNING_AWAY: Duration = Duration::from_secs(2);
+pub(crate) const TURNED_AWAY: usize = 64;
+pub(crate) const TURNING_AWAY: Duration = Duration::from_secs(2);
 /// So much of what they go on sending is read and forgotten.
 const TURNED_AWAY_BYTES: u64 = 64 << 10;
+/// What they are told.
+const NO_PLACE: &str = "This server has as many connections as it may.\n";
+const NO_MEMORY: &str = "This server is short of memory; try again in a while.\n";
+/// What counts for a connection while it speaks HTTP: hyper's buffers, and its task.
+pub(crate) const HTTP: usize = 24 << 10;
+/// And for TLS, to its end.
+pub(crate) const TLS: usize = 16 << 10;
 /// A pause after a listener failed, out of descriptors for instance.
 const PAUSE: Duration = Duration::from_millis(100);
 /// So many clients may wait in the kernel to be accepted.
 const BACKLOG: i32 = 4096;
 /// The most a request's head may have, in bytes. Bodies are not read at all.
-const MAX_HEAD: usize = 16 << 10;
+pub(crate) const MAX_HEAD: usize = 16 << 10;
 
 /// A bound listener, not yet watched by any runtime.
 #[derive(Debug)]
@@ -214,6 +221,8 @@ pub struct Service {
     pub turning_away: Arc<Semaphore>,
     /// Where refusals are counted.
     pub metrics: Arc<Metrics>,
+    /// What is held for clients counts in it.
+    pub budget: Budget,
     /// Becomes true when no further requests are to be taken. Each connection holds a clone until it has ended or
     /// become a WebSocket.
     pub stopping: watch::Receiver<bool>,
@@ -230,10 +239,24 @@ impl Service {
         });
     }
 
+    /// A permit for one more client, if there is a place and memory for it. If not, that is counted.
+    pub fn admit(&self) -> Option<OwnedSemaphorePermit> {
+        if !self.budget.admit() {
+            self.metrics.refuse("memory_budget");
+            return None;
+        }
+        let permit = Arc::clone(&self.permits).try_acquire_owned().ok();
+        if permit.is_none() {
+            self.metrics.refuse("max_connections");
+        }
+        permit
+    }
+
     /// Tells a client that there is no room for it, in a task of its own, unless too many are being told already.
     pub fn turn_away(&self, io: Box<dyn Io>) {
         if let Ok(permit) = Arc::clone(&self.turning_away).try_acquire_owned() {
-            tokio::spawn(turn_away(io, self.tls.is_some(), permit));
+            let why = if self.budget.is_tight() { NO_MEMORY } else { NO_PLACE };
+            tokio::spawn(turn_away(io, self.tls.is_some(), why, permit));
         }
     }
 }
@@ -252,12 +275,9 @@ pub async fn serve(listener: Listener, service: Service) {
     };
     loop {
         match accept(&listener).await {
-            Ok((io, peer)) => match Arc::clone(&service.permits).try_acquire_owned() {
-                Ok(permit) => service.visit(ReadAhead::new(io, Vec::new()).keep(Some(Box::new(permit))), peer),
-                Err(_) => {
-                    service.metrics.refuse("max_connections");
-                    service.turn_away(io);
-                }
+            Ok((io, peer)) => match service.admit() {
+                Some(permit) => service.visit(ReadAhead::new(io, Vec::new()).keep(Some(Box::new(permit))), peer),
+                None => service.turn_away(io),
             },
             Err(error) => {
                 tracing::warn!(%error, "cannot accept connections; trying again");
@@ -282,18 +302,24 @@ async fn accept(listener: &GatedListener) -> io::Result<(Box<dyn Io>, PeerAddr)>
 }
 
 async fn connection(io: ReadAhead, peer: PeerAddr, service: Service) -> io::Result<()> {
-    let Service { router, tls, mut stopping, metrics, .. } = service;
+    let Service { router, tls, mut stopping, metrics, budget, .. } = service;
+    let mut hold = budget.hold(BudgetPart::Connections);
+    hold.set(HTTP);
     let mut io = io.write_timeout(Some(WRITE_TIMEOUT));
     io.ready().await?;
     let secure = Secure(tls.is_some());
     let io: Box<dyn Io> = match tls {
-        Some(tls) => match tls.accept(io, TLS_TIMEOUT).await {
-            Ok(io) => Box::new(io),
-            Err(error) => {
-                metrics.refuse("tls");
-                return Err(error);
+        Some(tls) => {
+            let mut sealed = budget.hold(BudgetPart::Connections);
+            sealed.set(TLS);
+            match tls.accept(io, TLS_TIMEOUT).await {
+                Ok(io) => Box::new(ReadAhead::new(Box::new(io), Vec::new()).keep(Some(Box::new(sealed)))),
+                Err(error) => {
+                    metrics.refuse("tls");
+                    return Err(error);
+                }
             }
-        },
+        }
         None => Box::new(io),
     };
     let answer = service_fn(move |mut request: http::Request<Incoming>| {
@@ -329,12 +355,15 @@ async fn connection(io: ReadAhead, peer: PeerAddr, service: Service) -> io::Resu
 }
 
 /// Tells a client that there is no room for it. Through TLS that would cost more than the client is owed.
-async fn turn_away(mut stream: Box<dyn Io>, tls: bool, _permit: OwnedSemaphorePermit) {
+async fn turn_away(mut stream: Box<dyn Io>, tls: bool, why: &str, _permit: OwnedSemaphorePermit) {
     if tls {
         return;
     }
-    let answer = "HTTP/1.1 503 Service Unavailable\r\nContent-Type: text/plain; charset=utf-8\r\nContent-Length: \
-                  47\r\nRetry-After: 5\r\nConnection: close\r\n\r\nThis server has as many connections as it may.\n";
+    let answer = format!(
+        "HTTP/1.1 503 Service Unavailable\r\nContent-Type: text/plain; charset=utf-8\r\nContent-Length: \
+         {}\r\nRetry-After: 5\r\nConnection: close\r\n\r\n{why}",
+        why.len()
+    );
     // A client that is gone needs no answer.
     let _ = tokio::time::timeout(TURNING_AWAY, async {
         stream.write_all(answer.as_bytes()).await?;

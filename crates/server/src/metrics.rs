@@ -15,7 +15,7 @@ use prometheus_client::metrics::gauge::ConstGauge;
 use prometheus_client::registry::Registry;
 use switchboard_io::engine::{CloseReason, Limit, Transport};
 use switchboard_io::{Namespace, RecoveryCounters, SocketIo};
-use switchboard_ws::{Config, Snapshot};
+use switchboard_ws::{Budget, BudgetPart, Config, Snapshot};
 
 use crate::app::App;
 use crate::socketio::Sockets;
@@ -40,6 +40,7 @@ pub(crate) async fn metrics(State(app): State<App>) -> Response {
 pub fn registry(config: &Config, sockets: Option<&Sockets>) -> Arc<Registry> {
     let mut registry = Registry::with_prefix("switchboard");
     registry.register_collector(Box::new(WebSockets(config.clone())));
+    registry.register_collector(Box::new(Memory(config.get_budget().clone())));
     if let Some(sockets) = sockets {
         registry.register_collector(Box::new(Sessions(sockets.server.clone())));
     }
@@ -100,6 +101,40 @@ impl Collector for WebSockets {
             ]);
             let help = "Subscriptions refused by a limit of the rooms";
             write_labelled(&mut encoder, "subscriptions_refused", help, "limit", &refused)?;
+        }
+        Ok(())
+    }
+}
+
+/// What is held for clients.
+#[derive(Debug)]
+struct Memory(Budget);
+
+impl Collector for Memory {
+    fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> Result<(), fmt::Error> {
+        let Some(usage) = self.0.usage() else { return Ok(()) };
+        let gauge = |value: usize| ConstGauge::new(i64::try_from(value).unwrap_or(i64::MAX));
+        write(
+            &mut encoder,
+            "memory_budget_bytes",
+            "The most memory that may be held for clients",
+            &gauge(usage.limit),
+        )?;
+        let help = "Memory that is held for clients now, by what for";
+        let mut family = encoder.encode_descriptor("memory_held_bytes", help, None, MetricType::Gauge)?;
+        for (part, bytes) in BudgetPart::ALL.into_iter().zip(usage.parts) {
+            gauge(bytes).encode(family.encode_family(&[("part", part.name())])?)?;
+        }
+        for (name, help, value) in [
+            ("memory_refused", "Clients that were not let in because memory was short", usage.refused),
+            (
+                "memory_evicted",
+                "Clients that were closed because memory was short and much was held for them",
+                usage.evicted,
+            ),
+            ("memory_denied", "Times that something was not allocated because the budget was used up", usage.denied),
+        ] {
+            write(&mut encoder, name, help, &ConstCounter::new(value))?;
         }
         Ok(())
     }

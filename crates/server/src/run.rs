@@ -42,6 +42,9 @@ async fn serve(settings: Settings) -> Result<(), SettingsError> {
     let about = About { tls: tls.is_some(), demo, socketio: socketio.as_ref().map(Sockets::path) };
     print!("{}", banner(&listeners[0], note.as_deref(), &about));
 
+    if let Some(usage) = websocket.get_budget().usage() {
+        tracing::info!(bytes = usage.limit, "the most memory that is held for clients (--memory-budget)");
+    }
     let metrics = metrics::registry(&websocket, socketio.as_ref());
     let app = App { metrics, websocket: websocket.clone(), sockets: socketio.clone() };
     let stopping = watch::channel(false);
@@ -53,6 +56,7 @@ async fn serve(settings: Settings) -> Result<(), SettingsError> {
         permits: Arc::new(Semaphore::new(max_connections.min(Semaphore::MAX_PERMITS))),
         turning_away: listen::turning_away(),
         metrics: Arc::clone(websocket.get_metrics()),
+        budget: websocket.get_budget().clone(),
         stopping: stopping.1,
     };
     let mut workers = Workers::start(listeners, &app, &service)

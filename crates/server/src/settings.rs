@@ -5,12 +5,15 @@ use std::net::{IpAddr, SocketAddr, ToSocketAddrs};
 use std::path::PathBuf;
 use std::time::Duration;
 
-use switchboard_ws::{Config, DeflateConfig, Hub, HubLimits, Identity, Limits, Origins, ServerOptions, ServerTls};
+use switchboard_ws::{
+    Budget, Config, DeflateConfig, Hub, HubLimits, Identity, Limits, Origins, ServerOptions, ServerTls,
+};
 use tracing_subscriber::EnvFilter;
 
 use crate::cli::{Driver, Serve, Switch};
 use crate::socketio::{Sockets, Surroundings};
-use crate::{relay, rooms};
+use crate::units::{Bytes, MaybeBytes};
+use crate::{memory, relay, rooms};
 
 /// What [`run`](crate::run::run) needs to know.
 #[derive(Debug)]
@@ -85,7 +88,7 @@ impl TryFrom<Serve> for Settings {
         };
         let max_connections = usize::try_from(options.max_connections).unwrap_or(usize::MAX);
         let hub = Hub::new(hub_limits());
-        let websocket = websocket(&options, origins, &hub);
+        let websocket = websocket(&options, origins, &hub).budget(budget(options.memory_budget)?);
         let around = Surroundings { websocket: &websocket, hub: &hub, max_connections, tls: tls.is_some() };
         let socketio = Sockets::new(&options.socketio, &around)?;
         Ok(Self {
@@ -103,6 +106,24 @@ impl TryFrom<Serve> for Settings {
             log: EnvFilter::try_new(&options.log).map_err(|error| wrong("--log", error))?,
             demo: !options.no_demo,
         })
+    }
+}
+
+/// The smallest budget: below it what is counted would be too far from what is held.
+pub(crate) const LEAST_BUDGET: usize = 16 << 20;
+/// The budget where nobody says how much memory there is.
+const BLIND_BUDGET: usize = 1 << 30;
+
+/// Half of what there is. The other half is for what is not counted, none of which a client can make grow without a limit:
+/// what threads keep, TLS, the allocator's gaps, and the kernel's buffers, which a control group counts as ours.
+fn budget(given: Option<MaybeBytes>) -> Result<Budget, SettingsError> {
+    match given {
+        Some(MaybeBytes(None)) => Ok(Budget::default()),
+        Some(MaybeBytes(Some(bytes))) if bytes < LEAST_BUDGET => {
+            Err(wrong("--memory-budget", format!("{} is too little; 16MiB is the least", Bytes(bytes))))
+        }
+        Some(MaybeBytes(Some(bytes))) => Ok(Budget::new(bytes)),
+        None => Ok(Budget::new(memory::available().map_or(BLIND_BUDGET, |bytes| (bytes / 2).max(LEAST_BUDGET)))),
     }
 }
 
@@ -224,6 +245,17 @@ mod tests {
         open("0.0.0.0:0", &["--allow-any-origin-in-public"]).unwrap();
         settings(&["--allow-origin", "https://example.com", "--listen", "0.0.0.0:0"]).unwrap();
         settings(&["--listen", "0.0.0.0:0"]).unwrap();
+    }
+
+    #[test]
+    fn memory_is_bounded_unless_told_otherwise() {
+        let limit = |arguments: &[&str]| {
+            settings(arguments).map(|settings| settings.websocket.get_budget().usage().map(|usage| usage.limit))
+        };
+        assert!(limit(&[]).unwrap().unwrap() >= LEAST_BUDGET);
+        assert_eq!(limit(&["--memory-budget", "64MiB"]), Ok(Some(64 << 20)));
+        assert_eq!(limit(&["--memory-budget", "off"]), Ok(None));
+        assert!(limit(&["--memory-budget", "15MiB"]).unwrap_err().0.starts_with("--memory-budget: "));
     }
 
     #[test]

@@ -2,6 +2,8 @@
 //! where it lies; everything else is appended to one buffer that grows with the bytes that arrive, never by the length
 //! that a header declares. The driver may read the bytes of a large message straight into that buffer.
 
+use switchboard_budget::Exhausted;
+
 use crate::buffer::{Buffer, Growth, LARGE};
 use crate::clock::Span;
 use crate::config::Config;
@@ -104,7 +106,7 @@ impl Assembler {
                 if chunk.ends_message() && !header.rsv1 && !terms.pieces {
                     return borrowed(kind, chunk.data).map(Some);
                 }
-                self.0 = Some(Box::new(Open::new(kind, header.rsv1, terms.pieces, terms.now)));
+                self.0 = Some(Box::new(Open::new(kind, header.rsv1, &terms)));
             }
         }
         self.append(chunk, terms)
@@ -125,7 +127,8 @@ impl Assembler {
         if open.buffer.len() < LARGE || left < ROOM_TO || open.buffer.len().saturating_add(left) < ROOM_FROM {
             return None;
         }
-        Some(open.buffer.room(left, open.growth(left, config)))
+        // Where there is none to be had, the next bytes are read elsewhere, and fail the connection.
+        open.buffer.room(left, open.growth(left, config)).ok()
     }
 
     /// `count` bytes were read into the [room](Self::room).
@@ -195,7 +198,7 @@ impl Assembler {
         if !open.pieces {
             let left = usize::try_from(left).unwrap_or(usize::MAX);
             let growth = open.growth(data.len().saturating_add(left), terms.config);
-            open.buffer.extend(data, growth);
+            open.buffer.extend(data, growth).map_err(|Exhausted| ProtocolError::OutOfMemory)?;
         }
         self.end(ends, data)
     }
@@ -215,9 +218,10 @@ impl Assembler {
 }
 
 impl Open {
-    fn new(kind: Kind, compressed: bool, pieces: bool, started: Span) -> Self {
+    fn new(kind: Kind, compressed: bool, terms: &Terms<'_>) -> Self {
         let meter = Meter { kind, len: 0, utf8: Utf8Stream::default() };
-        Self { compressed, pieces, started, fragments: 1, wire_len: 0, meter, buffer: Buffer::default() }
+        let buffer = Buffer::new(&terms.config.budget);
+        Self { compressed, pieces: terms.pieces, started: terms.now, fragments: 1, wire_len: 0, meter, buffer }
     }
 
     /// How the buffer may grow when the frame brings at least `more` bytes.
@@ -238,13 +242,10 @@ impl Open {
         }
         let before = self.buffer.len();
         let room = limit.saturating_sub(self.meter.len);
-        let result = self.buffer.append_with(|out| match ends {
-            true => inflater.push_last(data, out, room),
-            false => inflater.push(data, out, room),
-        });
-        result.map_err(|error| match error {
+        inflater.push_into(data, ends, &mut self.buffer, room).map_err(|error| match error {
             InflateError::Invalid => ProtocolError::InvalidDeflate,
             InflateError::TooBig => ProtocolError::MessageTooBig { limit },
+            InflateError::OutOfMemory => ProtocolError::OutOfMemory,
         })?;
         self.meter.count_inflated(self.buffer.since(before))
     }

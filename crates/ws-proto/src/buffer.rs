@@ -2,10 +2,13 @@
 //! is lent by the thread's [pool](crate::pool) and goes back there when the message is dropped.
 //!
 //! It grows with the bytes that have arrived. How long a message is to become, which is the peer's word, only chooses
-//! among buffers that are there already.
+//! among buffers that are there already. What it is to hold is counted before it is allocated, and for a large message
+//! until that is dropped.
 
 use bytes::{Bytes, BytesMut};
+use switchboard_budget::{Budget, Exhausted, Hold, Part};
 
+use crate::deflate::{InflateError, Sink};
 use crate::pool;
 
 /// A message is large from so many arrived bytes on: then it gets a recycled buffer, or a new one of `FIRST_LARGE`.
@@ -29,9 +32,16 @@ pub(crate) struct Buffer {
     /// The message up to `filled`, then initialised bytes that mean nothing.
     bytes: BytesMut,
     filled: usize,
+    /// Of the capacity.
+    hold: Hold,
 }
 
 impl Buffer {
+    /// An empty one, which will count in this budget.
+    pub(crate) fn new(budget: &Budget) -> Self {
+        Self { bytes: BytesMut::new(), filled: 0, hold: budget.hold(Part::Reading) }
+    }
+
     pub(crate) fn len(&self) -> usize {
         self.filled
     }
@@ -41,26 +51,27 @@ impl Buffer {
     }
 
     /// Appends a copy.
-    pub(crate) fn extend(&mut self, data: &[u8], growth: Growth) {
+    pub(crate) fn extend(&mut self, data: &[u8], growth: Growth) -> Result<(), Exhausted> {
         let needed = self.filled + data.len();
         if needed > self.bytes.capacity() {
-            self.grow(needed, growth);
+            self.grow(needed, growth)?;
         }
         self.put(data);
+        Ok(())
     }
 
     /// Room behind the message for at most `most` bytes to be [filled](Self::fill), and for so many or `LARGE` at least.
-    pub(crate) fn room(&mut self, most: usize, growth: Growth) -> &mut [u8] {
+    pub(crate) fn room(&mut self, most: usize, growth: Growth) -> Result<&mut [u8], Exhausted> {
         let needed = self.filled + most.min(LARGE);
         if needed > self.bytes.capacity() {
-            self.grow(needed, growth);
+            self.grow(needed, growth)?;
         }
         let end = self.bytes.capacity().min(self.filled.saturating_add(most));
         if end > self.bytes.len() {
             // Once in the life of a buffer: a recycled one has been initialised.
             self.bytes.resize(end, 0);
         }
-        &mut self.bytes[self.filled..end]
+        Ok(&mut self.bytes[self.filled..end])
     }
 
     /// The first `count` bytes of the room belong to the message from now on: they are returned, to be worked on.
@@ -73,14 +84,6 @@ impl Buffer {
         &mut self.bytes[from..self.filled]
     }
 
-    /// Lets `append` append to the message by itself. It must leave what is there.
-    pub(crate) fn append_with<R>(&mut self, append: impl FnOnce(&mut BytesMut) -> R) -> R {
-        self.bytes.truncate(self.filled);
-        let result = append(&mut self.bytes);
-        self.filled = self.bytes.len();
-        result
-    }
-
     /// What lies behind the first `from` bytes.
     pub(crate) fn since(&self, from: usize) -> &[u8] {
         &self.bytes[from..self.filled]
@@ -88,27 +91,44 @@ impl Buffer {
 
     /// Takes the message out and leaves nothing.
     pub(crate) fn split(&mut self) -> Bytes {
-        let Self { bytes, filled } = &mut *self;
+        let Self { bytes, filled, hold } = &mut *self;
         let (mut bytes, len) = (std::mem::take(bytes), std::mem::take(filled));
-        if pool::keeps(bytes.capacity()) {
-            return Bytes::from_owner(Lent { bytes, len });
+        let is_counted = hold.budget().is_limited() && bytes.capacity() >= FIRST_LARGE;
+        if is_counted || pool::keeps(bytes.capacity()) {
+            let next = hold.budget().hold(Part::Reading);
+            return Bytes::from_owner(Lent { bytes, len, _hold: std::mem::replace(hold, next) });
         }
+        hold.set(0);
         bytes.truncate(len);
         bytes.freeze()
     }
 
-    /// Exchanges the buffer for one that holds `needed` bytes.
-    fn grow(&mut self, needed: usize, growth: Growth) {
+    /// Exchanges the buffer for one that holds `needed` bytes. Both count until what is there has been copied.
+    fn grow(&mut self, needed: usize, growth: Growth) -> Result<(), Exhausted> {
+        let before = self.bytes.capacity();
         let recycled = || pool::take(needed, growth.announced.min(needed.saturating_mul(AHEAD)));
-        let larger = (needed >= LARGE).then(recycled).flatten().unwrap_or_else(|| {
-            let doubled = 2 * self.bytes.capacity();
-            let wanted = if needed >= LARGE { doubled.max(FIRST_LARGE) } else { doubled };
-            BytesMut::with_capacity(needed.max(wanted.min(growth.limit)))
-        });
+        let larger = match (needed >= LARGE).then(recycled).flatten() {
+            Some(larger) => {
+                if let Err(exhausted) = self.hold.try_set(before + larger.capacity()) {
+                    pool::give(larger);
+                    return Err(exhausted);
+                }
+                larger
+            }
+            None => {
+                let doubled = 2 * before;
+                let wanted = if needed >= LARGE { doubled.max(FIRST_LARGE) } else { doubled };
+                let capacity = needed.max(wanted.min(growth.limit));
+                self.hold.try_set(before + capacity)?;
+                BytesMut::with_capacity(capacity)
+            }
+        };
         let smaller = std::mem::replace(&mut self.bytes, larger);
         let filled = std::mem::take(&mut self.filled);
         self.put(&smaller[..filled]);
         pool::give(smaller);
+        self.hold.set(self.bytes.capacity());
+        Ok(())
     }
 
     /// Appends what there is capacity for, first to what is initialised.
@@ -118,6 +138,19 @@ impl Buffer {
         over[..left.len()].copy_from_slice(left);
         self.bytes.extend_from_slice(right);
         self.filled += data.len();
+    }
+}
+
+/// What comes out of an inflater.
+impl Sink for Buffer {
+    fn bytes(&self) -> &[u8] {
+        &self.bytes[..self.filled]
+    }
+
+    fn append(&mut self, fresh: &[u8], room: usize) -> Result<(), InflateError> {
+        // How much more will come nobody has said.
+        let growth = Growth { announced: self.filled + fresh.len(), limit: self.filled.saturating_add(room) };
+        self.extend(fresh, growth).map_err(|Exhausted| InflateError::OutOfMemory)
     }
 }
 
@@ -131,6 +164,7 @@ impl Drop for Buffer {
 struct Lent {
     bytes: BytesMut,
     len: usize,
+    _hold: Hold,
 }
 
 impl AsRef<[u8]> for Lent {
@@ -154,13 +188,13 @@ mod tests {
     #[test]
     fn room_and_copies_make_one_message() {
         let mut buffer = Buffer::default();
-        buffer.extend(&[1; 20_000], GROWTH);
+        buffer.extend(&[1; 20_000], GROWTH).unwrap();
         assert_eq!(buffer.capacity(), FIRST_LARGE);
-        let room = buffer.room(280_000, GROWTH);
+        let room = buffer.room(280_000, GROWTH).unwrap();
         room.fill(2);
         let count = room.len();
         assert_eq!(buffer.fill(count), vec![2; FIRST_LARGE - 20_000]);
-        buffer.extend(&[3; 5], GROWTH);
+        buffer.extend(&[3; 5], GROWTH).unwrap();
         assert_eq!(buffer.capacity(), 2 * FIRST_LARGE, "by what has arrived, not by what was announced");
         let expected = [vec![1; 20_000], vec![2; FIRST_LARGE - 20_000], vec![3; 5]].concat();
         assert_eq!(buffer.split(), expected);
@@ -170,13 +204,13 @@ mod tests {
     #[test]
     fn a_recycled_buffer_is_as_large_as_announced_and_shows_nothing_of_its_last_message() {
         let mut buffer = Buffer::default();
-        buffer.extend(&[7; 300_000], GROWTH);
+        buffer.extend(&[7; 300_000], GROWTH).unwrap();
         drop(buffer.split());
-        buffer.extend(&[1; 16_000], GROWTH);
+        buffer.extend(&[1; 16_000], GROWTH).unwrap();
         assert_eq!(buffer.capacity(), 16_000, "too little has arrived");
-        buffer.extend(&[1; 4_000], GROWTH);
+        buffer.extend(&[1; 4_000], GROWTH).unwrap();
         assert_eq!(buffer.capacity(), 300_000);
-        assert_eq!(buffer.room(280_000, GROWTH).len(), 280_000);
+        assert_eq!(buffer.room(280_000, GROWTH).unwrap().len(), 280_000);
         assert_eq!(buffer.split(), [1; 20_000][..]);
     }
 
@@ -184,16 +218,39 @@ mod tests {
     fn no_new_buffer_is_larger_than_the_limit() {
         let growth = Growth { announced: 40_000, limit: 40_000 };
         let mut buffer = Buffer::default();
-        buffer.extend(&[1; 20_000], growth);
+        buffer.extend(&[1; 20_000], growth).unwrap();
         assert_eq!(buffer.capacity(), 40_000);
-        assert_eq!(buffer.room(0, growth).len(), 0);
+        assert_eq!(buffer.room(0, growth).unwrap().len(), 0);
     }
 
     #[test]
     fn a_small_message_is_no_larger_than_itself() {
         let mut buffer = Buffer::default();
-        buffer.extend(&[1; 100], GROWTH);
+        buffer.extend(&[1; 100], GROWTH).unwrap();
         assert_eq!(buffer.capacity(), 100);
         assert_eq!(buffer.split(), [1; 100][..]);
+    }
+
+    #[test]
+    fn what_a_buffer_holds_is_counted_before_it_is_there_and_until_its_message_is_gone() {
+        let budget = Budget::new(1 << 20);
+        let used = || budget.usage().unwrap().used;
+        let mut buffer = Buffer::new(&budget);
+        buffer.extend(&[1; 100], GROWTH).unwrap();
+        assert_eq!(used(), 100);
+        drop(buffer.split());
+        assert_eq!(used(), 0);
+        buffer.extend(&[1; 300_000], GROWTH).unwrap();
+        let message = buffer.split();
+        let copy = message.clone();
+        buffer.extend(&[1; 300_000], GROWTH).unwrap();
+        drop(message);
+        assert_eq!(used(), 600_000);
+        drop(copy);
+        assert_eq!(used(), 300_000);
+        assert_eq!(buffer.extend(&[1; 400_000], GROWTH), Err(Exhausted), "700 KB, and 300 until they are copied");
+        assert_eq!((used(), buffer.len(), buffer.capacity()), (300_000, 300_000, 300_000));
+        drop(buffer);
+        assert_eq!(used(), 0);
     }
 }

@@ -1,5 +1,7 @@
 //! permessage-deflate as one connection has it: what was agreed on, and the codecs of both directions.
 
+use switchboard_budget::{Budget, Hold, Part};
+
 use crate::deflate::{DeflateConfig, DeflateParams, Deflater, Inflater, WindowBits};
 
 #[derive(Debug)]
@@ -11,10 +13,12 @@ pub(crate) struct Compression {
     pub(crate) window: WindowBits,
     /// Messages shorter than this many bytes are sent uncompressed.
     pub(crate) threshold: usize,
+    /// Of the codecs' memory.
+    hold: Hold,
 }
 
 impl Compression {
-    pub(crate) fn new(params: DeflateParams, settings: &DeflateConfig, is_server: bool) -> Self {
+    pub(crate) fn new(params: DeflateParams, settings: &DeflateConfig, is_server: bool, budget: &Budget) -> Self {
         let window = if is_server { params.server_max_window_bits } else { params.client_max_window_bits };
         Self {
             params,
@@ -22,6 +26,7 @@ impl Compression {
             deflater: Deflater::new(&params, settings, is_server),
             window,
             threshold: settings.threshold,
+            hold: budget.hold(Part::Connections),
         }
     }
 
@@ -29,6 +34,12 @@ impl Compression {
     pub(crate) fn rest(&mut self) {
         self.inflater.rest();
         self.deflater.rest();
+        self.count();
+    }
+
+    /// Counts what the codecs hold now: after something was compressed or inflated.
+    pub(crate) fn count(&mut self) {
+        self.hold.set(self.memory());
     }
 
     /// Bytes held for the messages to come.

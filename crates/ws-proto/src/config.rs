@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use switchboard_budget::Budget;
+
 use crate::deflate::DeflateConfig;
 use crate::message::Kind;
 
@@ -44,6 +46,9 @@ pub struct Config {
     pub explain: bool,
     /// How messages are compressed when the handshake agreed on permessage-deflate. Default: `None`, no compression.
     pub deflate: Option<DeflateConfig>,
+    /// What the messages that are put together count in, those of all connections together. Default: no limit. What it has
+    /// no room for is not allocated: the connection is failed with 1013.
+    pub budget: Budget,
 }
 
 impl Default for Config {
@@ -62,6 +67,7 @@ impl Default for Config {
             accept_unmasked: false,
             explain: true,
             deflate: None,
+            budget: Budget::default(),
         }
     }
 }

@@ -124,7 +124,7 @@ impl Connection {
     fn new(masks: Option<MaskSource>, config: Arc<Config>, deflate: Option<DeflateParams>, now: Instant) -> Self {
         let compression = deflate.map(|params| {
             let settings = config.deflate.clone().unwrap_or_default();
-            Box::new(Compression::new(params, &settings, masks.is_none()))
+            Box::new(Compression::new(params, &settings, masks.is_none(), &config.budget))
         });
         Self {
             masks,
@@ -350,6 +350,10 @@ impl Connection {
     /// The transport took `count` bytes and `left` bytes of output still wait for it: how the write timeout is measured.
     #[inline]
     pub fn wrote(&mut self, count: usize, left: usize, now: Instant) {
+        if let Some(compression) = &mut self.compression {
+            // Whatever was compressed has left by here.
+            compression.count();
+        }
         if left == 0 {
             self.stalled = None;
             self.heartbeat.sent(|| clock::read(now));
@@ -359,6 +363,14 @@ impl Connection {
     }
 
     // Memory.
+
+    /// Fails the connection because the endpoint is short of memory, with 1013: what was held of a message is given back at
+    /// once. Returns what the peer is told.
+    pub fn fail_for_memory(&mut self, now: Instant) -> ProtocolError {
+        let error = ProtocolError::OutOfMemory;
+        self.fail(CloseCode(error.close_code()), &error.to_string(), Cause::Protocol(error), now);
+        error
+    }
 
     /// Gives back the memory that only makes the next compressed message faster: for connections that are quiet, to be
     /// called after some time without messages. Of a context that is taken over the last bytes stay, at most a window in
@@ -547,7 +559,11 @@ impl Connection {
             pieces: self.pieces,
             now: clock::read(now),
         };
-        let event = self.assembler.accept(chunk, terms)?;
+        let event = self.assembler.accept(chunk, terms);
+        if let Some(compression) = &mut self.compression {
+            compression.count();
+        }
+        let event = event?;
         if event.is_some() {
             self.acted(now);
         }

@@ -4,7 +4,7 @@
 
 use std::fmt;
 
-/// A rule that the peer broke. The connection is failed with [`close_code`](Self::close_code) (RFC 6455 §7.1.7).
+/// A rule that the peer broke, or what we hold against it. The connection is failed with [`close_code`](Self::close_code) (RFC 6455 §7.1.7).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum ProtocolError {
@@ -57,6 +57,8 @@ pub enum ProtocolError {
     UnwantedText,
     /// A binary message to an endpoint that takes text ones only.
     UnwantedBinary,
+    /// No rule: the endpoint is short of memory, and this peer had it hold too much of that. It may try again later.
+    OutOfMemory,
 }
 
 impl ProtocolError {
@@ -69,6 +71,7 @@ impl ProtocolError {
             // Not one of the sizes that 1009 speaks of, but a policy of ours.
             Self::TooManyFragments { .. } => 1008,
             Self::FrameTooBig { .. } | Self::MessageTooBig { .. } => 1009,
+            Self::OutOfMemory => 1013,
             _ => 1002,
         }
     }
@@ -97,6 +100,7 @@ impl ProtocolError {
             Self::TooManyFragments { .. } => "too_many_fragments",
             Self::UnwantedText => "unwanted_text",
             Self::UnwantedBinary => "unwanted_binary",
+            Self::OutOfMemory => "memory_budget",
         }
     }
 }
@@ -124,6 +128,7 @@ impl fmt::Display for ProtocolError {
             Self::TooManyFragments { limit } => write!(f, "the peer cut a message into more than {limit} frames"),
             Self::UnwantedText => f.write_str("the peer sent text; only binary messages are accepted here"),
             Self::UnwantedBinary => f.write_str("the peer sent binary; only text messages are accepted here"),
+            Self::OutOfMemory => f.write_str("the server is short of memory, and held much of it for this connection"),
         }
     }
 }

@@ -32,6 +32,21 @@ mod reader;
 pub mod utf8;
 mod writer;
 
+/// Limits that no setting changes, for documents that list them.
+#[doc(hidden)]
+pub mod fixed {
+    /// Final blocks of DEFLATE in a message.
+    pub const FINAL_BLOCKS: u16 = crate::deflate::FINAL_BLOCKS;
+    /// Idle codecs of each kind that a thread keeps.
+    pub const IDLE_CODECS: usize = crate::deflate::IDLE_CODECS;
+    /// Bytes of an inflater.
+    pub const INFLATER: usize = crate::deflate::INFLATER;
+    /// Bytes of a piece of what comes out of an inflater.
+    pub const INFLATED_AT_ONCE: usize = crate::deflate::INFLATED_AT_ONCE;
+    /// Bytes of large buffers that a thread keeps.
+    pub const POOLED: usize = crate::pool::LIMIT;
+}
+
 pub use close::{CloseCode, CloseFrame};
 pub use closing::{Cause, Disconnect, Ended};
 pub use config::Config;
@@ -43,4 +58,5 @@ pub use input::Input;
 pub use message::{Kind, Message, MessageRef};
 pub use output::Output;
 pub use prepared::Prepared;
+pub use switchboard_budget::Budget;
 pub use utf8::Utf8Bytes;

@@ -109,6 +109,12 @@ impl Output {
         self.taken = 0;
     }
 
+    /// Bytes of memory that are held for what waits. What long payloads share with others counts in full.
+    #[must_use]
+    pub fn memory(&self) -> usize {
+        self.copied.capacity() + self.shared_len
+    }
+
     /// The capacity of the buffer, for a driver that wants to give a swollen one back.
     #[must_use]
     pub fn capacity(&self) -> usize {

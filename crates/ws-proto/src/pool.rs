@@ -13,7 +13,7 @@ use bytes::BytesMut;
 /// Buffers of these capacities are kept. Smaller ones the allocator recycles as well as we could.
 const KEPT: RangeInclusive<usize> = 64 << 10..=4 << 20;
 /// A thread keeps so many bytes at most. For a new buffer the oldest go.
-const LIMIT: usize = 8 << 20;
+pub(crate) const LIMIT: usize = 8 << 20;
 
 thread_local! {
     static POOL: RefCell<Pool> = const { RefCell::new(Pool { buffers: VecDeque::new(), bytes: 0 }) };

@@ -3,6 +3,7 @@
 use std::sync::{Arc, OnceLock};
 
 use bytes::{BufMut, Bytes, BytesMut};
+use switchboard_budget::{Budget, Charge};
 
 use crate::deflate::{self, DeflateConfig, WindowBits};
 use crate::frame::{FrameHeader, MAX_HEADER, Opcode};
@@ -23,6 +24,8 @@ struct Inner {
     /// One per window from 8 to 15 bits, each made when a connection first needs it. `None`: compressing made it no
     /// smaller.
     deflated: [OnceLock<Option<Bytes>>; 8],
+    /// Of all its forms, once some queue holds it.
+    charge: Charge,
 }
 
 impl Prepared {
@@ -39,7 +42,14 @@ impl Prepared {
         let message = message.into();
         let kind = message.kind();
         let (plain, header_len) = frame(kind, false, message.as_bytes());
-        Self(Arc::new(Inner { kind, plain, header_len, level, deflated: Default::default() }))
+        Self(Arc::new(Inner {
+            kind,
+            plain,
+            header_len,
+            level,
+            deflated: Default::default(),
+            charge: Charge::default(),
+        }))
     }
 
     /// A text message.
@@ -77,7 +87,21 @@ impl Prepared {
     #[must_use]
     pub fn deflated(&self, bits: WindowBits) -> Option<&Bytes> {
         let variant = &self.0.deflated[usize::from(bits.get() - WindowBits::MIN.get())];
-        variant.get_or_init(|| self.0.deflate(bits)).as_ref()
+        let made = || {
+            let deflated = self.0.deflate(bits);
+            self.0.charge.grow(deflated.as_ref().map_or(0, Bytes::len));
+            deflated
+        };
+        variant.get_or_init(made).as_ref()
+    }
+
+    /// Counts it in a budget, once for as long as it lives, however many queues hold it. `false`: it counts in another one.
+    pub fn count(&self, budget: &Budget) -> bool {
+        let Inner { plain, deflated, charge, .. } = &*self.0;
+        charge.count(budget, || {
+            let deflated = deflated.iter().filter_map(|made| made.get()?.as_ref());
+            plain.len() + deflated.map(Bytes::len).sum::<usize>()
+        })
     }
 }
 

@@ -4,6 +4,7 @@ use std::io;
 use std::time::Duration;
 
 use http::{Request, Response};
+use switchboard_budget::Part;
 use switchboard_ws_proto::Role;
 use switchboard_ws_proto::handshake::{self, Accepted, Parsed, Rejection, ServerHandshake, encode_response};
 use tokio::io::AsyncReadExt;
@@ -15,7 +16,7 @@ use crate::error::Outcome;
 use crate::handler::Handler;
 use crate::info::{Info, PeerAddr};
 use crate::opened::Opened;
-use crate::refusal::{AcceptError, refuse, write_all};
+use crate::refusal::{AcceptError, admit, refuse, write_all};
 use crate::socket::Socket;
 use crate::turn::now;
 
@@ -66,6 +67,8 @@ impl<S: Io> Pending<S> {
     pub async fn read(mut io: S, peer: PeerAddr, config: &Config) -> Result<Self, AcceptError> {
         let limits = &config.get_handshake().limits;
         let mut machine = ServerHandshake::new(limits, now());
+        let mut hold = config.get_budget().hold(Part::Connections);
+        hold.set(HEAD_BUFFER + limits.max_head_bytes);
         let read = read_request(&mut io, &mut machine);
         let result = match machine_deadline(limits.timeout) {
             Some(deadline) => match timeout_at(deadline, read).await {
@@ -154,6 +157,7 @@ impl<S: Io> Pending<S> {
 
 /// Judges a whole request, whoever read it: the 101 to send, and what the connection will know of its handshake.
 pub(crate) fn judge(request: Request<()>, peer: PeerAddr, config: &Config) -> Result<(Response<()>, Info), Rejection> {
+    admit(config)?;
     let Accepted { response, protocol, deflate } = handshake::accept(&request, config.get_handshake())?;
     let (parts, ()) = request.into_parts();
     Ok((response, Info::new(peer, parts.uri, parts.headers).agreed(protocol, deflate)))

@@ -3,6 +3,7 @@
 use std::fmt;
 use std::sync::Arc;
 
+use switchboard_budget::Budget;
 use switchboard_hub as hub;
 use switchboard_ws_proto as proto;
 use switchboard_ws_proto::handshake::ServerOptions;
@@ -41,11 +42,15 @@ struct Inner {
 }
 
 impl Config {
-    /// Sets the limits and deadlines of the protocol, compression included.
+    /// Sets the limits and deadlines of the protocol, compression included. A budget in them is that of the endpoint from
+    /// now on; without one, that stays what it was.
     #[must_use]
-    pub fn limits(mut self, limits: proto::Config) -> Self {
+    pub fn limits(mut self, mut limits: proto::Config) -> Self {
         let inner = self.inner();
         inner.handshake.deflate.clone_from(&limits.deflate);
+        if !limits.budget.is_limited() {
+            limits.budget.clone_from(&inner.limits.budget);
+        }
         inner.limits = Arc::new(limits);
         self
     }
@@ -56,6 +61,23 @@ impl Config {
     pub fn handshake(mut self, options: ServerOptions) -> Self {
         let inner = self.inner();
         inner.handshake = ServerOptions { deflate: inner.limits.deflate.clone(), ..options };
+        self
+    }
+
+    /// Sets what all that is held for peers counts in: messages that are put together, outboxes, inboxes, output that is not
+    /// taken. Several endpoints may share one. Default: no limit, and nothing is counted.
+    ///
+    /// When 90 % of it is held, nobody new is let in (503), and the connections that hold most are closed, the largest
+    /// first: they are told 1013 and why, unless they take nothing, and are cut off if they still hold something when
+    /// memory is short again. What the budget has no room for is not allocated. A slow *application* is not spared: what it
+    /// has not asked for yet counts too.
+    ///
+    /// To be set before the first connection. Not counted are what the application itself keeps, what a thread keeps for
+    /// its connections (8 MiB of buffers at most, and what SECURITY.md lists), and, where that is at work, what TLS and
+    /// HTTP hold below.
+    #[must_use]
+    pub fn budget(mut self, budget: Budget) -> Self {
+        Arc::make_mut(&mut self.inner().limits).budget = budget;
         self
     }
 
@@ -114,6 +136,12 @@ impl Config {
     #[must_use]
     pub fn get_limits(&self) -> &Arc<proto::Config> {
         &self.0.limits
+    }
+
+    /// What all that is held for peers counts in.
+    #[must_use]
+    pub fn get_budget(&self) -> &Budget {
+        &self.0.limits.budget
     }
 
     /// How opening handshakes are answered.

@@ -9,10 +9,11 @@ use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 use std::time::Instant;
 
-use switchboard_ws_proto::{Disconnect, Output};
+use switchboard_ws_proto::Disconnect;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::time::Sleep;
 
+use crate::backlog::Backlog;
 use crate::connections::{Seat, Watch};
 use crate::error::Outcome;
 use crate::handler::Handler;
@@ -26,7 +27,7 @@ pub trait Io: AsyncRead + AsyncWrite + Any + Send + Unpin {}
 impl<T: AsyncRead + AsyncWrite + Any + Send + Unpin> Io for T {}
 
 /// So many reads in a row, then other tasks have their turn.
-const READS_PER_TURN: usize = 16;
+pub(crate) const READS_PER_TURN: usize = 16;
 /// So many slices are written at once.
 const SLICES: usize = 16;
 
@@ -39,7 +40,8 @@ pub(crate) fn drive<S: Io, H: Handler>(
 ) -> impl Future<Output = Outcome> + Send {
     let connections = session.config().connections();
     let (seat, watch) = (connections.enter(), connections.watch());
-    let mut driver = Driver { io, session, watch, backlog: None, timer: None, flush: Flush::Idle, _seat: seat };
+    let mut driver =
+        Driver { io, session, watch, backlog: Backlog::default(), timer: None, flush: Flush::Idle, _seat: seat };
     let mut unopened = Some(leftover);
     poll_fn(move |cx| {
         if let Some(mut leftover) = unopened.take() {
@@ -57,7 +59,7 @@ struct Driver<S, H: Handler> {
     session: Session<H>,
     watch: Watch,
     /// Output that the transport refused. The thread's output is used while there is none.
-    backlog: Option<Box<Output>>,
+    backlog: Backlog,
     timer: Option<Timer>,
     flush: Flush,
     /// Left after all else is over.
@@ -191,7 +193,7 @@ impl<S: Io, H: Handler> Driver<S, H> {
             return Poll::Pending;
         }
         if disconnect != Disconnect::Now {
-            if self.backlog.is_some() {
+            if !self.backlog.is_empty() {
                 return Poll::Pending;
             }
             if self.flush != Flush::ShutDown {
@@ -230,23 +232,15 @@ impl<S: Io, H: Handler> Driver<S, H> {
     }
 
     fn turn<R>(&mut self, run: impl FnOnce(&mut Self, &mut Turn) -> R) -> R {
-        let mut turn =
-            Turn { now: now(), out: self.take_output(), place: None, delivering: false, tally: Tally::default() };
+        let out = scratch::take_output();
+        let mut turn = Turn { now: now(), out, place: None, delivering: false, tally: Tally::default() };
+        self.backlog.lend(&mut turn.out);
         let result = run(self, &mut turn);
-        self.session.config().get_metrics().add(&turn.tally);
-        self.put_output(turn.out);
+        let config = self.session.config();
+        config.get_metrics().add(&turn.tally);
+        self.backlog.keep(&mut turn.out, config.get_budget());
+        scratch::put_output(turn.out);
+        config.get_budget().relieve();
         result
-    }
-
-    fn take_output(&mut self) -> Output {
-        self.backlog.take().map_or_else(scratch::take_output, |backlog| *backlog)
-    }
-
-    fn put_output(&mut self, out: Output) {
-        if out.is_empty() {
-            scratch::put_output(out);
-        } else {
-            self.backlog = Some(Box::new(out));
-        }
     }
 }

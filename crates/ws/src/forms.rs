@@ -2,6 +2,7 @@
 
 use std::fmt::Debug;
 
+use switchboard_budget::Budget;
 use switchboard_ws_proto::Prepared;
 
 /// A kind of connection, numbered by the protocol that is spoken over it. A connection has the default, zero, until
@@ -23,6 +24,13 @@ pub trait Forms: Debug + Send + Sync + 'static {
     /// Whether it is to be thrown away for a peer that lags, in place of being queued. Default: no. See
     /// [`Parcel`](crate::Parcel).
     fn is_volatile(&self) -> bool {
+        false
+    }
+
+    /// Counts itself in a budget, once for as long as it lives, however many queues hold it. `false`, as by default: each
+    /// queue counts its [weight](Self::weight).
+    fn count(&self, budget: &Budget) -> bool {
+        let _ = budget;
         false
     }
 

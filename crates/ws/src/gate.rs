@@ -15,7 +15,7 @@ use crate::driver::Io;
 use crate::handler::Handler;
 use crate::info::{Info, PeerAddr};
 use crate::read_ahead::ReadAhead;
-use crate::refusal::{AcceptError, internal_error, refuse};
+use crate::refusal::{AcceptError, admit, internal_error, refuse};
 
 /// What admitted a client, a permit for instance. Dropped when the client is gone, or as soon as the gate wants.
 pub type Pass = Box<dyn Any + Send>;
@@ -128,11 +128,15 @@ pub(crate) fn judge(gate: &dyn Gate, config: &Config, request: Request<()>, peer
 }
 
 fn judge_unguarded(gate: &dyn Gate, config: &Config, request: Request<()>, peer: PeerAddr, pass: Pass) -> Verdict {
-    let own = handshake::is_upgrade(request.headers()).then(|| gate.config(&request)).flatten();
+    let is_upgrade = handshake::is_upgrade(request.headers());
+    if is_upgrade && let Err(rejection) = admit(config) {
+        return Verdict::Visit(Reason::Refused(rejection), pass);
+    }
+    let own = is_upgrade.then(|| gate.config(&request)).flatten();
     let config = own.map_or_else(|| config.clone(), |own| own.of_endpoint(config));
     let Accepted { response, protocol, deflate } = match handshake::accept(&request, config.get_handshake()) {
         Ok(accepted) => accepted,
-        Err(rejection) if handshake::is_upgrade(request.headers()) => {
+        Err(rejection) if is_upgrade => {
             return Verdict::Visit(Reason::Refused(rejection), pass);
         }
         Err(rejection) => return Verdict::Visit(Reason::NotForUs(rejection), pass),

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::task::{self, Poll, Waker};
 use std::time::{Duration, Instant};
 
+use switchboard_budget::LEAST;
 #[cfg(doc)]
 use switchboard_hub::Outbox;
 use switchboard_hub::{Delivery, HubError, Member, Pushed};
@@ -22,7 +23,7 @@ use crate::sender::Sender;
 use crate::turn::{Place, Turn};
 
 /// So much is encoded beyond the bound of the outbox: room for the replies to one read.
-const REPLIES: usize = 64 << 10;
+pub(crate) const REPLIES: usize = 64 << 10;
 
 /// What an application does with one connection. Methods run one at a time, in the order of what happened. They should
 /// not block: other connections wait meanwhile. A panic ends this connection alone, with 1011.
@@ -216,7 +217,7 @@ pub(crate) struct Flags {
 
 impl Own {
     pub(crate) fn link(&mut self) -> &Arc<Link> {
-        self.link.get_or_insert_with(|| Arc::new(Link::new(self.config.get_outbox())))
+        self.link.get_or_insert_with(|| Link::new(self.config.get_outbox(), self.config.get_budget()))
     }
 
     fn join(&mut self, hub: &Hub, place: Option<&Place>) -> Member<Parcel> {
@@ -416,7 +417,7 @@ impl Context<'_> {
             (Some(Place { port, slot }), _) => member.relocate_slot(port, *slot),
             // A connection that has no queue yet takes the one that the member has, as it is.
             (None, Some(old)) if self.own.link.is_none() => {
-                self.own.link = Some(Arc::new(Link::with(Arc::clone(old))));
+                self.own.link = Some(Link::with(Arc::clone(old), self.own.config.get_budget()));
                 self.own.flags.queued = true;
                 if self.turn.out.is_empty() {
                     old.settle();
@@ -497,6 +498,21 @@ impl Context<'_> {
     /// Stops reading until [`Sender::resume`]. The rest of the current read is still handled.
     pub fn pause(&mut self) {
         self.own.link().set_paused(true);
+    }
+
+    /// Says how many bytes the handler itself holds for its peer: those for whom most is held have to go first when memory is
+    /// short (see [`Config::budget`]). It counts them in the budget by itself.
+    pub fn set_kept(&mut self, bytes: usize) {
+        match &self.own.link {
+            Some(link) => link.set_kept(bytes),
+            None if bytes >= LEAST && self.own.config.get_budget().is_limited() => self.own.link().set_kept(bytes),
+            None => {}
+        }
+    }
+
+    /// Whether there is a budget that what is held counts in.
+    pub(crate) fn counts(&self) -> bool {
+        self.own.config.get_budget().is_limited()
     }
 
     /// What the opening handshake agreed on.

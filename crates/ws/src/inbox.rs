@@ -5,6 +5,7 @@ use std::collections::VecDeque;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, Waker};
 
+use switchboard_budget::{Budget, Hold, Part};
 use switchboard_ws_proto::Message;
 
 /// How much may wait for the application. At the bound reading stops; the rest of the read that reached it (at most
@@ -29,10 +30,12 @@ pub(crate) struct Inbox {
     state: Mutex<State>,
 }
 
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct State {
     queue: VecDeque<Message>,
     bytes: usize,
+    /// Of those bytes. A long message counts for itself as well.
+    hold: Hold,
     reader: Option<Waker>,
     /// The application has ever asked for a message.
     read: bool,
@@ -55,8 +58,18 @@ pub(crate) enum Room {
 }
 
 impl Inbox {
-    pub(crate) fn new(limits: InboxLimits) -> Self {
-        Self { limits, state: Mutex::default() }
+    pub(crate) fn new(limits: InboxLimits, budget: &Budget) -> Self {
+        let state = State {
+            queue: VecDeque::new(),
+            bytes: 0,
+            hold: budget.hold(Part::Reading),
+            reader: None,
+            read: false,
+            busy: false,
+            ended: false,
+            unwanted: false,
+        };
+        Self { limits, state: Mutex::new(state) }
     }
 
     /// Puts a message in. `false`: the inbox is at its bound, and reading should stop. When reading cannot stop, because
@@ -69,12 +82,29 @@ impl Inbox {
             }
             state.bytes += message.len();
             state.queue.push_back(message);
+            state.count();
             (state.reader.take(), !state.is_full(self.limits))
         };
         if let Some(reader) = reader {
             reader.wake();
         }
         room
+    }
+
+    /// Bytes that wait.
+    pub(crate) fn bytes(&self) -> usize {
+        self.lock().bytes
+    }
+
+    /// Drops what waits.
+    pub(crate) fn clear(&self) {
+        let queue = {
+            let mut state = self.lock();
+            state.bytes = 0;
+            state.count();
+            std::mem::take(&mut state.queue)
+        };
+        drop(queue);
     }
 
     /// The next message; `None` after the last one of an ended connection.
@@ -87,6 +117,7 @@ impl Inbox {
         let was_full = state.is_full(half);
         if let Some(message) = state.queue.pop_front() {
             state.bytes -= message.len();
+            state.count();
             state.busy = true;
             let more = state.queue.is_empty() || (was_full && !state.is_full(half));
             return Poll::Ready(Some((message, if more { Room::More } else { Room::Same })));
@@ -117,13 +148,8 @@ impl Inbox {
 
     /// The receiver is gone.
     pub(crate) fn unwant(&self) {
-        let queue = {
-            let mut state = self.lock();
-            state.unwanted = true;
-            state.bytes = 0;
-            std::mem::take(&mut state.queue)
-        };
-        drop(queue);
+        self.lock().unwanted = true;
+        self.clear();
     }
 
     /// Whether an application that reads has not seen everything, or has not asked for more since: what it sends next
@@ -139,6 +165,10 @@ impl Inbox {
 }
 
 impl State {
+    fn count(&mut self) {
+        self.hold.set(self.bytes);
+    }
+
     fn is_full(&self, limits: InboxLimits) -> bool {
         self.queue.len() >= limits.messages || self.bytes >= limits.bytes
     }

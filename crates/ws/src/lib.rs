@@ -14,6 +14,7 @@ mod accept;
 mod attachment;
 #[cfg(feature = "axum")]
 mod axum;
+mod backlog;
 mod config;
 mod connect;
 mod connections;
@@ -49,6 +50,47 @@ mod turn;
 #[cfg(feature = "hyper")]
 mod upgrade;
 
+/// Limits that no setting changes, for documents that list them.
+#[doc(hidden)]
+pub mod fixed {
+    use std::time::Duration;
+
+    pub use switchboard_ws_proto::fixed::{FINAL_BLOCKS, IDLE_CODECS, INFLATED_AT_ONCE, INFLATER, POOLED};
+    /// Bytes of the payload of a control frame.
+    pub const CONTROL: usize = switchboard_ws_proto::frame::MAX_CONTROL;
+    /// Bytes of the body of a refusal that a client reads.
+    pub const REFUSAL_BODY: usize = switchboard_ws_proto::handshake::BODY_CAP;
+    /// Publications that wait for one shard, and their bytes.
+    pub fn port() -> (usize, usize) {
+        let limits = switchboard_hub::PortLimits::default();
+        (limits.publications, limits.bytes)
+    }
+    /// The time in which a refused client may read why, and the bytes of it that are read meanwhile.
+    pub const REFUSED: (Duration, u64) = (crate::refusal::LINGER, crate::refusal::LINGER_BYTES);
+    /// Handshakes at once.
+    pub const HANDSHAKES: usize = crate::server::MAX_HANDSHAKES;
+    /// Clients at once that are being told why they are refused.
+    pub const REFUSALS: usize = crate::server::MAX_REFUSALS;
+    /// Messages at once of a handler that awaits.
+    pub const IN_FLIGHT: usize = crate::on_message_async::IN_FLIGHT;
+    /// For all that a client does until it is connected.
+    pub const CONNECT: Duration = crate::connect::TIMEOUT;
+    /// How long a client waits before it tries the next address too.
+    pub const HEAD_START: Duration = crate::connect::HEAD_START;
+    /// Bytes that are encoded ahead of writing.
+    pub const ENCODED_AHEAD: usize = crate::session::ENCODE_AHEAD;
+    /// Bytes of replies beyond the bound of the outbox.
+    pub const REPLIES: usize = crate::handler::REPLIES;
+    /// Bytes of a connection that does nothing, as the budget counts it.
+    pub const IDLE: usize = crate::session::IDLE;
+    /// Bytes that are read at once.
+    pub const READ: usize = crate::scratch::READ_BUFFER;
+    /// Bytes of output that a thread keeps.
+    pub const OUTPUT: usize = crate::scratch::OUTPUT_KEPT;
+    /// Reads in a row.
+    pub const READS: usize = crate::driver::READS_PER_TURN;
+}
+
 pub use accept::{Pending, accept, serve};
 #[cfg(feature = "axum")]
 pub use axum::{UpgradeRejection, WebSocketUpgrade};
@@ -74,6 +116,10 @@ pub use server::Server;
 #[doc(hidden)]
 pub use shard::Simulation;
 pub use socket::{Receiver, Socket};
+pub use switchboard_budget::{
+    Budget, Charge as BudgetCharge, Exhausted as BudgetExhausted, Hold as BudgetHold, Holder as BudgetHolder,
+    Part as BudgetPart, Usage as BudgetUsage, Watch as BudgetWatch,
+};
 pub use switchboard_hub::{
     Accepted, Audience, Delivery, HubError, HubLimits, Limits as OutboxLimits, Overflow, Pushed, Refused,
 };

@@ -2,10 +2,11 @@
 //! connection stands. Made only when somebody wants a handle or subscribes.
 
 use std::sync::atomic::{AtomicBool, AtomicU8, AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::Duration;
 
 use futures_util::task::AtomicWaker;
+use switchboard_budget::{Budget, Holder, Watch};
 use switchboard_hub::{Limits, Outbox};
 use switchboard_ws_proto::{CloseFrame, ReadyState};
 use tokio::sync::{SetOnce, oneshot};
@@ -27,8 +28,13 @@ pub(crate) struct Link {
     holding: AtomicBool,
     /// Bytes that the driver has encoded and not yet written.
     unsent: AtomicUsize,
+    /// Bytes that it holds of a message that is not whole.
+    reading: AtomicUsize,
+    /// Bytes that the handler holds for its peer.
+    kept: AtomicUsize,
     state: AtomicU8,
     outcome: SetOnce<Outcome>,
+    _watch: Watch,
 }
 
 /// What handles want of the driver, besides sending messages.
@@ -37,18 +43,20 @@ pub(crate) struct Requests {
     pub(crate) close: Option<CloseFrame>,
     pub(crate) pings: Vec<oneshot::Sender<Duration>>,
     pub(crate) terminate: bool,
+    /// Memory is short, and this connection is to go.
+    pub(crate) evict: bool,
     /// The connection is over: nobody will look at further requests.
     over: bool,
 }
 
 impl Link {
-    pub(crate) fn new(limits: Limits) -> Self {
-        Self::with(Arc::new(Outbox::new(limits)))
+    pub(crate) fn new(limits: Limits, budget: &Budget) -> Arc<Self> {
+        Self::with(Arc::new(Outbox::with_budget(limits, budget)), budget)
     }
 
     /// A link whose outbox is there already.
-    pub(crate) fn with(outbox: Arc<Outbox<Parcel>>) -> Self {
-        Self {
+    pub(crate) fn with(outbox: Arc<Outbox<Parcel>>, budget: &Budget) -> Arc<Self> {
+        Arc::new_cyclic(|link: &Weak<Self>| Self {
             outbox,
             driver: AtomicWaker::new(),
             requests: Mutex::default(),
@@ -56,9 +64,12 @@ impl Link {
             paused: AtomicBool::new(false),
             holding: AtomicBool::new(false),
             unsent: AtomicUsize::new(0),
+            reading: AtomicUsize::new(0),
+            kept: AtomicUsize::new(0),
             state: AtomicU8::new(0),
             outcome: SetOnce::new(),
-        }
+            _watch: budget.watch(Weak::<Self>::clone(link)),
+        })
     }
 
     // The handles' side.
@@ -156,6 +167,14 @@ impl Link {
         self.unsent.store(unsent, Ordering::Relaxed);
     }
 
+    pub(crate) fn set_reading(&self, reading: usize) {
+        self.reading.store(reading, Ordering::Relaxed);
+    }
+
+    pub(crate) fn set_kept(&self, kept: usize) {
+        self.kept.store(kept, Ordering::Relaxed);
+    }
+
     pub(crate) fn set_ready_state(&self, state: ReadyState) {
         let state = match state {
             ReadyState::Open => 0,
@@ -172,6 +191,8 @@ impl Link {
         let _ = self.outcome.set(outcome);
         self.outbox.abandon();
         self.set_unsent(0);
+        self.set_reading(0);
+        self.set_kept(0);
         let ended = Requests { over: true, ..Requests::default() };
         // Dropped outside the lock: that wakes whoever waits for a pong.
         let unanswered = std::mem::replace(&mut *self.requests(), ended);
@@ -185,5 +206,16 @@ impl Link {
 
     fn requests(&self) -> MutexGuard<'_, Requests> {
         self.requests.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Holder for Link {
+    fn held(&self) -> usize {
+        self.buffered() + self.reading.load(Ordering::Relaxed) + self.kept.load(Ordering::Relaxed)
+    }
+
+    fn evict(&self) {
+        self.requests().evict = true;
+        self.request();
     }
 }

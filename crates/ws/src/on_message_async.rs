@@ -15,7 +15,7 @@ use crate::handler::{Context, Handler};
 use crate::sender::Sender;
 
 /// So many messages of one connection may be worked on at a time, unless set otherwise.
-const IN_FLIGHT: usize = 64;
+pub(crate) const IN_FLIGHT: usize = 64;
 
 /// A handler that is one asynchronous closure, called for each message with a [`Sender`] for the replies.
 ///

@@ -5,6 +5,7 @@ use std::slice;
 use std::sync::Arc;
 
 use bytes::Bytes;
+use switchboard_budget::Budget;
 use switchboard_hub as hub;
 use switchboard_ws_proto::{CloseCode, CloseFrame, Message, MessageRef, Prepared, SendError, SendOptions, Utf8Bytes};
 
@@ -90,6 +91,14 @@ impl hub::Parcel for Parcel {
 
     fn is_volatile(&self) -> bool {
         self.is_volatile()
+    }
+
+    fn count(&self, budget: &Budget) -> bool {
+        match &self.0 {
+            Content::Prepared(prepared) => prepared.count(budget),
+            Content::Forms(forms) => forms.count(budget),
+            Content::Message(..) | Content::Close(_) => false,
+        }
     }
 }
 

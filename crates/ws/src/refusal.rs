@@ -5,7 +5,7 @@ use std::io;
 use std::time::Duration;
 
 use http::StatusCode;
-use switchboard_ws_proto::handshake::{Rejection, ServerOptions};
+use switchboard_ws_proto::handshake::{HandshakeError, Rejection, ServerOptions};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::time::timeout;
 
@@ -13,8 +13,8 @@ use crate::config::Config;
 use crate::driver::Io;
 
 /// How long a refused client is given to read why, and so much of what it goes on sending is read and forgotten.
-const LINGER: Duration = Duration::from_secs(2);
-const LINGER_BYTES: u64 = 1 << 20;
+pub(crate) const LINGER: Duration = Duration::from_secs(2);
+pub(crate) const LINGER_BYTES: u64 = 1 << 20;
 
 /// Why no connection was opened.
 #[derive(Debug)]
@@ -76,6 +76,11 @@ impl From<io::Error> for AcceptError {
     fn from(error: io::Error) -> Self {
         Self::Io(error)
     }
+}
+
+/// Whether there is memory for one more.
+pub(crate) fn admit(config: &Config) -> Result<(), Rejection> {
+    if config.get_budget().admit() { Ok(()) } else { Err(HandshakeError::OutOfMemory.into()) }
 }
 
 /// Tells the client why, counts it, and closes the stream so that the client can read the answer.

@@ -7,7 +7,7 @@ use switchboard_ws_proto::Output;
 /// So much is read at once.
 pub(crate) const READ_BUFFER: usize = 128 << 10;
 /// An output buffer that a burst has swollen beyond this is given back.
-const OUTPUT_KEPT: usize = 256 << 10;
+pub(crate) const OUTPUT_KEPT: usize = 256 << 10;
 
 /// So much of TLS is looked at once. A whole handshake message, which rustls takes up to 64 KiB, and a record more.
 #[cfg(feature = "tls")]

@@ -18,16 +18,15 @@ use crate::driver::Io;
 use crate::gate::{Gate, GatedListener as Listener, Pass, Visitor};
 use crate::handler::Handler;
 use crate::info::PeerAddr;
-use crate::refusal::{AcceptError, internal_error};
+use crate::refusal::{AcceptError, admit, internal_error, refuse};
 use crate::socket::Socket;
 #[cfg(feature = "tls")]
 use crate::tls::ServerTls;
 
 /// So many clients may be in the middle of their handshakes; further ones wait in the kernel's queue, or are refused.
-const MAX_HANDSHAKES: usize = 16 << 10;
+pub(crate) const MAX_HANDSHAKES: usize = 16 << 10;
 /// So many are told at a time why they are refused; further ones are dropped.
-#[cfg(unix)]
-const MAX_REFUSALS: usize = 1024;
+pub(crate) const MAX_REFUSALS: usize = 1024;
 /// A pause after the listener failed, out of descriptors for instance: retrying at once would only burn the processor.
 const PAUSE: Duration = Duration::from_millis(100);
 
@@ -223,6 +222,15 @@ impl Server {
         #[cfg(feature = "tls")]
         let tls = self.tls.clone();
         async move {
+            if let Err(rejection) = admit(&config) {
+                let error = AcceptError::Rejected(rejection);
+                // Through TLS, to say so would cost more than the client is owed.
+                #[cfg(feature = "tls")]
+                if tls.is_some() {
+                    return Err(error.counted(&config));
+                }
+                return Err(refuse(stream, error, &config).await);
+            }
             #[cfg(feature = "tls")]
             let stream: Stream = match tls {
                 Some(tls) => Box::new(tls.accept(stream, config.get_handshake().limits.timeout).await?),
@@ -245,6 +253,9 @@ struct OpenGate<F> {
 #[cfg(unix)]
 impl<H: Handler, F: Fn(&http::Request<()>) -> H + Send + Sync + 'static> Gate for OpenGate<F> {
     fn admit(&self, _: PeerAddr) -> Option<Pass> {
+        if !self.config.get_budget().admit() {
+            return None;
+        }
         let permit = Arc::clone(&self.handshakes).try_acquire_owned().ok()?;
         Some(Box::new(permit))
     }

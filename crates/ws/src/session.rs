@@ -6,10 +6,13 @@ use std::sync::Arc;
 use std::task::{self, Poll};
 use std::time::{Duration, Instant};
 
+use switchboard_budget::{LEAST, Part};
 use switchboard_hub::Delivery;
 #[cfg(unix)]
 use switchboard_hub::Pushed;
-use switchboard_ws_proto::{Cause, CloseCode, CloseFrame, Connection, Disconnect, Event, Input, ReadyState, Received};
+use switchboard_ws_proto::{
+    Cause, CloseCode, CloseFrame, Connection, Disconnect, Event, Input, ProtocolError, ReadyState, Received,
+};
 use tokio::sync::oneshot;
 
 use crate::config::Config;
@@ -23,7 +26,10 @@ use crate::turn::{Turn, now};
 
 /// Parcels are encoded while less than this waits to be written; the rest stays in the outbox, where the policy can
 /// still drop it.
-const ENCODE_AHEAD: usize = 64 << 10;
+pub(crate) const ENCODE_AHEAD: usize = 64 << 10;
+
+/// What counts for each connection while it does nothing: about what it costs with a small handler, without compression.
+pub(crate) const IDLE: usize = 1 << 10;
 
 /// What becomes of a volatile parcel for a peer that lags.
 const DROPPED: Delivery = Delivery { reached: 0, lagging: 0, dropped: 1, overflowed: 0 };
@@ -52,6 +58,7 @@ struct Rare {
 impl<H: Handler> Session<H> {
     pub(crate) fn new(connection: Connection, handler: H, info: Arc<Info>, config: Config) -> Self {
         config.get_metrics().open();
+        config.get_budget().take(Part::Connections, IDLE);
         let own = Own { config, info, link: None, member: None, flags: Flags::default() };
         Self { connection, handler, own, rare: None }
     }
@@ -108,6 +115,7 @@ impl<H: Handler> Session<H> {
                 session.event(event, turn);
             }
         });
+        self.note_reading();
     }
 
     /// Where to read the next bytes to, in place of a buffer of the driver's: see [`Connection::room`].
@@ -124,9 +132,24 @@ impl<H: Handler> Session<H> {
     /// `count` bytes were read into the [room](Self::room).
     pub(crate) fn received_in_room(&mut self, count: usize, turn: &mut Turn) {
         turn.tally.bytes_in += count as u64;
-        let Some(event) = self.connection.receive_in_room(count, turn.now) else { return };
-        // After a panic nobody is left to hear it.
-        self.guarded_session(turn.now, |session| session.event(event, turn));
+        if let Some(event) = self.connection.receive_in_room(count, turn.now) {
+            // After a panic nobody is left to hear it.
+            self.guarded_session(turn.now, |session| session.event(event, turn));
+        }
+        self.note_reading();
+    }
+
+    /// A connection that holds much of a message that is not whole can be made to go when memory is short.
+    #[inline]
+    fn note_reading(&mut self) {
+        let reading = self.connection.buffered_input();
+        match &self.own.link {
+            Some(link) => link.set_reading(reading),
+            None if reading >= LEAST && self.own.config.get_budget().is_limited() => {
+                self.own.link().set_reading(reading);
+            }
+            None => {}
+        }
     }
 
     /// The transport's end of stream.
@@ -207,6 +230,9 @@ impl<H: Handler> Session<H> {
     fn pump_link(&mut self, link: &Link, cx: &mut task::Context<'_>, turn: &mut Turn) {
         link.register(cx);
         let requests = link.take_requests();
+        if requests.as_ref().is_some_and(|requests| requests.evict) {
+            self.evict(link, turn);
+        }
         let drained = self.encode_parcels(link, cx, turn);
         self.own.flags.queued = !drained;
         self.own.flags.lagging &= !drained;
@@ -300,6 +326,7 @@ impl<H: Handler> Session<H> {
         if std::mem::replace(&mut self.own.flags.over, true) {
             return outcome;
         }
+        self.own.config.get_budget().give(Part::Connections, IDLE);
         let mut tally = Tally::default();
         self.count_dropped(&mut tally);
         self.own.config.get_metrics().add(&tally);
@@ -445,6 +472,23 @@ impl<H: Handler> Session<H> {
             Some(_) => self.rare().hold_until = until,
             None => link.release_close(),
         }
+    }
+
+    /// Memory is short, and few connections hold more of it than this one: what is queued is dropped, and the peer is told
+    /// why it has to go. One that was told before, or takes nothing, is cut off.
+    fn evict(&mut self, link: &Link, turn: &mut Turn) {
+        link.outbox.abandon();
+        let is_open = self.connection.ready_state() == ReadyState::Open;
+        if turn.out.len() > ENCODE_AHEAD || !(is_open || self.connection.may_send()) {
+            self.fail(Error::Protocol(ProtocolError::OutOfMemory));
+            self.connection.terminate();
+        } else if is_open {
+            let error = self.connection.fail_for_memory(turn.now);
+            self.guarded_session(turn.now, |session| session.event(Event::Failed(error), turn));
+        }
+        // Nobody waits for what the application may have to say to that.
+        link.release_close();
+        link.set_reading(0);
     }
 
     /// The outbox was full, and its policy is to give the peer up.

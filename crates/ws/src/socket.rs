@@ -238,10 +238,12 @@ impl Receiver {
         let Poll::Ready(popped) = self.inbox.poll_pop(cx) else {
             // All that came before the peer's Close has been seen, and answered if it was to be.
             link.release_close();
+            link.set_kept(0);
             return Poll::Pending;
         };
         if let Some((message, room)) = popped {
             if room == Room::More {
+                link.set_kept(self.inbox.bytes());
                 link.set_paused(false);
             }
             return Poll::Ready(Ok(Some(message)));
@@ -336,7 +338,7 @@ pub(crate) struct Start {
 
 impl Start {
     pub(crate) fn new(make: impl FnOnce(Bridge) -> Session<Bridge>, config: &crate::Config) -> Self {
-        let inbox = Arc::new(Inbox::new(config.get_inbox()));
+        let inbox = Arc::new(Inbox::new(config.get_inbox(), config.get_budget()));
         Self { session: make(Bridge { inbox: Arc::clone(&inbox) }), inbox }
     }
 }
@@ -367,13 +369,21 @@ impl Handler for Bridge {
         if !self.inbox.push(message, cx.may_send()) {
             cx.pause_for_inbox();
         }
+        if cx.counts() {
+            cx.set_kept(self.inbox.bytes());
+        }
     }
 
     fn on_peer_close(&mut self, cx: &mut handler::Context<'_>, _: &CloseFrame) {
         self.hold_close(cx);
     }
 
-    fn on_failed(&mut self, cx: &mut handler::Context<'_>, _: ProtocolError) {
+    fn on_failed(&mut self, cx: &mut handler::Context<'_>, error: ProtocolError) {
+        if error == ProtocolError::OutOfMemory {
+            // An application that is slow to read has had its part in that.
+            self.inbox.clear();
+            cx.set_kept(0);
+        }
         self.hold_close(cx);
     }
 

@@ -44,6 +44,11 @@ pub trait Conversation<S>: Send + Sync + 'static {
         let _ = (session, now);
     }
 
+    /// Memory is short and the session is to go: what is sent here are its last words. It is closed when this returns.
+    fn overloaded(&mut self, session: &S) {
+        let _ = session;
+    }
+
     /// The session is over. Called once, last; nothing more can be sent.
     fn closed(&mut self, session: &S, reason: CloseReason) {
         let _ = (session, reason);

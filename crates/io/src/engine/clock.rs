@@ -49,6 +49,15 @@ impl<T: Timed> Clock<T> {
     }
 }
 
+impl<T> Clock<T> {
+    /// Has it looked at now, by whoever looks at it anyway: something that was [armed](Self::arm) once.
+    pub(crate) fn ring(&self, timed: Weak<T>) {
+        let key = (now(), self.count.fetch_add(1, Ordering::Relaxed));
+        self.shared.lock().insert(key, timed);
+        self.shared.earlier.notify_one();
+    }
+}
+
 impl<T> Drop for Clock<T> {
     fn drop(&mut self) {
         if let Some(task) = self.task.get() {

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
 use switchboard_io_proto::engine;
-use switchboard_ws::{Config as WsConfig, Hub, Limits, Origins, ServerOptions};
+use switchboard_ws::{Budget, Config as WsConfig, Hub, Limits, Origins, ServerOptions};
 
 use super::app::App;
 use super::clock::Clock;
@@ -27,6 +27,11 @@ pub(crate) struct Core<S, T> {
 }
 
 impl<S, T> Core<S, T> {
+    /// What sessions hold counts in it.
+    pub(crate) fn budget(&self) -> &Budget {
+        self.ws.get_budget()
+    }
+
     pub(crate) fn new(config: EngineConfig, app: Arc<dyn App<S>>, hub: Hub) -> Self {
         // The outbox bounds what waits, and is emptied into the machine only as far as one answer needs.
         let proto = engine::Config { max_queued: usize::MAX, max_queued_bytes: usize::MAX, ..config.session.clone() };

@@ -7,7 +7,7 @@ use std::sync::{Arc, OnceLock};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use switchboard_io_proto::engine::{Encoding, PacketType, Protocol};
-use switchboard_ws::{CloseCode, Form, Forms, Message, Parcel, Prepared};
+use switchboard_ws::{Budget, BudgetCharge, CloseCode, Form, Forms, Message, Parcel, Prepared};
 
 /// A plain WebSocket, which is none of the engine's.
 pub const PLAIN: Form = Form(0);
@@ -87,6 +87,7 @@ pub(crate) struct Made {
     forms: [OnceLock<Box<[Prepared]>>; 3],
     /// How plain WebSockets hear it, if they do.
     plain: Option<Box<Plain>>,
+    charge: BudgetCharge,
 }
 
 struct Plain {
@@ -102,7 +103,7 @@ impl fmt::Debug for Plain {
 
 impl Made {
     pub(crate) fn new(parts: Box<[Message]>, options: ParcelOptions) -> Self {
-        Self { parts, options, forms: Default::default(), plain: None }
+        Self { parts, options, forms: Default::default(), plain: None, charge: BudgetCharge::default() }
     }
 }
 
@@ -124,6 +125,11 @@ impl Forms for Made {
 
     fn is_volatile(&self) -> bool {
         self.options.volatile
+    }
+
+    /// The parts, and one form of them: that of most connections.
+    fn count(&self, budget: &Budget) -> bool {
+        self.charge.count(budget, || 2 * self.weight())
     }
 
     fn is_compressed(&self) -> bool {

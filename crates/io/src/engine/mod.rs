@@ -18,6 +18,7 @@ mod forms;
 #[cfg(unix)]
 mod gate;
 mod handshake;
+mod holding;
 mod hooks;
 mod lane;
 mod layer;

@@ -1,27 +1,27 @@
 //! Polling requests: a GET waits until there is something to tell and fetches it, a POST brings what the client says.
 
 use std::future::poll_fn;
+use std::pin::Pin;
 use std::task::{Context, Poll};
 
 use bytes::{Buf as _, Bytes, BytesMut};
 use http::header::{CONNECTION, CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE, VARY};
 use http::request::Parts;
 use http::{HeaderMap, HeaderValue, StatusCode};
-use http_body::Body;
-use http_body_util::BodyExt as _;
+use http_body::{Body, Frame};
 use switchboard_io_proto::engine::payload::{self, Packets, Payload};
 use switchboard_io_proto::engine::{
     BadRequest, CloseReason, Encoding, Event, HandshakeError, Out, Packet, PacketError, Protocol, Query, RequestError,
     Transport, open_packet,
 };
-use switchboard_ws::{Kind, Parcel, Prepared};
+use switchboard_ws::{Budget, BudgetHold, BudgetPart, Kind, Parcel, Prepared};
 use tokio::time::timeout;
 
 use super::answer::{self, Answer};
 use super::clock::now;
 use super::forms;
 use super::limit::Limit;
-use super::session::{Call, Session};
+use super::session::{Call, Session, State};
 
 /// A poll: waits for something to tell. Dropped before that, the client has given it up, and the session ends.
 ///
@@ -97,13 +97,37 @@ fn write(session: &Session, outs: Vec<Out<Parcel>>, encoding: Encoding, query: &
         (Payload::Text(text), None) => (answer::TEXT, Bytes::from(text)),
         (Payload::Binary(bytes), _) => (answer::BYTES, Bytes::from(bytes)),
     };
+    let budget = session.core().budget();
     let compression = session.core().config.http_compression.filter(|_| may_compress);
     let compressed = compression.and_then(|compression| compression.compress(&body, headers));
-    let Some((coding, compressed)) = compressed else { return answer::with_body(StatusCode::OK, kind, body) };
-    let mut answer = answer::with_body(StatusCode::OK, kind, compressed);
+    let Some((coding, compressed)) = compressed else {
+        return answer::with_body(StatusCode::OK, kind, counted(body, budget));
+    };
+    let mut answer = answer::with_body(StatusCode::OK, kind, counted(compressed, budget));
     answer.headers_mut().insert(CONTENT_ENCODING, HeaderValue::from_static(coding.as_str()));
     answer.headers_mut().append(VARY, HeaderValue::from_static("Accept-Encoding"));
     answer
+}
+
+/// The body of an answer, counted until it is written: a client may take its time to read it.
+fn counted(body: Bytes, budget: &Budget) -> Bytes {
+    if !budget.is_limited() {
+        return body;
+    }
+    let mut hold = budget.hold(BudgetPart::Polling);
+    hold.set(body.len());
+    Bytes::from_owner(Counted { body, _hold: hold })
+}
+
+struct Counted {
+    body: Bytes,
+    _hold: BudgetHold,
+}
+
+impl AsRef<[u8]> for Counted {
+    fn as_ref(&self) -> &[u8] {
+        &self.body
+    }
 }
 
 /// Something to be written, that packets borrow from.
@@ -170,9 +194,9 @@ where
         posting.done = true;
         return answer::empty(StatusCode::BAD_REQUEST);
     }
-    let reading = read(body, &parts.headers, session.core().proto.max_payload);
-    let body = match timeout(session.core().config.body_timeout, reading).await {
-        Ok(Ok(body)) => body,
+    let reading = read(session, body, &parts.headers);
+    let (body, hold) = match timeout(session.core().config.body_timeout, reading).await {
+        Ok(Ok(read)) => read,
         Err(_) => {
             session.hit(Limit::BodyTime);
             let mut answer = answer::empty(StatusCode::REQUEST_TIMEOUT);
@@ -184,11 +208,16 @@ where
             session.core().metrics.too_large();
             return answer::empty(StatusCode::PAYLOAD_TOO_LARGE);
         }
+        // The client may send it again; its session goes on.
+        Ok(Err(Unread::OutOfMemory)) => {
+            posting.finish();
+            return answer::empty(StatusCode::SERVICE_UNAVAILABLE);
+        }
         // The client is gone: nobody reads this.
         Ok(Err(Unread::Failed)) => return answer::empty(StatusCode::BAD_REQUEST),
     };
     let reason = hear(session, query, is_binary, &body);
-    drop(body);
+    drop((body, hold));
     poll_fn(|cx| poll_resumed(session, cx)).await;
     posting.finish();
     match reason {
@@ -207,36 +236,57 @@ struct Posting<'a> {
 impl Posting<'_> {
     fn finish(&mut self) {
         self.done = true;
-        self.session.act(|state| state.machine.post_end());
+        self.session.act(|state| {
+            state.machine.post_end();
+            set_posted(state, 0);
+        });
     }
 }
 
 impl Drop for Posting<'_> {
     fn drop(&mut self) {
         if !self.done {
-            self.session.act(|state| state.machine.post_abort());
+            self.session.act(|state| {
+                state.machine.post_abort();
+                set_posted(state, 0);
+            });
         }
+    }
+}
+
+fn set_posted(state: &State, bytes: usize) {
+    if let Some(polling) = &state.polling {
+        polling.holding.set_posted(bytes);
     }
 }
 
 enum Unread {
     TooLong,
+    OutOfMemory,
     Failed,
 }
 
-/// The whole body, if it is not longer than it may be.
-async fn read<B: Body>(body: B, headers: &HeaderMap, limit: usize) -> Result<Bytes, Unread> {
+/// The whole body, if it is not longer than it may be and there is memory for it.
+async fn read<B: Body>(session: &Session, body: B, headers: &HeaderMap) -> Result<(Bytes, BudgetHold), Unread> {
+    let limit = session.core().proto.max_payload;
+    let budget = session.core().budget();
+    let mut hold = budget.hold(BudgetPart::Polling);
     let told = headers.get(CONTENT_LENGTH).and_then(|length| length.to_str().ok()?.parse::<u64>().ok());
     if told.is_some_and(|told| told > limit as u64) {
         return Err(Unread::TooLong);
     }
     let mut body = std::pin::pin!(body);
     let mut whole = BytesMut::new();
-    while let Some(frame) = body.frame().await {
-        let frame = frame.map_err(|_| Unread::Failed)?;
+    while let Some(frame) = poll_fn(|cx| poll_frame(session, body.as_mut(), cx)).await {
+        let frame = frame?;
         let Ok(mut data) = frame.into_data() else { continue };
         if data.remaining() > limit - whole.len() {
             return Err(Unread::TooLong);
+        }
+        make_room(&mut whole, data.remaining(), limit, &mut hold)?;
+        if budget.is_limited() {
+            set_posted(&session.lock(), whole.capacity());
+            budget.relieve();
         }
         while data.has_remaining() {
             let chunk = data.chunk();
@@ -245,7 +295,39 @@ async fn read<B: Body>(body: B, headers: &HeaderMap, limit: usize) -> Result<Byt
             data.advance(count);
         }
     }
-    Ok(whole.freeze())
+    Ok((whole.freeze(), hold))
+}
+
+/// The next piece of a body, for as long as the session is not over.
+fn poll_frame<B: Body>(
+    session: &Session,
+    body: Pin<&mut B>,
+    cx: &mut Context<'_>,
+) -> Poll<Option<Result<Frame<B::Data>, Unread>>> {
+    let mut state = session.lock();
+    if state.machine.ended().is_some() {
+        return Poll::Ready(Some(Err(Unread::Failed)));
+    }
+    if let Some(polling) = &mut state.polling {
+        polling.poster = Some(cx.waker().clone());
+    }
+    drop(state);
+    body.poll_frame(cx).map_err(|_| Unread::Failed)
+}
+
+/// Room for so many bytes more, counted before it is allocated. It grows by what has come, at most to double.
+fn make_room(whole: &mut BytesMut, more: usize, limit: usize, hold: &mut BudgetHold) -> Result<(), Unread> {
+    let (needed, before) = (whole.len() + more, whole.capacity());
+    if needed <= before {
+        return Ok(());
+    }
+    let capacity = needed.max((2 * before).min(limit));
+    hold.try_set(before + capacity).map_err(|_| Unread::OutOfMemory)?;
+    let mut larger = BytesMut::with_capacity(capacity);
+    larger.extend_from_slice(whole);
+    *whole = larger;
+    hold.set(capacity);
+    Ok(())
 }
 
 /// Tells the session what a body holds; returns how the session has ended, if it has.

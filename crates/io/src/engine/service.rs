@@ -137,7 +137,7 @@ async fn serve<B: Body>(
     let mut answer = match verdict {
         Verdict::Open(applicant) => {
             is_initial = true;
-            if core.closing.load(Ordering::Acquire) {
+            if core.closing.load(Ordering::Acquire) || !core.budget().admit() {
                 return Ok(answer::empty(StatusCode::SERVICE_UNAVAILABLE));
             }
             if core.is_full() {
@@ -209,7 +209,7 @@ fn open_polling(
     query: &Query,
     handshake: Handshake,
 ) -> Result<Session, BadRequest> {
-    let outbox = Arc::new(Outbox::new(core.config.outbox));
+    let outbox = Arc::new(Outbox::with_budget(core.config.outbox, core.budget()));
     // Nobody listens until there is a poll: what is for those alone is not kept.
     outbox.stall();
     let member = core.hub.join(Arc::clone(&outbox));

@@ -2,20 +2,22 @@
 
 use std::fmt;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::Instant;
 
 use switchboard_hub::{HubError, Member, Outbox};
 use switchboard_io_proto::engine::{self, CloseReason, Known, Out, Protocol, Sid, Transport};
-use switchboard_ws::{Parcel, Pushed};
+use switchboard_ws::{BudgetHold, BudgetPart, Parcel, Pushed};
 
 use super::app::Conversation;
 use super::clock::{Timed, now};
 use super::forms;
 use super::handshake::Handshake;
+use super::holding::Holding;
 use super::lane;
 use super::limit::Limit;
+use super::state::Polling;
 use super::{core, state};
 
 /// What all sessions of an engine share.
@@ -38,8 +40,14 @@ pub(crate) struct Inner {
     core: Arc<Core>,
     handshake: Handshake,
     member: Member<Parcel>,
+    /// Bytes that the conversation holds for its client.
+    kept: AtomicUsize,
+    _hold: BudgetHold,
     state: Mutex<State>,
 }
+
+/// What counts for each session while it does nothing, besides its connection.
+const IDLE: usize = 1 << 10;
 
 impl Session {
     /// The id, by which its client makes its requests. It is a secret: whoever knows it can speak for the client.
@@ -197,7 +205,9 @@ impl Session {
         outbox: Option<Arc<Outbox<Parcel>>>,
     ) -> Self {
         let machine = engine::Session::open(&core.proto, known, b64, now());
-        Self(Arc::new(Inner {
+        let mut hold = core.budget().hold(BudgetPart::Connections);
+        hold.set(IDLE);
+        Self(Arc::new_cyclic(|session| Inner {
             sid,
             protocol: known.protocol,
             over: AtomicBool::new(false),
@@ -205,8 +215,25 @@ impl Session {
             core: Arc::clone(core),
             handshake,
             member,
-            state: Mutex::new(State::new(machine, outbox)),
+            kept: AtomicUsize::new(0),
+            _hold: hold,
+            state: Mutex::new(State::new(machine, outbox.map(|outbox| polling(core, session, outbox)))),
         }))
+    }
+
+    /// How many bytes the conversation holds for its client: those for whom most is held have to go first when memory is
+    /// short.
+    pub(crate) fn set_kept(&self, bytes: usize) {
+        if self.0.kept.swap(bytes, Ordering::Relaxed) == bytes {
+            return;
+        }
+        if let Some(polling) = &self.lock().polling {
+            polling.holding.set_kept(bytes);
+        }
+    }
+
+    pub(crate) fn kept(&self) -> usize {
+        self.0.kept.load(Ordering::Relaxed)
     }
 
     pub(crate) fn core(&self) -> &Arc<Core> {
@@ -292,17 +319,23 @@ impl Session {
         self.run_calls(conversation, call)
     }
 
-    /// The clock: a deadline may have come.
+    /// The clock: a deadline may have come, or memory is short.
     pub(crate) fn time_passed(&self, now: Instant) {
-        self.act(|state| {
+        let debris = self.act(|state| {
+            let mut debris = Vec::new();
             state.armed = state.armed.filter(|armed| *armed > now);
             if state.machine.transport() == Transport::Polling {
+                if state.polling.as_ref().is_some_and(|polling| polling.holding.take_evicted()) {
+                    debris = evict(state);
+                }
                 self.check_outbox(state);
                 // A candidate that is none any more sees that for itself.
                 state.machine.handle_timeout(now);
             }
             state.look_at_due(now);
+            debris
         });
+        drop(debris);
     }
 
     /// An outbox that overflowed has lost what its client cannot do without.
@@ -395,6 +428,10 @@ impl Session {
             Call::Moved => conversation.moved(self),
             Call::Deadline(now) => conversation.on_deadline(self, now),
             Call::Job(job) => job(self),
+            Call::Overloaded => {
+                conversation.overloaded(self);
+                self.close(CloseReason::ForcedClose);
+            }
             Call::Closed(reason) => {
                 conversation.closed(self, reason);
                 return None;
@@ -402,6 +439,29 @@ impl Session {
         }
         conversation.deadline()
     }
+}
+
+/// What polling needs, for a session that is just being made.
+fn polling(core: &Arc<Core>, session: &Weak<Inner>, outbox: Arc<Outbox<Parcel>>) -> Polling {
+    let (clock, session) = (Arc::clone(core), Weak::clone(session));
+    let holding = Arc::new(Holding::new(&outbox, move || clock.clock.ring(Weak::clone(&session))));
+    let known: Weak<Holding> = Arc::downgrade(&holding);
+    let watch = core.budget().watch(known);
+    Polling::new(outbox, holding, watch)
+}
+
+/// Few hold more memory than this session on polling, and it is short: what waits is dropped, and the client is told with its
+/// next poll that it has to go. One that was told before, or is just sending much, is not waited for. Returns what is to be
+/// dropped outside the lock.
+fn evict(state: &mut State) -> Vec<Parcel> {
+    let debris = state.clear_outbox();
+    let is_posting = state.polling.as_ref().is_some_and(|polling| polling.holding.is_posting());
+    if state.machine.is_open() && !is_posting {
+        state.calls.inbox.push_back(Call::Overloaded);
+    } else {
+        state.machine.abort(CloseReason::TransportError);
+    }
+    debris
 }
 
 impl Timed for Inner {

@@ -8,10 +8,11 @@ use std::time::Instant;
 
 use switchboard_hub::{Outbox, Parcel as _};
 use switchboard_io_proto::engine::{self, CloseReason, Data, Transport};
-use switchboard_ws::{Message, MessageRef, Parcel, Sender};
+use switchboard_ws::{BudgetWatch, Message, MessageRef, Parcel, Sender};
 
 use super::app::Conversation;
 use super::forms;
+use super::holding::Holding;
 
 /// Generic over the session, which is made above and has this.
 pub(crate) struct State<S> {
@@ -36,16 +37,25 @@ pub(crate) struct Polling {
     pub(crate) outbox: Arc<Outbox<Parcel>>,
     /// A GET that waits.
     pub(crate) poller: Option<Waker>,
-    /// A POST whose answer waits for the end of a pause.
+    /// A POST that comes, or whose answer waits for the end of a pause.
     pub(crate) poster: Option<Waker>,
+    /// What the budget knows of it.
+    pub(crate) holding: Arc<Holding>,
+    /// Its place among those who may have to go.
+    pub(crate) _watch: BudgetWatch,
+}
+
+impl Polling {
+    pub(crate) fn new(outbox: Arc<Outbox<Parcel>>, holding: Arc<Holding>, watch: BudgetWatch) -> Self {
+        Self { outbox, poller: None, poster: None, holding, _watch: watch }
+    }
 }
 
 impl<S> State<S> {
-    pub(crate) fn new(machine: engine::Session<Parcel>, outbox: Option<Arc<Outbox<Parcel>>>) -> Self {
-        let polling = |outbox| Box::new(Polling { outbox, poller: None, poster: None });
+    pub(crate) fn new(machine: engine::Session<Parcel>, polling: Option<Polling>) -> Self {
         Self {
             machine,
-            polling: outbox.map(polling),
+            polling: polling.map(Box::new),
             calls: Calls::default(),
             due: None,
             armed: None,
@@ -93,6 +103,11 @@ impl<S> State<S> {
             let Poll::Ready(Some(parcel)) = polling.outbox.poll_pop(cx) else { return };
             queue(&mut self.machine, parcel);
         }
+    }
+
+    /// Drops what waits for polls: to be let go of outside the lock.
+    pub(crate) fn clear_outbox(&mut self) -> Vec<Parcel> {
+        self.polling.iter().flat_map(|polling| std::iter::from_fn(|| pop(&polling.outbox))).collect()
     }
 
     /// Takes all that waits for polls; nothing more comes.
@@ -162,6 +177,7 @@ pub(crate) enum Call<'a, S> {
     Moved,
     Deadline(Instant),
     Job(Job<S>),
+    Overloaded,
     Closed(CloseReason),
 }
 
@@ -181,6 +197,7 @@ impl<'a, S> Call<'a, S> {
             Self::Moved => Call::Moved,
             Self::Deadline(now) => Call::Deadline(now),
             Self::Job(job) => Call::Job(job),
+            Self::Overloaded => Call::Overloaded,
             Self::Closed(reason) => Call::Closed(reason),
         }
     }

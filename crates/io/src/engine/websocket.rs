@@ -31,6 +31,8 @@ pub(crate) struct EngineSocket {
     role: Role,
     /// When something of the session's is due; too early at worst.
     deadline: Option<Instant>,
+    /// What the session's conversation holds, as the driver knows it.
+    kept: usize,
     _admission: Option<Admission>,
 }
 
@@ -52,12 +54,12 @@ enum Role {
 
 impl EngineSocket {
     pub(crate) fn open(opening: Opening, admission: Option<Admission>) -> Self {
-        Self { role: Role::New(Box::new(opening)), deadline: None, _admission: admission }
+        Self { role: Role::New(Box::new(opening)), deadline: None, kept: 0, _admission: admission }
     }
 
     pub(crate) fn candidate(session: Session, b64: bool, admission: Option<Admission>) -> Self {
         session.core().metrics.begin_upgrade();
-        Self { role: Role::Applicant { session, b64 }, deadline: None, _admission: admission }
+        Self { role: Role::Applicant { session, b64 }, deadline: None, kept: 0, _admission: admission }
     }
 
     /// The first words of a session.
@@ -182,6 +184,17 @@ impl EngineSocket {
         self.set_deadline(next, cx);
     }
 
+    /// Tells the driver what the session's conversation holds, when that is not what it was.
+    #[inline]
+    fn tell_kept(&mut self, cx: &mut Context<'_>) {
+        let Role::InUse(session) = &self.role else { return };
+        let kept = session.kept();
+        if kept != self.kept {
+            self.kept = kept;
+            cx.set_kept(kept);
+        }
+    }
+
     fn set_deadline(&mut self, next: Option<Instant>, cx: &mut Context<'_>) {
         if next.is_some_and(|next| self.deadline.is_none_or(|deadline| next < deadline)) {
             cx.deadline_moved();
@@ -224,6 +237,7 @@ impl Handler for EngineSocket {
             self.deadline = next;
             cx.deadline_moved();
         }
+        self.tell_kept(cx);
         let Role::InUse(session) = &self.role else { return };
         if session.is_paused() {
             pause(session, cx);
@@ -249,6 +263,7 @@ impl Handler for EngineSocket {
             }
         });
         self.rest(cx);
+        self.tell_kept(cx);
         let Role::InUse(session) = &self.role else { return };
         if session.is_paused() {
             pause(session, cx);
@@ -267,8 +282,11 @@ impl Handler for EngineSocket {
         self.leave(false);
     }
 
-    fn on_failed(&mut self, _: &mut Context<'_>, error: ProtocolError) {
+    fn on_failed(&mut self, cx: &mut Context<'_>, error: ProtocolError) {
         tracing::debug!(%error, "a client broke a rule of WebSocket");
+        if let (ProtocolError::OutOfMemory, Role::InUse(session)) = (error, &self.role) {
+            held(session, cx, || session.act(|state| state.calls.inbox.push_back(Call::Overloaded)));
+        }
         self.leave(true);
     }
 

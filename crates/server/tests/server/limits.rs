@@ -62,6 +62,50 @@ async fn connections_beyond_the_limit_are_told_to_come_back() {
 }
 
 #[tokio::test]
+async fn those_who_hold_most_are_closed_when_memory_is_short() {
+    for driver in ["auto", "task"] {
+        let server = Server::start(&["--memory-budget", "16MiB", "--driver", driver]).await;
+        let mut healthy = Wire::open(server.address(), "/echo?greet=0").await;
+        let mut peers = Vec::new();
+        for _ in 0..24 {
+            let mut peer = Wire::ask(server.address(), "/echo?greet=0", "").await;
+            let head = peer.head().await;
+            // While much is held nobody is let in.
+            if head.starts_with("http/1.1 101 ") {
+                let mut message = frame::binary(vec![7; 1 << 20]).masked().bytes();
+                message.truncate(900_000);
+                peer.send(message).await;
+                peers.push(peer);
+            } else {
+                assert!(head.starts_with("http/1.1 503 ") && head.contains("retry-after: 5"), "{head}");
+            }
+            healthy.say(&frame::text("still here").masked()).await;
+            assert_eq!(healthy.frame().await, frame::text("still here"));
+        }
+        assert!(peers.len() >= 14, "{}", peers.len());
+        let close = peers[0].frame().await;
+        assert_eq!((close.first, &close.payload[..2]), (0x88, &1013_u16.to_be_bytes()[..]));
+        drop(peers);
+        let reading = "switchboard_memory_held_bytes{part=\"reading\"} 0";
+        let page = within("the memory to be given back", async {
+            loop {
+                let page = server.get("/metrics").await.body;
+                if page.contains(reading) {
+                    return page;
+                }
+            }
+        })
+        .await;
+        for line in
+            ["switchboard_memory_budget_bytes 16777216", "switchboard_limits_hit_total{limit=\"memory_budget\"}"]
+        {
+            assert!(page.contains(line), "{line}: {page}");
+        }
+        assert!(!page.contains("switchboard_memory_evicted_total 0"), "{page}");
+    }
+}
+
+#[tokio::test]
 async fn idle_connections_are_pinged() {
     let server = Server::start(&["--ping-interval", "50ms"]).await;
     let mut wire = Wire::open(server.address(), "/rooms/lobby").await;

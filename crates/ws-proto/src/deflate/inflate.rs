@@ -21,11 +21,11 @@ use super::{moved, pool};
 /// An empty stored block, from a byte boundary on.
 const EMPTY_BLOCK: [u8; 5] = [0x00, 0x00, 0x00, 0xff, 0xff];
 /// What an inflater holds, its window included.
-const STATE_SIZE: usize = 47 * 1024;
+pub(crate) const STATE_SIZE: usize = 47 * 1024;
 
 /// The most blocks with BFINAL set in one message. Stricter than the RFC, which has no limit: each makes us load a
 /// window, so that a message made of two-byte final blocks would cost far more to read than to write.
-const MAX_FINAL_BLOCKS: u16 = 1024;
+pub(crate) const MAX_FINAL_BLOCKS: u16 = 1024;
 
 /// Why a compressed message cannot be had. The connection must be failed: what comes after such a message may refer
 /// to what was lost in it.
@@ -35,6 +35,8 @@ pub enum InflateError {
     Invalid,
     /// The message inflates to more bytes than there is room for.
     TooBig,
+    /// There is no memory for what comes out.
+    OutOfMemory,
 }
 
 impl fmt::Display for InflateError {
@@ -42,11 +44,21 @@ impl fmt::Display for InflateError {
         f.write_str(match self {
             Self::Invalid => "the compressed message is not a whole DEFLATE stream",
             Self::TooBig => "the compressed message inflates to more than is allowed",
+            Self::OutOfMemory => "there is no memory for what the compressed message inflates to",
         })
     }
 }
 
 impl std::error::Error for InflateError {}
+
+/// Where what comes out is put together.
+pub(crate) trait Sink {
+    /// What has come out so far, and what was there before.
+    fn bytes(&self) -> &[u8];
+
+    /// Appends `fresh`, beyond which at most `room` bytes less its length will come.
+    fn append(&mut self, fresh: &[u8], room: usize) -> Result<(), InflateError>;
+}
 
 /// The peer's side of one connection: inflates each compressed message that it sends.
 ///
@@ -108,8 +120,19 @@ impl Inflater {
     /// # Errors
     /// Those of both.
     pub fn push_last(&mut self, data: &[u8], out: &mut BytesMut, room: usize) -> Result<(), InflateError> {
-        self.inflate(data, true, out, room)?;
-        self.finish()
+        self.push_into(data, true, out, room)
+    }
+
+    /// Either of both, to anywhere.
+    pub(crate) fn push_into(
+        &mut self,
+        data: &[u8],
+        last: bool,
+        out: &mut impl Sink,
+        room: usize,
+    ) -> Result<(), InflateError> {
+        self.inflate(data, last, out, room)?;
+        if last { self.finish() } else { Ok(()) }
     }
 
     /// Ends the message. All of it has come out already; this checks that it was whole, and gives the state back unless
@@ -153,12 +176,12 @@ impl Inflater {
         &mut self,
         mut data: &[u8],
         last: bool,
-        out: &mut BytesMut,
+        out: &mut impl Sink,
         mut room: usize,
     ) -> Result<(), InflateError> {
         self.open |= !data.is_empty();
         // Where in `out` the bytes begin that are not in the history yet.
-        let mut fresh_from = out.len();
+        let mut fresh_from = out.bytes().len();
         pool::with_scratch(|chunk| {
             let mut more = !data.is_empty();
             while more {
@@ -169,14 +192,14 @@ impl Inflater {
                 if fresh.len() > room {
                     return Err(InflateError::TooBig);
                 }
-                append(out, fresh, room);
+                out.append(fresh, room)?;
                 room -= fresh.len();
                 data = &data[step.consumed..];
                 if step.ended {
                     // "The next DEFLATE block follows the padded data if any" (§7.2.1), and its matches may still reach
                     // back over the final block.
-                    self.remember(&out[fresh_from..]);
-                    fresh_from = out.len();
+                    self.remember(&out.bytes()[fresh_from..]);
+                    fresh_from = out.bytes().len();
                 }
                 // Filling all the space may mean that there is more to come.
                 more = !data.is_empty() || (step.produced == space && !step.ended);
@@ -184,7 +207,7 @@ impl Inflater {
             Ok(())
         })?;
         if self.takes_context_over || !last {
-            self.remember(&out[fresh_from..]);
+            self.remember(&out.bytes()[fresh_from..]);
         }
         Ok(())
     }
@@ -282,17 +305,24 @@ fn to_end_of_block<const N: usize>(inflate: &mut Inflate, bytes: [u8; N]) -> Opt
     (inflate.total_out() == written).then(|| (status, moved(read, inflate.total_in())))
 }
 
-/// Appends `fresh` to `out`, whose capacity at most doubles and never exceeds `room`, which `fresh` fits in.
-fn append(out: &mut BytesMut, fresh: &[u8], room: usize) {
-    let needed = out.len() + fresh.len();
-    if needed > out.capacity() {
-        // Not `reserve`, which doubles without regard to the limit.
-        let target = needed.max((2 * out.len()).min(out.len().saturating_add(room)));
-        let mut larger = BytesMut::with_capacity(target);
-        larger.extend_from_slice(out);
-        *out = larger;
+impl Sink for BytesMut {
+    fn bytes(&self) -> &[u8] {
+        self
     }
-    out.extend_from_slice(fresh);
+
+    /// The capacity at most doubles and never exceeds `room`, which `fresh` fits in.
+    fn append(&mut self, fresh: &[u8], room: usize) -> Result<(), InflateError> {
+        let needed = self.len() + fresh.len();
+        if needed > self.capacity() {
+            // Not `reserve`, which doubles without regard to the limit.
+            let target = needed.max((2 * self.len()).min(self.len().saturating_add(room)));
+            let mut larger = Self::with_capacity(target);
+            larger.extend_from_slice(self);
+            *self = larger;
+        }
+        self.extend_from_slice(fresh);
+        Ok(())
+    }
 }
 
 #[cfg(test)]

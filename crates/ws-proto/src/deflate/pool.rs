@@ -11,9 +11,9 @@ use super::encoder::Encoder;
 use super::params::WindowBits;
 
 /// How many bytes one call of the inflater may produce; see [`with_scratch`].
-pub(super) const CHUNK: usize = 16 * 1024;
+pub(crate) const CHUNK: usize = 16 * 1024;
 /// The most states of each kind that a thread keeps: 4 × 160 KiB and 4 × 47 KiB.
-const MOST_KEPT: usize = 4;
+pub(crate) const MOST_KEPT: usize = 4;
 /// The largest window, which inflates whatever was compressed with a smaller one.
 const INFLATE_WINDOW: u8 = WindowBits::MAX.get();
 

@@ -79,6 +79,8 @@ pub enum HandshakeError {
     Extensions,
     /// Sec-WebSocket-Accept does not answer our key (§4.1).
     Accept,
+    /// No rule: the server is short of memory and takes nobody new in.
+    OutOfMemory,
     /// The server chose a subprotocol that the client did not ask for (§4.1).
     UnrequestedProtocol,
     /// The server chose an extension that the client did not offer, or one twice (§4.1).
@@ -100,6 +102,7 @@ impl HandshakeError {
             Self::Method => StatusCode::METHOD_NOT_ALLOWED,
             Self::Upgrade | Self::Version => StatusCode::UPGRADE_REQUIRED,
             Self::Origin => StatusCode::FORBIDDEN,
+            Self::OutOfMemory => StatusCode::SERVICE_UNAVAILABLE,
             Self::StatusLine
             | Self::Accept
             | Self::UnrequestedProtocol
@@ -150,6 +153,7 @@ impl HandshakeError {
             Self::Protocols => "protocols",
             Self::Extensions => "extensions",
             Self::Accept => "accept",
+            Self::OutOfMemory => "memory_budget",
             Self::UnrequestedProtocol => "unrequested_protocol",
             Self::UnofferedExtension => "unoffered_extension",
             Self::DeflateResponse => "deflate_response",
@@ -190,6 +194,7 @@ impl fmt::Display for HandshakeError {
             }
             Self::Extensions => f.write_str("the header Sec-WebSocket-Extensions breaks its grammar"),
             Self::Accept => f.write_str("the header Sec-WebSocket-Accept does not answer our key"),
+            Self::OutOfMemory => f.write_str("this server is short of memory; try again in a while"),
             Self::UnrequestedProtocol => f.write_str("the server chose a subprotocol that was not requested"),
             Self::UnofferedExtension => f.write_str("the server chose an extension that was not offered"),
             Self::DeflateResponse => {

@@ -29,7 +29,7 @@ use crate::tls::ClientTls;
 use crate::turn::now;
 
 /// The time for all steps together.
-const TIMEOUT: Duration = Duration::from_secs(20);
+pub(crate) const TIMEOUT: Duration = Duration::from_secs(20);
 /// Answers are read in pieces of this size.
 const HEAD_BUFFER: usize = 4 << 10;
 /// The first byte of a TLS record that holds an alert (RFC 8446 §5.1). No answer of HTTP begins with it.

@@ -6,5 +6,7 @@ mod dial;
 mod error;
 mod secure;
 
+pub(crate) use self::client::TIMEOUT;
 pub use self::client::{Client, connect};
+pub(crate) use self::dial::HEAD_START;
 pub use self::error::{ConnectError, ConnectStep};

@@ -13,7 +13,8 @@ use std::time::Instant;
 
 use mio::{Events, Token};
 use slab::Slab;
-use switchboard_hub::{Port, Publication, SlotId};
+use switchboard_budget::Budget;
+use switchboard_hub::{Port, PortLimits, Publication, SlotId};
 use switchboard_ws_proto::{CloseFrame, Output};
 use tokio::time::Sleep;
 
@@ -74,6 +75,7 @@ pub(super) struct Driver {
     /// Its output is empty between connections.
     turn: Turn,
     metrics: Arc<Metrics>,
+    budget: Budget,
 }
 
 #[expect(
@@ -88,7 +90,7 @@ enum Entry {
 
 impl Driver {
     pub(super) fn new(mailbox: Arc<Mailbox<Arrival>>, config: &Config) -> io::Result<Self> {
-        let port = Arc::new(Port::default());
+        let port = Arc::new(Port::with_budget(PortLimits::default(), config.get_budget()));
         let place = Place { port: Arc::clone(&port), slot: SlotId { key: 0, generation: 0 } };
         Ok(Self {
             poller: Poller::new()?,
@@ -113,6 +115,7 @@ impl Driver {
                 tally: Tally::default(),
             },
             metrics: Arc::clone(config.get_metrics()),
+            budget: config.get_budget().clone(),
         })
     }
 
@@ -149,6 +152,7 @@ impl Driver {
             self.turn.out = Output::new();
         }
         self.metrics.add(&std::mem::take(&mut self.turn.tally));
+        self.budget.relieve();
         if more || undelivered || !self.ready.is_empty() || self.poll_sleep(cx).is_ready() {
             cx.waker().wake_by_ref();
         }

@@ -8,6 +8,7 @@ use std::time::Instant;
 
 use http::Request;
 use mio::event::Source;
+use switchboard_budget::{Hold, Part};
 use switchboard_ws_proto::Connection;
 use switchboard_ws_proto::handshake::{Parsed, ServerHandshake, encode_response};
 
@@ -27,6 +28,8 @@ pub(super) struct Opening {
     machine: ServerHandshake,
     /// What came of a head that did not come at once.
     read: Vec<u8>,
+    /// Of that, and of as much in the machine.
+    hold: Hold,
     door: Arc<Door>,
     /// When the wheel will name this client next.
     pub(super) armed: Tick,
@@ -58,6 +61,7 @@ impl Opening {
             pass,
             machine,
             read: Vec::new(),
+            hold: door.config.get_budget().hold(Part::Connections),
             door: Arc::clone(door),
             armed: Tick::NEVER,
             hung_up: false,
@@ -93,7 +97,10 @@ impl Opening {
             match self.socket.read(buffer) {
                 Ok(0) => return self.lost(),
                 Ok(count) => match self.machine.receive(&buffer[..count]) {
-                    Ok(None) => self.read.extend_from_slice(&buffer[..count]),
+                    Ok(None) => {
+                        self.read.extend_from_slice(&buffer[..count]);
+                        self.hold.set(2 * self.read.capacity());
+                    }
                     Ok(Some(Parsed { head, consumed })) => {
                         // The news of whatever was not read has been taken with this.
                         let unread = Unread { readable: count == buffer.len() || self.hung_up, hung_up: self.hung_up };

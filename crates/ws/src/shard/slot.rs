@@ -7,6 +7,7 @@ use std::task::{Context, Waker};
 use switchboard_hub::SlotId;
 use switchboard_ws_proto::{Connection, Disconnect, Output};
 
+use crate::backlog::Backlog;
 use crate::handler::Handler;
 use crate::parcel::Parcel;
 use crate::session::Session;
@@ -52,7 +53,7 @@ pub(super) struct Slot {
     pub(super) socket: Socket,
     pub(super) session: Session<Box<dyn Handler>>,
     /// Output that the kernel refused. The shard's own output is used while there is none.
-    backlog: Option<Box<Output>>,
+    backlog: Backlog,
     waker: Option<Arc<SlotWaker>>,
     /// When the wheel will name this connection next.
     pub(super) armed: Tick,
@@ -93,7 +94,7 @@ impl Slot {
         let slot = Self {
             socket,
             session,
-            backlog: None,
+            backlog: Backlog::default(),
             waker: None,
             armed: Tick::NEVER,
             generation,
@@ -126,9 +127,7 @@ impl Slot {
         if let Some(waker) = &self.waker {
             waker.driven();
         }
-        if let Some(backlog) = &mut self.backlog {
-            std::mem::swap(&mut turn.out, backlog);
-        }
+        self.backlog.lend(&mut turn.out);
         if due {
             self.session.timeout(turn);
         }
@@ -143,9 +142,7 @@ impl Slot {
         at: At<'_>,
         turn: &mut Turn,
     ) -> Next {
-        if let Some(backlog) = &mut self.backlog {
-            std::mem::swap(&mut turn.out, backlog);
-        }
+        self.backlog.lend(&mut turn.out);
         for parcel in parcels {
             self.session.publish(parcel, turn);
         }
@@ -268,21 +265,14 @@ impl Slot {
 
     /// What comes next. Keeps what the kernel refused, so that the shard's output is empty for the next connection.
     fn conclude(&mut self, result: io::Result<()>, turn: &mut Turn) -> Next {
-        match &mut self.backlog {
-            Some(backlog) => std::mem::swap(&mut turn.out, backlog),
-            None if !turn.out.is_empty() => self.backlog = Some(Box::new(std::mem::take(&mut turn.out))),
-            None => {}
-        }
-        if self.backlog_len() == 0 {
-            self.backlog = None;
-        }
+        self.backlog.keep(&mut turn.out, self.session.config().get_budget());
         if let Err(error) = result {
             self.session.failed(error);
             return Next::Over;
         }
         match self.session.disconnect() {
             Disconnect::Now => return Next::Over,
-            disconnect @ (Disconnect::AfterFlush | Disconnect::Linger) if self.backlog.is_none() => {
+            disconnect @ (Disconnect::AfterFlush | Disconnect::Linger) if self.backlog.is_empty() => {
                 if !std::mem::replace(&mut self.shut_down, true) {
                     self.socket.shut_down();
                 }
@@ -292,11 +282,7 @@ impl Slot {
             }
             _ => {}
         }
-        if self.unread.readable && self.session.wants_read(self.backlog_len()) { Next::MayRead } else { Next::Waits }
-    }
-
-    fn backlog_len(&self) -> usize {
-        self.backlog.as_ref().map_or(0, |backlog| backlog.len())
+        if self.unread.readable && self.session.wants_read(self.backlog.len()) { Next::MayRead } else { Next::Waits }
     }
 }
 

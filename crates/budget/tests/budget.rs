@@ -1,0 +1,159 @@
+//! What a budget does as it fills up.
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
+use std::sync::{Arc, Weak};
+
+use switchboard_budget::{Budget, Charge, Exhausted, Hold, Holder, Part, Watch};
+
+const MIB: usize = 1 << 20;
+
+/// A holder that lets go when it is told to, or when it is told twice.
+struct Peer {
+    budget: Budget,
+    held: AtomicUsize,
+    evictions: AtomicUsize,
+    stubborn: bool,
+}
+
+impl Holder for Peer {
+    fn held(&self) -> usize {
+        self.held.load(Relaxed)
+    }
+
+    fn evict(&self) {
+        let before = self.evictions.fetch_add(1, Relaxed);
+        if !self.stubborn || before > 0 {
+            self.budget.give(Part::Queued, self.held.swap(0, Relaxed));
+        }
+    }
+}
+
+impl Peer {
+    fn new(budget: &Budget, bytes: usize, stubborn: bool) -> (Arc<Self>, Watch) {
+        budget.take(Part::Queued, bytes);
+        let peer = Arc::new(Self {
+            budget: budget.clone(),
+            held: AtomicUsize::new(bytes),
+            evictions: AtomicUsize::new(0),
+            stubborn,
+        });
+        let weak: Weak<Self> = Arc::downgrade(&peer);
+        (peer, budget.watch(weak))
+    }
+
+    fn evictions(&self) -> usize {
+        self.evictions.load(Relaxed)
+    }
+}
+
+fn used(budget: &Budget) -> usize {
+    budget.usage().unwrap().used
+}
+
+#[test]
+fn nobody_comes_in_at_nine_tenths_and_nothing_grows_at_the_limit() {
+    let budget = Budget::new(100 * MIB);
+    let mut hold = budget.hold(Part::Reading);
+    hold.try_set(90 * MIB - 1).unwrap();
+    assert!(budget.admit() && !budget.is_tight());
+    let mut large = budget.hold(Part::Reading);
+    large.try_set(5 * MIB).unwrap();
+    assert!(!budget.admit() && budget.is_tight() && !budget.is_full());
+    assert_eq!(large.try_set(6 * MIB), Err(Exhausted), "the last twentieth is for small things");
+    let mut small: Vec<Hold> = Vec::new();
+    let refused = loop {
+        let mut hold = budget.hold(Part::Reading);
+        match hold.try_set(8 << 10) {
+            Ok(()) => small.push(hold),
+            Err(error) => break error,
+        }
+    };
+    assert_eq!(refused, Exhausted);
+    assert!(used(&budget).abs_diff(100 * MIB) <= 8 << 10, "{}", used(&budget));
+    assert_eq!(large.try_set(5 * MIB + 1), Err(Exhausted));
+    assert_eq!(large.bytes(), 5 * MIB, "what was refused has changed nothing");
+    large.set(6 * MIB);
+    assert!(used(&budget) > 100 * MIB && budget.is_full(), "what is there already is counted");
+    let usage = budget.usage().unwrap();
+    assert_eq!((usage.refused, usage.denied, usage.evicted), (1, 3, 0));
+    drop((hold, large, small));
+    assert_eq!(used(&budget), 0);
+    assert!(budget.admit());
+}
+
+#[test]
+fn the_largest_go_first_and_no_more_of_them_than_must() {
+    let budget = Budget::new(100 * MIB);
+    let peers: Vec<_> = [5, 20, 1, 30, 10, 23].map(|mib| Peer::new(&budget, mib * MIB, false)).into();
+    budget.relieve();
+    assert!(peers.iter().all(|(peer, _)| peer.evictions() == 0), "89 are not 90");
+    budget.take(Part::Connections, MIB);
+    budget.relieve();
+    let gone: Vec<_> = peers.iter().map(|(peer, _)| peer.evictions()).collect();
+    assert_eq!(gone, [0, 0, 0, 1, 0, 0], "60 are less than 80");
+    assert_eq!((used(&budget), budget.usage().unwrap().evicted), (60 * MIB, 1));
+    budget.take(Part::Connections, 38 * MIB);
+    budget.relieve();
+    let gone: Vec<_> = peers.iter().map(|(peer, _)| peer.evictions()).collect();
+    assert_eq!(gone, [0, 0, 0, 1, 0, 1], "98 less 23 are less than 80");
+}
+
+#[test]
+fn who_was_told_and_still_holds_something_is_told_again_before_others_are() {
+    let budget = Budget::new(100 * MIB);
+    let (stubborn, _first) = Peer::new(&budget, 50 * MIB, true);
+    let (other, _second) = Peer::new(&budget, 40 * MIB, false);
+    budget.relieve();
+    assert_eq!((stubborn.evictions(), used(&budget)), (1, 90 * MIB));
+    budget.relieve();
+    assert_eq!(stubborn.evictions(), 1, "it has its moment");
+    budget.take(Part::Connections, 2 * MIB);
+    budget.relieve();
+    assert_eq!((stubborn.evictions(), other.evictions()), (2, 0));
+    assert_eq!((used(&budget), budget.usage().unwrap().evicted), (42 * MIB, 1));
+}
+
+#[test]
+fn who_holds_next_to_nothing_is_no_offender() {
+    let budget = Budget::new(100 * MIB);
+    budget.take(Part::Connections, 95 * MIB);
+    let (small, _watch) = Peer::new(&budget, 4095, false);
+    budget.relieve();
+    assert_eq!(small.evictions(), 0);
+    assert!(!budget.admit());
+}
+
+#[test]
+fn who_has_left_the_list_is_not_found() {
+    let budget = Budget::new(100 * MIB);
+    let (gone, watch) = Peer::new(&budget, 95 * MIB, false);
+    drop(watch);
+    budget.relieve();
+    assert_eq!(gone.evictions(), 0);
+}
+
+#[test]
+fn what_many_share_counts_once() {
+    let (budget, other) = (Budget::new(MIB), Budget::new(MIB));
+    let charge = Charge::default();
+    charge.grow(7);
+    assert_eq!(used(&budget), 0, "nobody holds it");
+    assert!(charge.count(&budget, || 1000) && charge.count(&budget, || 1000));
+    assert!(!charge.count(&other, || 1000));
+    charge.grow(500);
+    assert_eq!((used(&budget), used(&other)), (1500, 0));
+    drop(charge);
+    assert_eq!(used(&budget), 0);
+}
+
+#[test]
+fn without_a_limit_nothing_is_counted() {
+    let budget = Budget::default();
+    let mut hold = budget.hold(Part::Reading);
+    hold.try_set(usize::MAX).unwrap();
+    budget.relieve();
+    assert!(budget.admit() && budget.usage().is_none() && !budget.is_limited());
+    assert_eq!(budget, Budget::default());
+    assert_ne!(budget, Budget::new(1));
+}

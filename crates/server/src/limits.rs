@@ -1,0 +1,526 @@
+//! Every limit there is, with its default as the code has it, as the tables of SECURITY.md: those cannot drift, since a test
+//! prints them from here. Settings of the library and of the binary alike, as the binary has all of them.
+
+mod table;
+
+use switchboard_io::engine::{EngineConfig, SessionConfig};
+use switchboard_io::{RecoverySettings, Settings as SocketIoSettings};
+use switchboard_ws::{
+    DeflateConfig, HandshakeLimits, HubLimits, InboxLimits, Limits, Origins, OutboxLimits, Overflow, ServerOptions,
+    fixed,
+};
+
+use self::table::{Flags, Table, bytes, count, long_time, on, option, row, same, time};
+use crate::cli::Switch;
+use crate::units::Bytes;
+use crate::{listen, settings};
+
+/// Between these lines they stand in SECURITY.md.
+pub const BEGIN: &str = "<!-- Printed by `cargo run -p switchboard-server --example limits -- --write`; edit \
+                         crates/server/src/limits.rs. -->\n\n";
+/// And this is behind them.
+pub const END: &str = "\n<!-- The end of what is printed. -->\n";
+
+/// Most tables have these columns.
+const HEAD: &[&str] = &["limit", "default", "setting", "when it bites", "counted"];
+
+/// The part of SECURITY.md that lists the limits, in Markdown.
+#[must_use]
+pub fn markdown() -> String {
+    let tables =
+        [memory(), messages(), opening(), client(), queues(), topics(), shards(), socketio(), binary(), threads()];
+    tables.iter().map(Table::markdown).collect::<Vec<_>>().join("\n")
+}
+
+fn memory() -> Table {
+    let rows = vec![
+        row([
+            "what is held for all peers together",
+            "none in the library; in the binary half of the machine's memory, or of its control group's",
+            "`Config::budget`, `Builder::budget`, `--memory-budget`",
+            "at 90 %: nobody new (503), and those who hold most go, the largest first (1013; Socket.IO: disconnected, \
+             then closed; cut off who takes nothing); at 95 %: no buffer grows by 16 KiB or more (1013; a POST: 503); at \
+             100 %: none grows, outboxes and ports that hold anything are full",
+            "refused and limit: `memory_budget`; `switchboard_memory_refused`, `…_evicted`, `…_denied`, `…_held_bytes`",
+        ]),
+        row([
+            "the least budget of the binary",
+            &bytes(settings::LEAST_BUDGET),
+            "fixed",
+            "the server does not start",
+            "",
+        ]),
+    ];
+    Table {
+        title: "Memory in all: `Budget`",
+        before: "Counted are messages that are put together or still in somebody's hands, inflating included, outboxes, ports, \
+                 inboxes, output\nthat is not taken, bodies and answers of polling, attachments, what could be recovered \
+                 (which goes first), contexts of\ncompression, and an estimate for each connection. A message that many wait \
+                 for counts once.\n",
+        head: HEAD,
+        rows,
+        after: "\nThe process stays within the budget and a base: what [each thread keeps](#per-thread) and has in hand in a turn \
+                (one message,\ntwice while it is copied, or the replies to one read), what the application keeps, what TLS and \
+                HTTP hold below us, and 256 KiB by\nwhich the count may be behind.\n",
+    }
+}
+
+fn messages() -> Table {
+    let (limits, flags) = (Limits::default(), Flags);
+    let message = same(bytes(limits.max_message), bytes(flags.get::<Bytes>("max-message").0));
+    let ping = same(option(limits.ping_interval), flags.duration("ping-interval"));
+    let idle = same(option(limits.idle_timeout), flags.duration("idle-timeout"));
+    let compression = same(on(limits.deflate.is_some()), on(flags.switch("compression") == Switch::On));
+    let rows = vec![
+        row([
+            "bytes of a message, after inflating",
+            &message,
+            "`max_message`, `--max-message`",
+            "1009; told from the header where that is enough",
+            "`message_too_big`",
+        ]),
+        row([
+            "bytes of a compressed message, as sent",
+            "`max_message` and an eighth, and 1 KiB",
+            "follows",
+            "1009",
+            "`message_too_big`",
+        ]),
+        row([
+            "bytes of a frame",
+            &bytes(limits.max_frame),
+            "`max_frame`, `--max-message`",
+            "1009, from the header",
+            "`frame_too_big`",
+        ]),
+        row([
+            "frames in a message, empty ones too",
+            &count(limits.max_fragments),
+            "`max_fragments`",
+            "1008",
+            "`too_many_fragments`",
+        ]),
+        row(["final DEFLATE blocks in a message", &count(fixed::FINAL_BLOCKS), "fixed", "1007", "`invalid_deflate`"]),
+        row([
+            "kind of messages",
+            limits.only.map_or("both", |_| "one"),
+            "`only`",
+            "1003",
+            "`unwanted_text`, `unwanted_binary`",
+        ]),
+        row([
+            "payload of a control frame",
+            &format!("{} bytes", fixed::CONTROL),
+            "fixed",
+            "1002",
+            "`control_too_long`",
+        ]),
+        row([
+            "pings waiting for a pong",
+            &format!(
+                "each is answered while less than {} waits to be written; beyond that 1, the newest",
+                bytes(fixed::ENCODED_AHEAD)
+            ),
+            "fixed",
+            "older ones are not answered",
+            "not counted",
+        ]),
+        row([
+            "silence after a heartbeat ping",
+            &format!("{}, a ping every {ping}", time(limits.pong_timeout)),
+            "`pong_timeout`, `ping_interval`, `--ping-interval`",
+            "1008",
+            "`pong_timeout`",
+        ]),
+        row([
+            "no message either way",
+            &idle,
+            "`idle_timeout`, `--idle-timeout`",
+            "1001, with a closing handshake",
+            "`idle_timeout`",
+        ]),
+        row([
+            "a message, first byte to last",
+            &option(limits.message_timeout),
+            "`message_timeout`",
+            "1008",
+            "`message_timeout`",
+        ]),
+        row([
+            "a peer that takes no byte",
+            &option(limits.write_timeout),
+            "`write_timeout`",
+            "cut off, 1006",
+            "`write_timeout`",
+        ]),
+        row(["closing handshake", &time(limits.close_timeout), "`close_timeout`", "cut off, 1006", "`close_timeout`"]),
+        row([
+            "unmasked frames from a client",
+            if limits.accept_unmasked { "taken" } else { "refused" },
+            "`accept_unmasked`",
+            "1002",
+            "`unmasked_frame`",
+        ]),
+        row(["compression", &compression, "`deflate`, `--compression`", "not agreed on", ""]),
+        row([
+            "contexts of the process that are kept ready",
+            &count(DeflateConfig::default().max_live),
+            "`max_live`",
+            "rebuilt for each message, from a window at most",
+            "",
+        ]),
+    ];
+    Table { title: "Messages and time: `Limits` (in `ws-proto`: `Config`)", before: "", head: HEAD, rows, after: "" }
+}
+
+fn opening() -> Table {
+    let options = ServerOptions::default();
+    let HandshakeLimits { max_head_bytes, max_headers, timeout } = options.limits;
+    let origin = if matches!(options.origins, Origins::SameOrigin) { "same origin" } else { "another" };
+    let (linger, lingering) = fixed::REFUSED;
+    let rows = vec![
+        row(["bytes of the head", &bytes(max_head_bytes), "`max_head_bytes`", "431", "refused: `head_too_long`"]),
+        row(["header lines", &count(max_headers), "`max_headers`", "431", "refused: `too_many_headers`"]),
+        row([
+            "time for the head; for the answer; for TLS before it",
+            &format!("{} each", time(timeout)),
+            "`timeout`",
+            "408; closed; closed",
+            "refused: `handshake_timeout`; the others are not counted",
+        ]),
+        row(["origin", origin, "`origins`, `--allow-origin`", "403", "refused: `origin`"]),
+        row([
+            "time for a refused client to read why",
+            &format!("{}, {}", time(linger), bytes(lingering)),
+            "fixed",
+            "closed",
+            "",
+        ]),
+        row([
+            "handshakes at once in `Server::accept` and `serve`",
+            &count(fixed::HANDSHAKES),
+            "fixed",
+            "the next ones wait in the kernel, or on shards are told 503",
+            "refused: `application`",
+        ]),
+        row([
+            "clients of `Server::serve` that are being told why they are refused",
+            &count(fixed::REFUSALS),
+            "fixed",
+            "further ones are dropped",
+            "refused: `too_many_refusals`",
+        ]),
+        row([
+            "messages that an `OnMessageAsync` works on at a time",
+            &count(fixed::IN_FLIGHT),
+            "`in_flight`",
+            "reading pauses",
+            "not counted",
+        ]),
+    ];
+    Table {
+        title: "Opening handshake: `HandshakeLimits` in `ServerOptions`",
+        before: "These hold for `accept`, `serve` and `Server`. Inside hyper and axum the framework's limits hold in their place.\n",
+        head: HEAD,
+        rows,
+        after: "",
+    }
+}
+
+fn client() -> Table {
+    let HandshakeLimits { max_head_bytes, max_headers, .. } = HandshakeLimits::default();
+    let rows = vec![
+        row([
+            "resolving, connecting, TLS and handshake together",
+            &time(fixed::CONNECT),
+            "`Client::timeout`",
+            "`TimedOut`, with the step",
+        ]),
+        row([
+            "bytes and header lines of the answer",
+            &format!("{}, {}", bytes(max_head_bytes), count(max_headers)),
+            "`HandshakeLimits` of the `Config`",
+            "`Handshake`",
+        ]),
+        row(["body of a refusal", &bytes(fixed::REFUSAL_BODY), "fixed", "the rest is not read"]),
+        row(["head start of an address before the next is tried too", &time(fixed::HEAD_START), "fixed", ""]),
+    ];
+    Table { title: "Client", before: "", head: &HEAD[..4], rows, after: "" }
+}
+
+fn queues() -> Table {
+    let (outbox, inbox) = (OutboxLimits::default(), InboxLimits::default());
+    let policy = match outbox.overflow {
+        Overflow::Close => "close",
+        Overflow::DropOldest => "the oldest go",
+        Overflow::DropNewest => "the newest goes",
+    };
+    let ahead = bytes(fixed::ENCODED_AHEAD);
+    let rows = vec![
+        row([
+            "outbox: messages; bytes",
+            &format!("{}; {}", count(outbox.messages), bytes(outbox.bytes)),
+            "`messages`, `bytes`",
+            "`send` waits, `try_send` says full; a publish follows the policy",
+            "",
+        ]),
+        row([
+            "policy of a full outbox",
+            policy,
+            "`overflow`",
+            "`Close`: 1013. `DropOldest`, `DropNewest`: a message is lost",
+            "`outbox_overflow`; `outbox_dropped`, added up while the peer lags and when the connection ends",
+        ]),
+        row([
+            "encoded and not yet written",
+            &format!("{ahead} and one message"),
+            "fixed",
+            "the rest stays in the outbox",
+            "",
+        ]),
+        row([
+            "the same, sent straight from a handler",
+            &format!("`bytes` of the outbox, {} for the replies to one read, and one message", bytes(fixed::REPLIES)),
+            "`bytes`",
+            "goes to the outbox; reading stops",
+            "",
+        ]),
+        row([
+            "inbox (stream style): messages; bytes",
+            &format!("{}; {}", count(inbox.messages), bytes(inbox.bytes)),
+            "`messages`, `bytes`",
+            "reading stops, and TCP makes the peer wait",
+            "`switchboard_inbox_full`",
+        ]),
+    ];
+    Table {
+        title: "Queues: `OutboxLimits`, `InboxLimits`",
+        before: "",
+        head: HEAD,
+        rows,
+        after: "\nOne message is always taken by an empty queue, however long it is. Pieces that a handler sends with `send_piece` are not\nqueued and have no limit.\n",
+    }
+}
+
+fn topics() -> Table {
+    let HubLimits { topics_per_member, topic_bytes } = HubLimits::default();
+    let counted = "`Hub::counters`; `switchboard_subscriptions_refused`";
+    let rows = vec![
+        row([
+            "topics per connection",
+            &count(topics_per_member),
+            "`topics_per_member`",
+            "`subscribe` is refused",
+            counted,
+        ]),
+        row([
+            "bytes of a topic's name",
+            &count(topic_bytes),
+            "`topic_bytes`",
+            "`subscribe` is refused; the binary answers 400 before it comes to that",
+            counted,
+        ]),
+    ];
+    Table { title: "Topics: `HubLimits`", before: "", head: HEAD, rows, after: "" }
+}
+
+fn shards() -> Table {
+    let (publications, most) = fixed::port();
+    let rows = vec![row([
+        "publications that wait for one shard; their bytes, each message once",
+        &format!("{}; {}", count(publications), bytes(most)),
+        "`publications`, `bytes`",
+        "the newest is lost for all its receivers of that shard",
+        "`Hub::counters` (`dropped`), `Port::refused`",
+    ])];
+    Table { title: "Shards: `PortLimits` in `hub`", before: "", head: HEAD, rows, after: "" }
+}
+
+fn socketio() -> Table {
+    let (config, settings, flags) = (EngineConfig::default(), SocketIoSettings::default(), Flags);
+    let SessionConfig { max_payload, ping_timeout, ping_interval, upgrade_timeout, .. } = config.session;
+    let recovery = RecoverySettings::default();
+    let HubLimits { topics_per_member, topic_bytes } = HubLimits::default();
+    let payload = same(count(max_payload), count(flags.get::<Bytes>("socketio-max-payload").0));
+    let attachments = same(count(settings.limits.attachments), flags.default("socketio-max-attachments"));
+    let timeout = same(time(ping_timeout), flags.duration("socketio-ping-timeout"));
+    let interval = same(time(ping_interval), flags.duration("socketio-ping-interval"));
+    let upgrade = same(time(upgrade_timeout), flags.duration("socketio-upgrade-timeout"));
+    let connect = same(time(settings.connect_timeout), flags.duration("socketio-connect-timeout"));
+    let recovers = same("off".to_owned(), flags.default("socketio-recovery"));
+    let sessions = config.max_sessions.map_or("as many as come; in the binary `--max-connections`".to_owned(), count);
+    let rows = vec![
+        row([
+            "bytes of a message, and of a poll's payload",
+            &payload,
+            "`max_http_buffer_size`, `--socketio-max-payload`",
+            "WebSocket: 1009; a POST: 413",
+            "`Metrics::payloads_too_large` for POSTs",
+        ]),
+        row([
+            "bytes of a packet with its attachments",
+            &format!("{}: that much for each", count(settings.limits.bytes)),
+            "`limits`",
+            "closed",
+            "not counted",
+        ]),
+        row([
+            "attachments of a packet; their time",
+            &format!("{attachments}; {}", time(settings.attachments_timeout)),
+            "`limits`, `--socketio-max-attachments`; `attachments_timeout`",
+            "closed",
+            "not counted",
+        ]),
+        row(["depth of JSON and msgpack", &count(settings.limits.depth), "`limits`", "closed", "not counted"]),
+        row([
+            "messages and bytes that wait for one client",
+            &format!("{}; {}", count(config.outbox.messages), bytes(config.outbox.bytes)),
+            "`outbox`",
+            "closed",
+            "`Metrics::overflowed`",
+        ]),
+        row([
+            "an answer to a ping",
+            &format!("{timeout}, a ping every {interval}"),
+            "`ping_timeout`, `ping_interval` and their flags",
+            "closed, \"ping timeout\"",
+            "`Metrics::closed`",
+        ]),
+        row([
+            "going over to a WebSocket",
+            &upgrade,
+            "`upgrade_timeout`, `--socketio-upgrade-timeout`",
+            "the session stays on polling",
+            "`Metrics::upgrades_dropped`",
+        ]),
+        row([
+            "joining a namespace",
+            &connect,
+            "`connect_timeout`, `--socketio-connect-timeout`",
+            "closed",
+            "not counted",
+        ]),
+        row(["namespaces of one client", &count(settings.max_namespaces), "`max_namespaces`", "closed", "not counted"]),
+        row([
+            "children of a parent namespace",
+            &count(settings.max_child_namespaces),
+            "`max_child_namespaces`",
+            "\"Invalid namespace\"",
+            "not counted",
+        ]),
+        row([
+            "acks awaited from one socket",
+            &count(settings.max_acks),
+            "`max_acks`",
+            "nothing more that asks for one is sent",
+            "not counted",
+        ]),
+        row([
+            "handlers of one client under way",
+            &count(settings.in_flight),
+            "`in_flight`",
+            "nothing is read from it",
+            "not counted",
+        ]),
+        row(["sessions", &sessions, "`max_clients`", "503", "not counted"]),
+        row([
+            "recovery: packets; bytes; lost clients; their absence",
+            &format!(
+                "{}; {}; {}; {}; {recovers} by default",
+                count(recovery.max_packets),
+                bytes(recovery.max_bytes),
+                count(recovery.max_sessions),
+                long_time(recovery.max_disconnection_duration)
+            ),
+            "`RecoverySettings`, `--socketio-recovery`",
+            "the oldest go; who missed one of them is new",
+            "`RecoveryCounters`",
+        ]),
+        row([
+            "rooms of one client, in all namespaces; a room's name",
+            &format!("{}; {topic_bytes} bytes with the namespace", count(topics_per_member)),
+            "`HubLimits`",
+            "`join` is refused",
+            "`Hub::counters`",
+        ]),
+        row(["body of a POST, in time", "no limit of its own", "", "", ""]),
+    ];
+    Table { title: "Socket.IO: `Builder` of `io`", before: "", head: HEAD, rows, after: "" }
+}
+
+fn binary() -> Table {
+    let flags = Flags;
+    let connections = count(flags.get::<u32>("max-connections"));
+    let away = format!(
+        "503 and `Retry-After`, to {} clients at a time and for {} each; further ones, and those with TLS, are closed without an answer",
+        listen::TURNED_AWAY,
+        time(listen::TURNING_AWAY)
+    );
+    let timeout = time(HandshakeLimits::default().timeout);
+    let lines = same(count(HandshakeLimits::default().max_headers), "100".to_owned());
+    let rows = vec![
+        row([
+            "connections at once, HTTP ones too",
+            &connections,
+            "`--max-connections`",
+            &away,
+            "refused: `max_connections`",
+        ]),
+        row(["TLS handshake", &time(listen::TLS_TIMEOUT), "fixed", "closed", "refused: `tls`"]),
+        row(["bytes of a request's head", &bytes(listen::MAX_HEAD), "fixed", "431", "refused: `bad_head`"]),
+        row(["header lines", &lines, "fixed", "431", "refused: `bad_head`"]),
+        row([
+            "time for the first head of a connection without TLS",
+            &timeout,
+            "fixed",
+            "408, or closed when nothing came",
+            "refused: `handshake_timeout`",
+        ]),
+        row([
+            "time for further heads, and until the next request",
+            &time(listen::HEAD_TIMEOUT),
+            "fixed",
+            "closed",
+            "refused: `head_timeout`",
+        ]),
+        row(["body of a request", "not read", "", "", ""]),
+        row(["shutdown", &flags.duration("shutdown-timeout"), "`--shutdown-timeout`", "what is still open is cut", ""]),
+    ];
+    Table { title: "The binary", before: "", head: HEAD, rows, after: "" }
+}
+
+fn threads() -> Table {
+    let codecs = fixed::IDLE_CODECS;
+    let rows = vec![
+        row(["read buffer", &bytes(fixed::READ)]),
+        row(["large buffers of messages", &format!("{} at most", bytes(fixed::POOLED))]),
+        row(["output kept between turns", &format!("{} at most", bytes(fixed::OUTPUT))]),
+        row([
+            "idle compressors and inflaters",
+            &format!("{codecs} of each: {codecs} × 160 KiB and {codecs} × {} at most", bytes(fixed::INFLATER)),
+        ]),
+        row([
+            "what one block of DEFLATE says, and a piece of what comes out of one",
+            &format!("128 KiB at most, and {}", bytes(fixed::INFLATED_AT_ONCE)),
+        ]),
+        row(["reads in a row for one connection", &format!("{}, then others have their turn", fixed::READS)]),
+    ];
+    Table { title: "Per thread", before: "", head: &["what", "how much"], rows, after: "" }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn security_md_says_what_the_code_does() {
+        let written = include_str!("../../../SECURITY.md");
+        let (_, rest) = written.split_once(BEGIN).expect("there is a place for the limits");
+        let (written, _) = rest.split_once(END).expect("and an end of it");
+        let printed = markdown();
+        for (written, printed) in written.lines().zip(printed.lines()) {
+            assert_eq!(written, printed, "change limits.rs, or print it anew");
+        }
+        assert_eq!(written, printed, "change limits.rs, or print it anew");
+    }
+}
