@@ -1,19 +1,17 @@
 //! Serving without a framework: shards accept clients and open WebSockets on the spot, and whoever polls is handed to an
 //! HTTP server with what was read of it.
 
+use std::any::Any;
 use std::convert::Infallible;
 use std::io;
-use std::pin::Pin;
-use std::task::{Context, Poll};
 use std::time::Duration;
 
-use bytes::Bytes;
 use http::{Request, Response, StatusCode};
 use hyper::body::Incoming;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
-use switchboard_ws::{Io, PeerAddr};
-use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt as _, ReadBuf};
+use switchboard_ws::{HttpIo, Io, NoRoom, PeerAddr};
+use tokio::io::AsyncWriteExt as _;
 use tokio::net::TcpListener;
 use tower_service::Service as _;
 
@@ -78,7 +76,10 @@ impl Engine {
                 Ok((stream, peer)) => {
                     // Without it messages are late, and nothing else.
                     let _ = stream.set_nodelay(true);
-                    visit(self.clone(), Client { read: Bytes::new(), io: Box::new(stream) }, peer.into());
+                    match admit(self, peer.into()) {
+                        Ok(pass) => visit(self.clone(), Box::new(stream), Vec::new(), peer.into(), pass),
+                        Err(no_room) => self.core().ws.turn_away(Box::new(stream), no_room),
+                    }
                 }
                 Err(error) => {
                     tracing::warn!(%error, "cannot accept connections; trying again");
@@ -89,28 +90,43 @@ impl Engine {
     }
 }
 
+/// Lets a client in, if there is room for its connection. How many sessions there may be is for [`Engine::open`].
+fn admit(engine: &Engine, peer: PeerAddr) -> Result<Box<dyn Any + Send>, NoRoom> {
+    match &engine.config().admission {
+        Some(admission) => Ok(Box::new(admission.admit(peer)?)),
+        None => Ok(Box::new(())),
+    }
+}
+
 /// Serves a client by HTTP, in a task of its own.
-fn visit(engine: Engine, client: Client, peer: PeerAddr) {
+fn visit(engine: Engine, io: Box<dyn Io>, read: Vec<u8>, peer: PeerAddr, pass: Box<dyn Any + Send>) {
+    let write_timeout = engine.core().ws.get_limits().write_timeout;
+    let io = HttpIo::new(io, read, Some(pass), write_timeout);
     tokio::spawn(async move {
-        if let Err(error) = connection(engine, client, peer).await {
+        if let Err(error) = connection(engine, io, peer).await {
             tracing::debug!(%peer, %error, "a connection failed before or between requests");
         }
     });
 }
 
-async fn connection(engine: Engine, mut client: Client, peer: PeerAddr) -> io::Result<()> {
+async fn connection(engine: Engine, mut client: HttpIo, peer: PeerAddr) -> io::Result<()> {
     // Writing nothing waits until the runtime knows that the socket takes something. One that a shard has handed over is
     // new to the runtime, and hyper, where it refuses an upgrade and closes, drops an answer that does not leave at once.
     let written = client.write(&[]).await?;
     debug_assert_eq!(written, 0, "there was nothing to write");
+    let upgraded = client.upgraded();
     let answer = service_fn(move |mut request: Request<Incoming>| {
-        let engine = engine.clone();
+        let (engine, upgraded) = (engine.clone(), upgraded.clone());
         async move {
             if !engine.config().owns(request.uri().path()) {
                 return Ok::<_, Infallible>(not_found());
             }
             request.extensions_mut().insert(peer);
-            engine.service().call(request).await
+            let answer = engine.service().call(request).await?;
+            if answer.status() == StatusCode::SWITCHING_PROTOCOLS {
+                upgraded.lift_limits();
+            }
+            Ok(answer)
         }
     });
     hyper::server::conn::http1::Builder::new()
@@ -129,64 +145,20 @@ fn not_found() -> Response<EngineBody> {
     answer
 }
 
-/// A client's transport, of which something was read already.
-struct Client {
-    read: Bytes,
-    io: Box<dyn Io>,
-}
-
-impl AsyncRead for Client {
-    fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
-        if !self.read.is_empty() {
-            let count = self.read.len().min(buf.remaining());
-            buf.put_slice(&self.read.split_to(count));
-            return Poll::Ready(Ok(()));
-        }
-        Pin::new(&mut self.io).poll_read(cx, buf)
-    }
-}
-
-impl AsyncWrite for Client {
-    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.io).poll_write(cx, buf)
-    }
-
-    fn poll_write_vectored(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        bufs: &[io::IoSlice<'_>],
-    ) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.io).poll_write_vectored(cx, bufs)
-    }
-
-    fn is_write_vectored(&self) -> bool {
-        self.io.is_write_vectored()
-    }
-
-    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.io).poll_flush(cx)
-    }
-
-    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.io).poll_shutdown(cx)
-    }
-}
-
 #[cfg(unix)]
 mod gated {
     use http::Request;
-    use switchboard_ws::{Gate, Handler, Pass, PeerAddr, Visitor};
+    use switchboard_ws::{Gate, Handler, NoRoom, Pass, PeerAddr, Reason, Visitor};
 
-    use super::{Client, visit};
+    use super::{admit, visit};
     use crate::engine::Engine;
 
     /// Knows what becomes of those whom shards accept.
     pub(super) struct Front(pub(super) Engine);
 
     impl Gate for Front {
-        /// How many may come is the kernel's to say, by descriptors; how many sessions, [`Engine::open`]'s.
-        fn admit(&self, _: PeerAddr) -> Option<Pass> {
-            Some(Box::new(()))
+        fn admit(&self, peer: PeerAddr) -> Result<Pass, NoRoom> {
+            admit(&self.0, peer)
         }
 
         fn open(&self, request: &Request<()>, peer: PeerAddr, pass: Pass) -> Result<Box<dyn Handler>, Pass> {
@@ -194,8 +166,13 @@ mod gated {
         }
 
         fn visit(&self, visitor: Visitor) {
-            let Visitor { io, read, peer, .. } = visitor;
-            visit(self.0.clone(), Client { read: read.into(), io }, peer);
+            if let Reason::TooSlow(_) = visitor.reason {
+                let config = self.0.core().ws.clone();
+                tokio::spawn(async move { visitor.refuse(&config).await });
+                return;
+            }
+            let Visitor { io, read, peer, pass, .. } = visitor;
+            visit(self.0.clone(), io, read, peer, pass);
         }
     }
 }

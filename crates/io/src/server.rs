@@ -8,7 +8,7 @@ use std::time::Duration;
 use serde::de::DeserializeOwned;
 use switchboard_hub::Delivery;
 use switchboard_io_proto::socket::{Args, Arguments, Limits, Namespace as Name, Parser};
-use switchboard_ws::{Config as WsConfig, DeflateConfig, Hub, OutboxLimits, Prepared};
+use switchboard_ws::{Admission, Config as WsConfig, DeflateConfig, Hub, OutboxLimits, Prepared};
 
 use crate::answers::Answers;
 use crate::broadcast::{Broadcast, Rooms};
@@ -325,6 +325,19 @@ impl Builder {
     /// How many clients there may be. Default: as many as come. Beyond that they get 503.
     pub fn max_clients(mut self, clients: usize) -> Self {
         self.engine.max_sessions = Some(clients);
+        self
+    }
+
+    /// How many connections there may be where [`SocketIo::serve`] accepts them, in all and from one address. Default: as
+    /// many as come. Beyond that they get 503 or 429.
+    pub fn admission(mut self, admission: Admission) -> Self {
+        self.engine.admission = Some(admission);
+        self
+    }
+
+    /// How long the body of a POST may take. Default: 30 seconds. Then it is answered with 408, and its session is over.
+    pub fn body_timeout(mut self, timeout: Duration) -> Self {
+        self.engine.body_timeout = timeout;
         self
     }
 

@@ -1,12 +1,10 @@
 //! The way in that takes no detour: shards accept clients and read what they ask for. A WebSocket at one of our paths is
 //! opened on the spot; everyone else is handed to the HTTP server, with what was read.
 
-use std::sync::Arc;
-
 use axum::extract::Query;
 use http::{Request, Uri};
 use percent_encoding::percent_decode_str;
-use switchboard_ws::{Config, Gate, Handler, Pass, PeerAddr, Reason, Visitor};
+use switchboard_ws::{Config, Gate, Handler, NoRoom, Pass, PeerAddr, Reason, Visitor};
 
 use crate::app::App;
 use crate::listen::{Service, Visit};
@@ -34,14 +32,8 @@ impl Doorkeeper {
 }
 
 impl Gate for Doorkeeper {
-    fn admit(&self, _: PeerAddr) -> Option<Pass> {
-        match Arc::clone(&self.service.permits).try_acquire_owned() {
-            Ok(permit) => Some(Box::new(permit)),
-            Err(_) => {
-                self.service.metrics.refuse("max_connections");
-                None
-            }
-        }
+    fn admit(&self, peer: PeerAddr) -> Result<Pass, NoRoom> {
+        self.service.admit(peer)
     }
 
     fn config(&self, request: &Request<()>) -> Option<Config> {
@@ -66,9 +58,7 @@ impl Gate for Doorkeeper {
     }
 
     fn visit(&self, visitor: Visitor) {
-        let Visitor { reason, .. } = &visitor;
-        match reason {
-            Reason::NoRoom => self.service.turn_away(visitor.io),
+        match visitor.reason {
             Reason::TooSlow(_) => {
                 let websocket = self.app.websocket.clone();
                 tokio::spawn(async move {

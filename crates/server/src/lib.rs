@@ -12,6 +12,7 @@ pub mod gate;
 pub mod listen;
 pub mod metrics;
 pub mod pages;
+pub mod patience;
 mod plain;
 mod relay;
 pub mod rooms;

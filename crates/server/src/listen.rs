@@ -1,47 +1,38 @@
 //! Listeners and what is done with the connections that they accept: TLS, then HTTP/1.1 with upgrades.
 
+use std::convert::Infallible;
 use std::fmt;
 use std::io;
 use std::net::{self, Ipv4Addr, SocketAddr};
 use std::os::unix::fs::FileTypeExt;
 use std::os::unix::net as unix;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
-use axum::body::Bytes;
+use http::StatusCode;
 use hyper::body::Incoming;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use socket2::{Domain, Protocol, Socket, Type};
 use switchboard_io::engine::Secure;
-use switchboard_ws::{GatedListener, Io, Metrics, Pass, PeerAddr, ServerTls};
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use switchboard_ws::{Admission, Config, GatedListener, HttpIo, Io, NoRoom, Pass, PeerAddr, ServerTls};
+use tokio::io::AsyncWriteExt;
 use tokio::net::{TcpListener, UnixListener};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
+use tokio::sync::watch;
 use tower_service::Service as _;
 
+use crate::patience::Patience;
 use crate::settings::{Address, Listen, SettingsError};
 
 /// The port of the default address, and how many above it are tried when it is taken.
 const PORT: u16 = 3000;
 const PORTS: u16 = 100;
-/// How long a request's head may take, and how long a connection may wait for its next request.
-const HEAD_TIMEOUT: Duration = Duration::from_secs(15);
-/// How long the TLS handshake may take.
-const TLS_TIMEOUT: Duration = Duration::from_secs(10);
-/// So many clients are told at a time that there is no room for them, and how long that may take; further ones are
-/// dropped.
-const TURNED_AWAY: usize = 64;
-const TURNING_AWAY: Duration = Duration::from_secs(2);
-/// So much of what they go on sending is read and forgotten.
-const TURNED_AWAY_BYTES: u64 = 64 << 10;
 /// A pause after a listener failed, out of descriptors for instance.
 const PAUSE: Duration = Duration::from_millis(100);
 /// So many clients may wait in the kernel to be accepted.
 const BACKLOG: i32 = 4096;
-/// The most a request's head may have, in bytes. Bodies are not read at all.
+/// The most a request's head may have, in bytes. Bodies are read by Socket.IO alone.
 const MAX_HEAD: usize = 16 << 10;
 
 /// A bound listener, not yet watched by any runtime.
@@ -207,12 +198,12 @@ pub struct Service {
     pub gated: bool,
     /// TLS, where it is on.
     pub tls: Option<ServerTls>,
-    /// A permit for each connection that may be open.
-    pub permits: Arc<Semaphore>,
-    /// One for each client that may be told at a time that there is no room for it.
-    pub turning_away: Arc<Semaphore>,
-    /// Where refusals are counted.
-    pub metrics: Arc<Metrics>,
+    /// How many connections there may be.
+    pub admission: Admission,
+    /// How long clients may take.
+    pub patience: Patience,
+    /// The endpoint that all clients are counted with.
+    pub endpoint: Config,
     /// Becomes true when no further requests are to be taken. Each connection holds a clone until it has ended or
     /// become a WebSocket.
     pub stopping: watch::Receiver<bool>,
@@ -226,8 +217,8 @@ pub struct Visit {
     pub read: Vec<u8>,
     /// Where it is.
     pub peer: PeerAddr,
-    /// Its permit.
-    pub pass: Option<Pass>,
+    /// What admitted it.
+    pub pass: Pass,
 }
 
 impl Service {
@@ -242,18 +233,21 @@ impl Service {
         });
     }
 
-    /// Tells a client that there is no room for it, in a task of its own, unless too many are being told already.
-    pub fn turn_away(&self, io: Box<dyn Io>) {
-        if let Ok(permit) = Arc::clone(&self.turning_away).try_acquire_owned() {
-            tokio::spawn(turn_away(io, self.tls.is_some(), permit));
-        }
+    /// Lets a client in, if there is room.
+    ///
+    /// # Errors
+    /// There is none.
+    pub fn admit(&self, peer: PeerAddr) -> Result<Pass, NoRoom> {
+        Ok(Box::new(self.admission.admit(peer)?))
     }
-}
 
-/// How many may be told at a time that there is no room for them.
-#[must_use]
-pub fn turning_away() -> Arc<Semaphore> {
-    Arc::new(Semaphore::new(TURNED_AWAY))
+    fn turn_away(&self, io: Box<dyn Io>, no_room: NoRoom) {
+        if self.tls.is_some() {
+            // To tell it would take a handshake, which costs more than the client is owed.
+            return self.endpoint.get_metrics().refuse(no_room.name());
+        }
+        self.endpoint.turn_away(io, no_room);
+    }
 }
 
 /// Accepts and serves by HTTP until the future is dropped; connections that were accepted go on.
@@ -264,12 +258,9 @@ pub async fn serve(listener: Listener, service: Service) {
     };
     loop {
         match accept(&listener).await {
-            Ok((io, peer)) => match Arc::clone(&service.permits).try_acquire_owned() {
-                Ok(permit) => service.visit(Visit { io, read: Vec::new(), peer, pass: Some(Box::new(permit)) }),
-                Err(_) => {
-                    service.metrics.refuse("max_connections");
-                    service.turn_away(io);
-                }
+            Ok((io, peer)) => match service.admit(peer) {
+                Ok(pass) => service.visit(Visit { io, read: Vec::new(), peer, pass }),
+                Err(no_room) => service.turn_away(io, no_room),
             },
             Err(error) => {
                 tracing::warn!(%error, "cannot accept connections; trying again");
@@ -294,7 +285,8 @@ async fn accept(listener: &GatedListener) -> io::Result<(Box<dyn Io>, PeerAddr)>
 }
 
 async fn connection(visit: Visit, service: Service) -> io::Result<()> {
-    let Service { router, tls, mut stopping, metrics, .. } = service;
+    let Service { router, tls, mut stopping, endpoint, patience, .. } = service;
+    let metrics = endpoint.get_metrics();
     let Visit { mut io, read, peer, pass } = visit;
     // Writing nothing waits until the runtime knows that the socket takes something. One that a shard has handed over is
     // new to the runtime, and hyper, where it refuses an upgrade and closes, drops an answer that does not leave at once.
@@ -302,7 +294,7 @@ async fn connection(visit: Visit, service: Service) -> io::Result<()> {
     debug_assert_eq!(written, 0, "there was nothing to write");
     let secure = Secure(tls.is_some());
     let io: Box<dyn Io> = match tls {
-        Some(tls) => match tls.accept(io, TLS_TIMEOUT).await {
+        Some(tls) => match tls.accept(io, patience.handshake).await {
             Ok(io) => Box::new(io),
             Err(error) => {
                 metrics.refuse("tls");
@@ -311,17 +303,25 @@ async fn connection(visit: Visit, service: Service) -> io::Result<()> {
         },
         None => io,
     };
-    let io = TokioIo::new(Visiting { read: Bytes::from(read), io, _pass: pass });
+    let io = HttpIo::new(io, read, Some(pass), Some(patience.write));
+    let upgraded = io.upgraded();
     let answer = service_fn(move |mut request: http::Request<Incoming>| {
         request.extensions_mut().insert(peer);
         request.extensions_mut().insert(secure);
-        router.clone().call(request)
+        let (answering, upgraded) = (router.clone().call(request), upgraded.clone());
+        async move {
+            let answer = answering.await?;
+            if answer.status() == StatusCode::SWITCHING_PROTOCOLS {
+                upgraded.lift_limits();
+            }
+            Ok::<_, Infallible>(answer)
+        }
     });
     let mut connection = hyper::server::conn::http1::Builder::new()
         .timer(TokioTimer::new())
-        .header_read_timeout(HEAD_TIMEOUT)
+        .header_read_timeout(patience.request)
         .max_buf_size(MAX_HEAD)
-        .serve_connection(io, answer)
+        .serve_connection(TokioIo::new(io), answer)
         .with_upgrades();
     let mut connection = std::pin::Pin::new(&mut connection);
     let served = tokio::select! {
@@ -337,82 +337,15 @@ async fn connection(visit: Visit, service: Service) -> io::Result<()> {
             metrics.refuse("head_timeout");
         } else if error.is_parse() {
             metrics.refuse("bad_head");
+        } else if has_timed_out(&error) {
+            metrics.refuse("write_timeout");
         }
         io::Error::other(error)
     })
 }
 
-/// Tells a client that there is no room for it. Through TLS that would cost more than the client is owed.
-async fn turn_away(mut stream: Box<dyn Io>, tls: bool, _permit: OwnedSemaphorePermit) {
-    if tls {
-        return;
-    }
-    let answer = "HTTP/1.1 503 Service Unavailable\r\nContent-Type: text/plain; charset=utf-8\r\nContent-Length: \
-                  47\r\nRetry-After: 5\r\nConnection: close\r\n\r\nThis server has as many connections as it may.\n";
-    // A client that is gone needs no answer.
-    let _ = tokio::time::timeout(TURNING_AWAY, async {
-        stream.write_all(answer.as_bytes()).await?;
-        stream.shutdown().await?;
-        // Closing with unread bytes would reset the connection, and the answer could be lost.
-        tokio::io::copy(&mut stream.take(TURNED_AWAY_BYTES), &mut tokio::io::sink()).await
-    })
-    .await;
-}
-
-/// A transport of which something was read already. Its permit goes with it, through an upgrade and to its end.
-struct Visiting {
-    read: Bytes,
-    io: Box<dyn Io>,
-    _pass: Option<Pass>,
-}
-
-impl tokio::io::AsyncRead for Visiting {
-    fn poll_read(
-        mut self: std::pin::Pin<&mut Self>,
-        cx: &mut std::task::Context<'_>,
-        buf: &mut tokio::io::ReadBuf<'_>,
-    ) -> std::task::Poll<io::Result<()>> {
-        if !self.read.is_empty() {
-            let count = self.read.len().min(buf.remaining());
-            buf.put_slice(&self.read.split_to(count));
-            return std::task::Poll::Ready(Ok(()));
-        }
-        std::pin::Pin::new(&mut self.io).poll_read(cx, buf)
-    }
-}
-
-impl tokio::io::AsyncWrite for Visiting {
-    fn poll_write(
-        mut self: std::pin::Pin<&mut Self>,
-        cx: &mut std::task::Context<'_>,
-        buf: &[u8],
-    ) -> std::task::Poll<io::Result<usize>> {
-        std::pin::Pin::new(&mut self.io).poll_write(cx, buf)
-    }
-
-    fn poll_write_vectored(
-        mut self: std::pin::Pin<&mut Self>,
-        cx: &mut std::task::Context<'_>,
-        bufs: &[io::IoSlice<'_>],
-    ) -> std::task::Poll<io::Result<usize>> {
-        std::pin::Pin::new(&mut self.io).poll_write_vectored(cx, bufs)
-    }
-
-    fn is_write_vectored(&self) -> bool {
-        self.io.is_write_vectored()
-    }
-
-    fn poll_flush(
-        mut self: std::pin::Pin<&mut Self>,
-        cx: &mut std::task::Context<'_>,
-    ) -> std::task::Poll<io::Result<()>> {
-        std::pin::Pin::new(&mut self.io).poll_flush(cx)
-    }
-
-    fn poll_shutdown(
-        mut self: std::pin::Pin<&mut Self>,
-        cx: &mut std::task::Context<'_>,
-    ) -> std::task::Poll<io::Result<()>> {
-        std::pin::Pin::new(&mut self.io).poll_shutdown(cx)
-    }
+/// Whether it was the transport that lost patience.
+fn has_timed_out(error: &hyper::Error) -> bool {
+    let cause = std::error::Error::source(error).and_then(|cause| cause.downcast_ref::<io::Error>());
+    cause.is_some_and(|cause| cause.kind() == io::ErrorKind::TimedOut)
 }

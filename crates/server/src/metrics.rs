@@ -152,6 +152,7 @@ impl Collector for Sessions {
         }
         for (name, help, value) in [
             ("socketio_payloads_too_large", "POSTs longer than allowed", counted.payloads_too_large()),
+            ("socketio_payloads_too_slow", "POSTs that took longer than allowed", counted.payloads_too_slow()),
             ("socketio_overflows", "Sessions ended for what their client did not fetch", counted.overflowed()),
             ("socketio_panics", "Sessions ended by a fault of ours", counted.panics()),
         ] {

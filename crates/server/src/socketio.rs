@@ -83,6 +83,7 @@ fn builder(flags: &SocketIoFlags, around: &Surroundings<'_>) -> Result<Builder, 
         .ping_timeout(flags.socketio_ping_timeout)
         .upgrade_timeout(flags.socketio_upgrade_timeout)
         .connect_timeout(flags.socketio_connect_timeout)
+        .body_timeout(flags.socketio_body_timeout)
         .max_http_buffer_size(max_payload)
         .limits(limits)
         // Namespaces are what clients say they are.

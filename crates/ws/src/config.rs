@@ -38,6 +38,7 @@ struct Inner {
     tasks_only: bool,
     forget_requests: bool,
     shards: Attachment,
+    refusals: Attachment,
 }
 
 impl Config {
@@ -168,6 +169,11 @@ impl Config {
     /// Where the shards of the endpoint are kept.
     pub(crate) fn shards(&self) -> &Attachment {
         &self.0.shards
+    }
+
+    /// Where is kept who is being told that it is refused.
+    pub(crate) fn refusals(&self) -> &Attachment {
+        &self.0.refusals
     }
 
     pub(crate) fn keeps_requests(&self) -> bool {

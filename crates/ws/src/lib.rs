@@ -11,6 +11,7 @@
 //! stream style have a task for each connection. That changes what a connection costs, and nothing that it does.
 
 mod accept;
+mod admission;
 mod attachment;
 #[cfg(feature = "axum")]
 mod axum;
@@ -23,6 +24,7 @@ mod forms;
 #[cfg(unix)]
 mod gate;
 mod handler;
+mod http_io;
 mod inbox;
 mod info;
 mod link;
@@ -49,6 +51,7 @@ mod turn;
 mod upgrade;
 
 pub use accept::{Pending, accept, serve};
+pub use admission::{Admission, AdmissionLimits, Admitted, NoRoom, PerAddress};
 #[cfg(feature = "axum")]
 pub use axum::{UpgradeRejection, WebSocketUpgrade};
 pub use config::Config;
@@ -60,6 +63,7 @@ pub use forms::{Form, Forms};
 #[cfg(unix)]
 pub use gate::{Gate, GatedListener, Pass, Reason, Visitor};
 pub use handler::{Context, Handler, OnMessage};
+pub use http_io::{HttpIo, Upgraded};
 pub use inbox::InboxLimits;
 pub use info::{Info, PeerAddr};
 pub use metrics::{Metrics, Snapshot};

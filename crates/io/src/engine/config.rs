@@ -1,7 +1,9 @@
 //! The settings of an engine.
 
+use std::time::Duration;
+
 use switchboard_io_proto::engine;
-use switchboard_ws::{Config as WsConfig, DeflateConfig, OutboxLimits};
+use switchboard_ws::{Admission, Config as WsConfig, DeflateConfig, OutboxLimits};
 
 use super::answer::Answer;
 use super::client_files::ClientFiles;
@@ -24,8 +26,14 @@ pub struct EngineConfig {
     /// What may wait for one client, and what happens beyond. Default: 16,384 messages, 4 MiB, close. Node has no bound, and
     /// between two polls a client is sent whatever the application has for it, however fast it reads.
     pub outbox: OutboxLimits,
+    /// How long the body of a POST may take, from the request's head to its last byte. Default: 30 seconds. Longer: 408,
+    /// and the session is over.
+    pub body_timeout: Duration,
     /// How many sessions there may be. Default: `None`, as many as come. Beyond: 503.
     pub max_sessions: Option<usize>,
+    /// How many connections there may be where the engine [serves](crate::engine::Engine::serve) a listener by itself, in
+    /// all and from one address. Default: `None`, as many as come. Beyond: 503 or 429.
+    pub admission: Option<Admission>,
     /// What pages of other origins may do. Default: `None`, nothing; see [`Cors`].
     pub cors: Option<Cors>,
     /// A cookie with the session's id. Default: `None`.
@@ -51,7 +59,9 @@ impl Default for EngineConfig {
             add_trailing_slash: true,
             session: engine::Config::default(),
             outbox: OutboxLimits { messages: 16_384, bytes: 4 << 20, ..OutboxLimits::default() },
+            body_timeout: Duration::from_secs(30),
             max_sessions: None,
+            admission: None,
             cors: None,
             cookie: None,
             http_compression: Some(HttpCompression::default()),

@@ -14,6 +14,7 @@ pub struct Metrics {
     upgrades_done: AtomicU64,
     upgrades_dropped: AtomicU64,
     payloads_too_large: AtomicU64,
+    payloads_too_slow: AtomicU64,
     overflowed: AtomicU64,
     panics: AtomicU64,
 }
@@ -61,6 +62,12 @@ impl Metrics {
         get(&self.payloads_too_large)
     }
 
+    /// POSTs that took longer than they may (408).
+    #[must_use]
+    pub fn payloads_too_slow(&self) -> u64 {
+        get(&self.payloads_too_slow)
+    }
+
     /// Polling sessions that ended because their client did not fetch what waited for it.
     #[must_use]
     pub fn overflowed(&self) -> u64 {
@@ -99,6 +106,10 @@ impl Metrics {
 
     pub(crate) fn too_large(&self) {
         add(&self.payloads_too_large);
+    }
+
+    pub(crate) fn too_slow(&self) {
+        add(&self.payloads_too_slow);
     }
 
     pub(crate) fn overflow(&self) {

@@ -15,6 +15,7 @@ use switchboard_io_proto::engine::{
     Transport, open_packet,
 };
 use switchboard_ws::{Kind, Parcel, Prepared};
+use tokio::time::timeout;
 
 use super::answer::{self, Answer};
 use super::clock::now;
@@ -149,7 +150,8 @@ fn packet(kind: Kind, bytes: &[u8], protocol: Protocol) -> Option<Packet<'_>> {
     packet.inspect_err(|error| tracing::warn!(%error, "a parcel that is no packet was not sent")).ok()
 }
 
-/// What a POST brings. Dropped before the body has come, the client has given it up, and the session ends.
+/// What a POST brings. Dropped before the body has come, the client has given it up, and the session ends; so does that of
+/// a client whose body does not come in time.
 pub(crate) async fn post<B>(session: &Session, query: &Query, parts: &Parts, body: B) -> Answer
 where
     B: Body,
@@ -164,15 +166,22 @@ where
         posting.done = true;
         return answer::empty(StatusCode::BAD_REQUEST);
     }
-    let body = match read(body, &parts.headers, session.core().proto.max_payload).await {
-        Ok(body) => body,
-        Err(Unread::TooLong) => {
+    let core = session.core();
+    let reading = read(body, &parts.headers, core.proto.max_payload);
+    let body = match timeout(core.config.body_timeout, reading).await {
+        Ok(Ok(body)) => body,
+        // As one that was given up.
+        Err(_) => {
+            core.metrics.too_slow();
+            return answer::empty(StatusCode::REQUEST_TIMEOUT);
+        }
+        Ok(Err(Unread::TooLong)) => {
             posting.finish();
-            session.core().metrics.too_large();
+            core.metrics.too_large();
             return answer::empty(StatusCode::PAYLOAD_TOO_LARGE);
         }
         // The client is gone: nobody reads this.
-        Err(Unread::Failed) => return answer::empty(StatusCode::BAD_REQUEST),
+        Ok(Err(Unread::Failed)) => return answer::empty(StatusCode::BAD_REQUEST),
     };
     let reason = hear(session, query, is_binary, &body);
     drop(body);

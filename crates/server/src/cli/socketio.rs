@@ -64,6 +64,11 @@ pub struct SocketIoFlags {
         value_parser = units::duration)]
     pub socketio_connect_timeout: Duration,
 
+    /// How long the body of a POST may take.
+    #[arg(long, value_name = "DURATION", env = "SWITCHBOARD_SOCKETIO_BODY_TIMEOUT", default_value = "30s",
+        value_parser = units::duration)]
+    pub socketio_body_timeout: Duration,
+
     /// The largest message or payload taken from a Socket.IO client.
     #[arg(long, value_name = "BYTES", env = "SWITCHBOARD_SOCKETIO_MAX_PAYLOAD", default_value_t = Bytes(1_000_000))]
     pub socketio_max_payload: Bytes,
