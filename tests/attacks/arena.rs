@@ -242,9 +242,14 @@ impl Arena {
     }
 
     /// Waits until there are no more sessions of Socket.IO than the one that was there before and so many more.
-    pub(crate) async fn has_sessions(&self, more: usize) {
-        let sessions = || self.app.sockets.as_ref().expect("it is served").server.engine().sessions();
-        eventually("the other sessions to be over", || sessions() <= 1 + more).await;
+    pub(crate) async fn has_sessions(&mut self, more: usize) {
+        let engine = self.app.sockets.as_ref().expect("it is served").server.engine().clone();
+        within("the other sessions to be over", async {
+            while engine.sessions() > 1 + more {
+                self.is_well().await;
+            }
+        })
+        .await;
     }
 
     /// Waits until no WebSocket is open but the two that were there before and so many more.

@@ -54,7 +54,8 @@ async fn attack_9_what_waits_for_a_poll_is_bounded() {
         arena.is_well().await;
     }
     assert!(arena.get(&quiet).await.body.contains("Session ID unknown"));
-    arena.ends(6 * MIB).await;
+    // 4 MiB, each event once as it is sent to those who poll and once as the others had it.
+    arena.ends(10 * MIB).await;
 }
 
 /// ws's `maxPendingAutoPongs`, tyrus#954, OkHttp: pings from one who reads no pong. They cost little, and in the end the
