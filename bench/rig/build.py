@@ -40,6 +40,13 @@ def build_simulation() -> None:
     _cargo(BENCH, "-p", "simulation")
 
 
+def build_flood() -> None:
+    """The generator and the binary."""
+    check_profiles()
+    _cargo(BENCH, "-p", "generator")
+    _cargo(ROOT, "-p", "switchboard-server")
+
+
 def check_profiles() -> None:
     """Peers and ours are compared only when they are compiled alike."""
     ours, theirs = (

@@ -30,5 +30,9 @@ def simulation() -> Path:
     return release_dir(BENCH) / "simulation"
 
 
+def server_binary() -> Path:
+    return release_dir(ROOT) / "switchboard"
+
+
 def example(name: str) -> Path:
     return release_dir(ROOT) / "examples" / name

@@ -95,6 +95,12 @@ def settle(index: int) -> None:
         os.setpriority(os.PRIO_PROCESS, 0, PRIORITY)
 
 
+def settle_behind(index: int) -> None:
+    """In a new process: on the CPU of another, after it."""
+    cpus = sorted(os.sched_getaffinity(0))
+    os.sched_setaffinity(0, {cpus[index % len(cpus)]})
+
+
 def free_port() -> int:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))

@@ -14,6 +14,8 @@ use crate::window::Window;
 
 /// With so many replies outstanding on a connection, further messages of a fixed rate are left out, and counted.
 const LAG: usize = 1024;
+/// How long one that rests sleeps at most.
+const NAP: Duration = Duration::from_micros(50);
 
 struct Echo {
     clients: Vec<Client>,
@@ -46,7 +48,9 @@ pub(crate) fn run(settings: &Settings) -> Result<Report> {
         if let Some(rate) = settings.rate {
             echo.send_due(rate, &mut scheduled, now)?;
         }
-        for index in poller.poll()? {
+        // Where others need the CPU; the next message is due soon.
+        let most = if settings.rests { NAP } else { Duration::ZERO };
+        for index in poller.wait(most)? {
             let replies = echo.clients[index].turn(&echo.script, &mut buffer)?;
             if replies > 0 {
                 echo.answered(index, replies)?;

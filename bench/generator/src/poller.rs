@@ -2,6 +2,7 @@
 
 use std::net::TcpStream;
 use std::os::fd::OwnedFd;
+use std::time::Duration;
 
 use rustix::buffer::spare_capacity;
 use rustix::event::Timespec;
@@ -26,9 +27,14 @@ impl Poller {
 
     /// The sockets where something happened. Does not wait: who sleeps must be woken, and the server would pay for it.
     pub(crate) fn poll(&mut self) -> Result<impl Iterator<Item = usize> + '_> {
+        self.wait(Duration::ZERO)
+    }
+
+    /// The sockets where something happened, or happens within this time.
+    pub(crate) fn wait(&mut self, most: Duration) -> Result<impl Iterator<Item = usize> + '_> {
         self.events.clear();
-        let now = Timespec { tv_sec: 0, tv_nsec: 0 };
-        epoll::wait(&self.epoll, spare_capacity(&mut self.events), Some(&now))?;
+        let most = Timespec { tv_sec: most.as_secs().cast_signed(), tv_nsec: most.subsec_nanos().into() };
+        epoll::wait(&self.epoll, spare_capacity(&mut self.events), Some(&most))?;
         Ok(self.events.iter().map(|event| event.data.u64() as usize))
     }
 }

@@ -59,6 +59,12 @@ pub(crate) struct Settings {
     /// Messages per second at fixed times, whether replies came or not. Latency counts from the intended time.
     #[arg(long)]
     pub(crate) rate: Option<f64>,
+    /// Sleep while nothing is due (echo): for a CPU that others use too.
+    #[arg(long, requires = "rate")]
+    pub(crate) rests: bool,
+    /// Where to connect to, in place of `/`.
+    #[arg(long, conflicts_with_all = ["socketio", "topics"])]
+    pub(crate) path: Option<String>,
     /// Offer permessage-deflate, and send compressed.
     #[arg(long)]
     pub(crate) deflate: bool,
@@ -95,6 +101,9 @@ impl Settings {
     }
 
     pub(crate) fn path(&self, connection: usize) -> String {
+        if let Some(path) = &self.path {
+            return path.clone();
+        }
         match (self.socketio, self.topics) {
             (Some(Transport::Websocket), _) => socketio::path("websocket"),
             (Some(Transport::Polling), _) => socketio::path("polling"),

@@ -1,18 +1,17 @@
 //! Serving without a framework: shards accept clients and open WebSockets on the spot, and whoever polls is handed to an
 //! HTTP server with what was read of it.
 
+use std::any::Any;
 use std::convert::Infallible;
 use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
-#[cfg(not(unix))]
-use bytes::Bytes;
 use http::{Request, Response, StatusCode};
 use hyper::body::Incoming;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
-use switchboard_ws::{PeerAddr, ReadAhead};
+use switchboard_ws::{HttpIo, Io, NoRoom, PeerAddr};
 use tokio::net::TcpListener;
 use tower_service::Service as _;
 
@@ -77,7 +76,10 @@ impl Engine {
                 Ok((stream, peer)) => {
                     // Without it messages are late, and nothing else.
                     let _ = stream.set_nodelay(true);
-                    visit(self.clone(), ReadAhead::new(Box::new(stream), Bytes::new()), peer.into());
+                    match admit(self, peer.into()) {
+                        Ok(pass) => visit(self.clone(), Box::new(stream), Vec::new(), peer.into(), pass),
+                        Err(no_room) => self.core().ws.turn_away(Box::new(stream), no_room),
+                    }
                 }
                 Err(error) => {
                     tracing::warn!(%error, "cannot accept connections; trying again");
@@ -88,13 +90,21 @@ impl Engine {
     }
 }
 
+/// Lets a client in, if there is room for its connection. How many sessions there may be is for [`Engine::open`].
+fn admit(engine: &Engine, peer: PeerAddr) -> Result<Box<dyn Any + Send>, NoRoom> {
+    match &engine.config().admission {
+        Some(admission) => Ok(Box::new(admission.admit(peer)?)),
+        None => Ok(Box::new(())),
+    }
+}
+
 /// Serves a client by HTTP, in a task of its own.
-fn visit(engine: Engine, client: ReadAhead, peer: PeerAddr) {
+fn visit(engine: Engine, io: Box<dyn Io>, read: Vec<u8>, peer: PeerAddr, pass: Box<dyn Any + Send>) {
+    let core = Arc::clone(engine.core());
+    let io = HttpIo::new(io, read, Some(pass), core.ws.get_limits().write_timeout);
     tokio::spawn(async move {
-        let (core, client) =
-            (Arc::clone(engine.core()), client.write_timeout(engine.core().ws.get_limits().write_timeout));
-        if let Err(error) = connection(engine, client, peer).await {
-            if ReadAhead::timed_out(&*error) {
+        if let Err(error) = connection(engine, io, peer).await {
+            if HttpIo::has_timed_out(&*error) {
                 core.metrics.hit(Limit::WriteTime);
             }
             tracing::debug!(%peer, %error, "a connection failed before or between requests");
@@ -104,18 +114,23 @@ fn visit(engine: Engine, client: ReadAhead, peer: PeerAddr) {
 
 async fn connection(
     engine: Engine,
-    mut client: ReadAhead,
+    mut client: HttpIo,
     peer: PeerAddr,
 ) -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
     client.ready().await?;
+    let upgraded = client.upgraded();
     let answer = service_fn(move |mut request: Request<Incoming>| {
-        let engine = engine.clone();
+        let (engine, upgraded) = (engine.clone(), upgraded.clone());
         async move {
             if !engine.config().owns(request.uri().path()) {
                 return Ok::<_, Infallible>(not_found());
             }
             request.extensions_mut().insert(peer);
-            engine.service().call(request).await
+            let answer = engine.service().call(request).await?;
+            if answer.status() == StatusCode::SWITCHING_PROTOCOLS {
+                upgraded.lift_limits();
+            }
+            Ok(answer)
         }
     });
     hyper::server::conn::http1::Builder::new()
@@ -137,18 +152,17 @@ fn not_found() -> Response<EngineBody> {
 #[cfg(unix)]
 mod gated {
     use http::Request;
-    use switchboard_ws::{Gate, Handler, Pass, PeerAddr, Visitor};
+    use switchboard_ws::{Gate, Handler, NoRoom, Pass, PeerAddr, Reason, Visitor};
 
-    use super::visit;
+    use super::{admit, visit};
     use crate::engine::Engine;
 
     /// Knows what becomes of those whom shards accept.
     pub(super) struct Front(pub(super) Engine);
 
     impl Gate for Front {
-        /// How many may come is the kernel's to say, by descriptors; how many sessions, [`Engine::open`]'s.
-        fn admit(&self, _: PeerAddr) -> Option<Pass> {
-            Some(Box::new(()))
+        fn admit(&self, peer: PeerAddr) -> Result<Pass, NoRoom> {
+            admit(&self.0, peer)
         }
 
         fn open(&self, request: &Request<()>, peer: PeerAddr, pass: Pass) -> Result<Box<dyn Handler>, Pass> {
@@ -156,8 +170,13 @@ mod gated {
         }
 
         fn visit(&self, visitor: Visitor) {
-            let peer = visitor.peer;
-            visit(self.0.clone(), visitor.into_io(), peer);
+            if let Reason::TooSlow(_) = visitor.reason {
+                let config = self.0.core().ws.clone();
+                tokio::spawn(async move { visitor.refuse(&config).await });
+                return;
+            }
+            let Visitor { io, read, peer, pass, .. } = visitor;
+            visit(self.0.clone(), io, read, peer, pass);
         }
     }
 }

@@ -8,7 +8,7 @@ use std::time::Duration;
 use serde::de::DeserializeOwned;
 use switchboard_hub::Delivery;
 use switchboard_io_proto::socket::{Args, Arguments, Limits, Namespace as Name, Parser};
-use switchboard_ws::{Budget, Config as WsConfig, DeflateConfig, Hub, OutboxLimits, Prepared};
+use switchboard_ws::{Admission, Budget, Config as WsConfig, DeflateConfig, Hub, OutboxLimits, Prepared};
 
 use crate::answers::Answers;
 use crate::broadcast::{Broadcast, Rooms};
@@ -322,16 +322,22 @@ impl Builder {
         self
     }
 
-    /// How long the body of a POST may take. Default: 30 seconds. Then it is answered with 408, and the client is closed.
-    /// (Node has a timeout of 300 seconds for requests.)
-    pub fn body_timeout(mut self, timeout: Duration) -> Self {
-        self.engine.body_timeout = timeout;
-        self
-    }
-
     /// How many clients there may be. Default: as many as come. Beyond that they get 503.
     pub fn max_clients(mut self, clients: usize) -> Self {
         self.engine.max_sessions = Some(clients);
+        self
+    }
+
+    /// How many connections there may be where [`SocketIo::serve`] accepts them, in all and from one address. Default: as
+    /// many as come. Beyond that they get 503 or 429.
+    pub fn admission(mut self, admission: Admission) -> Self {
+        self.engine.admission = Some(admission);
+        self
+    }
+
+    /// How long the body of a POST may take. Default: 30 seconds. Then it is answered with 408, and its session is over.
+    pub fn body_timeout(mut self, timeout: Duration) -> Self {
+        self.engine.body_timeout = timeout;
         self
     }
 

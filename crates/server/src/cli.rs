@@ -3,12 +3,13 @@
 pub mod socketio;
 
 use std::path::PathBuf;
+use std::time::Duration;
 
 use clap::builder::BoolishValueParser;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use self::socketio::SocketIoFlags;
-use crate::units::{Bytes, MaybeBytes, MaybeDuration};
+use crate::units::{self, Bytes, MaybeBytes, MaybeCount, MaybeDuration};
 
 /// A realtime server: browsers, phones and services connect by WebSocket and hear each other.
 #[derive(Debug, Parser)]
@@ -70,6 +71,27 @@ pub struct Serve {
     /// are closed. At least 16MiB. [default: half of the machine's memory, or of what its control group may use]
     #[arg(long, value_name = "BYTES", env = "SWITCHBOARD_MEMORY_BUDGET")]
     pub memory_budget: Option<MaybeBytes>,
+
+    /// The most connections of one address, or `off`; of IPv6 the first 64 bits are the address. `auto`: a tenth of
+    /// --max-connections, and any number from private addresses and this machine, where proxies are. Behind a proxy
+    /// with a public address say `off` or a number that is enough for it. Further ones are answered with 429.
+    #[arg(long, value_name = "COUNT", env = "SWITCHBOARD_MAX_CONNECTIONS_PER_ADDRESS", default_value = "auto")]
+    pub max_connections_per_address: MaybeCount,
+
+    /// How long a client may take for the TLS handshake, and for its first request's head.
+    #[arg(long, value_name = "DURATION", env = "SWITCHBOARD_HANDSHAKE_TIMEOUT", default_value = "10s",
+        value_parser = units::duration)]
+    pub handshake_timeout: Duration,
+
+    /// How long a client of HTTP may take until the whole head of its next request has come.
+    #[arg(long, value_name = "DURATION", env = "SWITCHBOARD_REQUEST_TIMEOUT", default_value = "15s",
+        value_parser = units::duration)]
+    pub request_timeout: Duration,
+
+    /// How long a client may take nothing of what waits for it. A whole answer of HTTP may take four times as long.
+    #[arg(long, value_name = "DURATION", env = "SWITCHBOARD_WRITE_TIMEOUT", default_value = "30s",
+        value_parser = units::duration)]
+    pub write_timeout: Duration,
 
     /// How many threads serve connections. [default: one per processor]
     #[arg(long, value_name = "COUNT", env = "SWITCHBOARD_WORKERS", value_parser = clap::value_parser!(u16).range(1..))]

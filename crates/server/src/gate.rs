@@ -4,10 +4,10 @@
 use axum::extract::Query;
 use http::{Request, Uri};
 use percent_encoding::percent_decode_str;
-use switchboard_ws::{Config, Gate, Handler, Pass, PeerAddr, Reason, Visitor};
+use switchboard_ws::{Config, Gate, Handler, NoRoom, Pass, PeerAddr, Reason, Visitor};
 
 use crate::app::App;
-use crate::listen::Service;
+use crate::listen::{Service, Visit};
 use crate::socketio::Sockets;
 use crate::{echo, rooms};
 
@@ -32,8 +32,8 @@ impl Doorkeeper {
 }
 
 impl Gate for Doorkeeper {
-    fn admit(&self, _: PeerAddr) -> Option<Pass> {
-        self.service.admit().map(|permit| Box::new(permit) as Pass)
+    fn admit(&self, peer: PeerAddr) -> Result<Pass, NoRoom> {
+        self.service.admit(peer)
     }
 
     fn config(&self, request: &Request<()>) -> Option<Config> {
@@ -58,9 +58,7 @@ impl Gate for Doorkeeper {
     }
 
     fn visit(&self, visitor: Visitor) {
-        let Visitor { reason, .. } = &visitor;
-        match reason {
-            Reason::NoRoom => self.service.turn_away(visitor.io),
+        match visitor.reason {
             Reason::TooSlow(_) => {
                 let websocket = self.app.websocket.clone();
                 tokio::spawn(async move {
@@ -71,8 +69,8 @@ impl Gate for Doorkeeper {
             }
             // The same words as for those who come by other ways.
             _ => {
-                let peer = visitor.peer;
-                self.service.visit(visitor.into_io(), peer);
+                let Visitor { io, read, peer, pass, .. } = visitor;
+                self.service.visit(Visit { io, read, peer, pass });
             }
         }
     }

@@ -14,6 +14,7 @@ pub mod listen;
 pub mod memory;
 pub mod metrics;
 pub mod pages;
+pub mod patience;
 mod plain;
 mod relay;
 pub mod rooms;

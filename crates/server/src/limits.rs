@@ -196,16 +196,24 @@ fn opening() -> Table {
             "closed",
             "",
         ]),
+        row(["a client that says nothing", &time(timeout), "`timeout`", "closed", "on shards refused: `silent`"]),
         row([
             "handshakes at once in `Server::accept` and `serve`",
             &count(fixed::HANDSHAKES),
             "fixed",
             "the next ones wait in the kernel, or on shards are told 503",
-            "refused: `application`",
+            "refused: `max_handshakes`",
         ]),
         row([
-            "clients of `Server::serve` that are being told why they are refused",
-            &count(fixed::REFUSALS),
+            "connections at once in all, and of one address (IPv6: of its first 64 bits)",
+            "as many as come",
+            "`Server::admission`, `Builder::admission` of `io`",
+            "503; 429. With TLS closed without an answer",
+            "refused: `max_connections`; `max_connections_per_address`",
+        ]),
+        row([
+            "clients of an endpoint that are being told why they are refused",
+            &format!("{}, each for {}", count(fixed::REFUSALS), time(linger)),
             "fixed",
             "further ones are dropped",
             "refused: `too_many_refusals`",
@@ -347,6 +355,10 @@ fn socketio() -> Table {
     let interval = same(time(ping_interval), flags.duration("socketio-ping-interval"));
     let upgrade = same(time(upgrade_timeout), flags.duration("socketio-upgrade-timeout"));
     let connect = same(time(settings.connect_timeout), flags.duration("socketio-connect-timeout"));
+    let attachments_time = same(time(settings.attachments_timeout), flags.duration("socketio-attachments-timeout"));
+    let waiting = same(count(config.outbox.messages), count(flags.get::<u32>("socketio-outbox-messages")));
+    let waiting_bytes = same(bytes(config.outbox.bytes), bytes(flags.get::<Bytes>("socketio-outbox-bytes").0));
+    let write = Limits::default().write_timeout.map_or_else(|| "never".to_owned(), time);
     let recovers = same("off".to_owned(), flags.default("socketio-recovery"));
     let sessions = config.max_sessions.map_or("as many as come; in the binary `--max-connections`".to_owned(), count);
     let rows = vec![
@@ -362,20 +374,27 @@ fn socketio() -> Table {
             &format!("{}: that much for each", count(settings.limits.bytes)),
             "`limits`",
             "closed",
-            "not counted",
+            "`packet_too_big`",
         ]),
         row([
             "attachments of a packet; their time",
-            &format!("{attachments}; {}", time(settings.attachments_timeout)),
-            "`limits`, `--socketio-max-attachments`; `attachments_timeout`",
+            &format!("{attachments}; {attachments_time}"),
+            "`limits`, `--socketio-max-attachments`; `attachments_timeout`, `--socketio-attachments-timeout`",
             "closed",
-            "not counted",
+            "`too_many_attachments`, `attachments_timeout`",
         ]),
-        row(["depth of JSON and msgpack", &count(settings.limits.depth), "`limits`", "closed", "not counted"]),
+        row([
+            "attachments of a packet of our own",
+            &same(count(settings.outgoing_attachments), flags.default("socketio-max-attachments")),
+            "`outgoing_attachments`, `--socketio-max-attachments`",
+            "nothing is sent: `TooManyAttachments`",
+            "whoever sends is told",
+        ]),
+        row(["depth of JSON and msgpack", &count(settings.limits.depth), "`limits`", "closed", "`too_deep`"]),
         row([
             "messages and bytes that wait for one client",
-            &format!("{}; {}", count(config.outbox.messages), bytes(config.outbox.bytes)),
-            "`outbox`",
+            &format!("{waiting}; {waiting_bytes}"),
+            "`outbox`, `--socketio-outbox-messages`, `--socketio-outbox-bytes`",
             "closed",
             "`Metrics::overflowed`",
         ]),
@@ -398,31 +417,37 @@ fn socketio() -> Table {
             &connect,
             "`connect_timeout`, `--socketio-connect-timeout`",
             "closed",
-            "not counted",
+            "`connect_timeout`",
         ]),
-        row(["namespaces of one client", &count(settings.max_namespaces), "`max_namespaces`", "closed", "not counted"]),
+        row([
+            "namespaces of one client",
+            &same(count(settings.max_namespaces), flags.default("socketio-max-namespaces")),
+            "`max_namespaces`, `--socketio-max-namespaces`",
+            "closed",
+            "`too_many_namespaces`",
+        ]),
         row([
             "children of a parent namespace",
-            &count(settings.max_child_namespaces),
-            "`max_child_namespaces`",
+            &same(count(settings.max_child_namespaces), count(flags.get::<u32>("socketio-max-child-namespaces"))),
+            "`max_child_namespaces`, `--socketio-max-child-namespaces`",
             "\"Invalid namespace\"",
-            "not counted",
+            "`too_many_child_namespaces`",
         ]),
         row([
             "acks awaited from one socket",
             &count(settings.max_acks),
             "`max_acks`",
             "nothing more that asks for one is sent",
-            "not counted",
+            "`too_many_acks`",
         ]),
         row([
-            "handlers of one client under way",
+            "handlers of one client under way, beside as many as there are acks awaited from it",
             &count(settings.in_flight),
             "`in_flight`",
             "nothing is read from it",
-            "not counted",
+            "`handlers_in_flight`",
         ]),
-        row(["sessions", &sessions, "`max_clients`", "503", "not counted"]),
+        row(["sessions", &sessions, "`max_clients`", "503", "`sessions`"]),
         row([
             "recovery: packets; bytes; lost clients; their absence",
             &format!(
@@ -443,7 +468,20 @@ fn socketio() -> Table {
             "`join` is refused",
             "`Hub::counters`",
         ]),
-        row(["body of a POST, in time", "no limit of its own", "", "", ""]),
+        row([
+            "body of a POST, from the request's head to the last byte",
+            &same(time(config.body_timeout), flags.duration("socketio-body-timeout")),
+            "`body_timeout`, `--socketio-body-timeout`",
+            "408, and the session is over",
+            "`body_timeout`",
+        ]),
+        row([
+            "a client of `SocketIo::serve` that takes nothing of an answer; not all of it",
+            &format!("`write_timeout` of its WebSockets, {write}; four times that"),
+            "`websockets`",
+            "cut off",
+            "`write_timeout`",
+        ]),
     ];
     Table { title: "Socket.IO: `Builder` of `io`", before: "", head: HEAD, rows, after: "" }
 }
@@ -453,10 +491,11 @@ fn binary() -> Table {
     let connections = count(flags.get::<u32>("max-connections"));
     let away = format!(
         "503 and `Retry-After`, to {} clients at a time and for {} each; further ones, and those with TLS, are closed without an answer",
-        listen::TURNED_AWAY,
-        time(listen::TURNING_AWAY)
+        count(fixed::REFUSALS),
+        time(fixed::REFUSED.0)
     );
-    let timeout = time(HandshakeLimits::default().timeout);
+    let timeout = same(time(HandshakeLimits::default().timeout), flags.duration("handshake-timeout"));
+    let write = flags.duration("write-timeout");
     let lines = same(count(HandshakeLimits::default().max_headers), "100".to_owned());
     let rows = vec![
         row([
@@ -466,24 +505,39 @@ fn binary() -> Table {
             &away,
             "refused: `max_connections`",
         ]),
-        row(["TLS handshake", &time(listen::TLS_TIMEOUT), "fixed", "closed", "refused: `tls`"]),
+        row([
+            "connections of one address at once; of IPv6 the first 64 bits count",
+            "a tenth of `--max-connections`, and any number from this machine and private networks",
+            "`--max-connections-per-address`: a number is for all addresses, `off` for none",
+            "429, as above",
+            "refused: `max_connections_per_address`",
+        ]),
+        row(["TLS handshake", &timeout, "`--handshake-timeout`", "closed", "refused: `tls`"]),
         row(["bytes of a request's head", &bytes(listen::MAX_HEAD), "fixed", "431", "refused: `bad_head`"]),
         row(["header lines", &lines, "fixed", "431", "refused: `bad_head`"]),
         row([
             "time for the first head of a connection without TLS",
             &timeout,
-            "fixed",
+            "`--handshake-timeout`",
             "408, or closed when nothing came",
-            "refused: `handshake_timeout`",
+            "refused: `handshake_timeout`; `silent`",
         ]),
         row([
-            "time for further heads, and until the next request",
-            &time(listen::HEAD_TIMEOUT),
-            "fixed",
+            "time for further heads, and until the next request; with TLS for the first too",
+            &flags.duration("request-timeout"),
+            "`--request-timeout`",
             "closed",
             "refused: `head_timeout`",
         ]),
-        row(["body of a request", "not read", "", "", ""]),
+        row([
+            "a client that takes nothing of an answer (with TLS: less than 64 KiB); that does not take all of it",
+            &format!("{write}; four times that"),
+            "`--write-timeout`",
+            "cut off",
+            "refused: `write_timeout`",
+        ]),
+        row(["a WebSocket's peer that takes no byte", &write, "`--write-timeout`", "cut off, 1006", "`write_timeout`"]),
+        row(["body of a request", "not read, but for Socket.IO's", "", "", ""]),
         row(["shutdown", &flags.duration("shutdown-timeout"), "`--shutdown-timeout`", "what is still open is cut", ""]),
     ];
     Table { title: "The binary", before: "", head: HEAD, rows, after: "" }

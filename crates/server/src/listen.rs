@@ -1,46 +1,34 @@
 //! Listeners and what is done with the connections that they accept: TLS, then HTTP/1.1 with upgrades.
 
+use std::convert::Infallible;
 use std::fmt;
 use std::io;
 use std::net::{self, Ipv4Addr, SocketAddr};
 use std::os::unix::fs::FileTypeExt;
 use std::os::unix::net as unix;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
+use http::StatusCode;
 use hyper::body::Incoming;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use socket2::{Domain, Protocol, Socket, Type};
 use switchboard_io::engine::Secure;
-use switchboard_ws::{Budget, BudgetPart, GatedListener, Io, Metrics, PeerAddr, ReadAhead, ServerTls};
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use switchboard_ws::{
+    Admission, Budget, BudgetPart, Config, GatedListener, HttpIo, Io, NoRoom, Pass, PeerAddr, ServerTls,
+};
 use tokio::net::{TcpListener, UnixListener};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
+use tokio::sync::watch;
 use tower_service::Service as _;
 
+use crate::patience::Patience;
 use crate::settings::{Address, Listen, SettingsError};
 
 /// The port of the default address, and how many above it are tried when it is taken.
 const PORT: u16 = 3000;
 const PORTS: u16 = 100;
-/// How long a request's head may take, and how long a connection may wait for its next request.
-pub(crate) const HEAD_TIMEOUT: Duration = Duration::from_secs(15);
-/// How long a client may take no byte of an answer.
-pub(crate) const WRITE_TIMEOUT: Duration = Duration::from_secs(30);
-/// How long the TLS handshake may take.
-pub(crate) const TLS_TIMEOUT: Duration = Duration::from_secs(10);
-/// So many clients are told at a time that there is no room for them, and how long that may take; further ones are
-/// dropped.
-pub(crate) const TURNED_AWAY: usize = 64;
-pub(crate) const TURNING_AWAY: Duration = Duration::from_secs(2);
-/// So much of what they go on sending is read and forgotten.
-const TURNED_AWAY_BYTES: u64 = 64 << 10;
-/// What they are told.
-const NO_PLACE: &str = "This server has as many connections as it may.\n";
-const NO_MEMORY: &str = "This server is short of memory; try again in a while.\n";
 /// What counts for a connection while it speaks HTTP: hyper's buffers, and its task.
 pub(crate) const HTTP: usize = 24 << 10;
 /// And for TLS, to its end.
@@ -49,7 +37,7 @@ pub(crate) const TLS: usize = 16 << 10;
 const PAUSE: Duration = Duration::from_millis(100);
 /// So many clients may wait in the kernel to be accepted.
 const BACKLOG: i32 = 4096;
-/// The most a request's head may have, in bytes. Bodies are not read at all.
+/// The most a request's head may have, in bytes. Bodies are read by Socket.IO alone.
 pub(crate) const MAX_HEAD: usize = 16 << 10;
 
 /// A bound listener, not yet watched by any runtime.
@@ -215,12 +203,12 @@ pub struct Service {
     pub gated: bool,
     /// TLS, where it is on.
     pub tls: Option<ServerTls>,
-    /// A permit for each connection that may be open.
-    pub permits: Arc<Semaphore>,
-    /// One for each client that may be told at a time that there is no room for it.
-    pub turning_away: Arc<Semaphore>,
-    /// Where refusals are counted.
-    pub metrics: Arc<Metrics>,
+    /// How many connections there may be.
+    pub admission: Admission,
+    /// How long clients may take.
+    pub patience: Patience,
+    /// The endpoint that all clients are counted with.
+    pub endpoint: Config,
     /// What is held for clients counts in it.
     pub budget: Budget,
     /// Becomes true when no further requests are to be taken. Each connection holds a clone until it has ended or
@@ -228,43 +216,48 @@ pub struct Service {
     pub stopping: watch::Receiver<bool>,
 }
 
+/// A client that is to be served by HTTP.
+pub struct Visit {
+    /// Its transport.
+    pub io: Box<dyn Io>,
+    /// What was read of it already.
+    pub read: Vec<u8>,
+    /// Where it is.
+    pub peer: PeerAddr,
+    /// What admitted it.
+    pub pass: Pass,
+}
+
 impl Service {
     /// Serves a client by HTTP in a task of its own.
-    pub fn visit(&self, io: ReadAhead, peer: PeerAddr) {
+    pub fn visit(&self, visit: Visit) {
         let service = self.clone();
         tokio::spawn(async move {
-            if let Err(error) = connection(io, peer, service).await {
+            let peer = visit.peer;
+            if let Err(error) = connection(visit, service).await {
                 tracing::debug!(%peer, %error, "a connection failed before or between requests");
             }
         });
     }
 
-    /// A permit for one more client, if there is a place and memory for it. If not, that is counted.
-    pub fn admit(&self) -> Option<OwnedSemaphorePermit> {
+    /// Lets a client in, if there is a place and memory for it.
+    ///
+    /// # Errors
+    /// There is none.
+    pub fn admit(&self, peer: PeerAddr) -> Result<Pass, NoRoom> {
         if !self.budget.admit() {
-            self.metrics.refuse("memory_budget");
-            return None;
+            return Err(NoRoom::Memory);
         }
-        let permit = Arc::clone(&self.permits).try_acquire_owned().ok();
-        if permit.is_none() {
-            self.metrics.refuse("max_connections");
-        }
-        permit
+        Ok(Box::new(self.admission.admit(peer)?))
     }
 
-    /// Tells a client that there is no room for it, in a task of its own, unless too many are being told already.
-    pub fn turn_away(&self, io: Box<dyn Io>) {
-        if let Ok(permit) = Arc::clone(&self.turning_away).try_acquire_owned() {
-            let why = if self.budget.is_tight() { NO_MEMORY } else { NO_PLACE };
-            tokio::spawn(turn_away(io, self.tls.is_some(), why, permit));
+    fn turn_away(&self, io: Box<dyn Io>, no_room: NoRoom) {
+        if self.tls.is_some() {
+            // To tell it would take a handshake, which costs more than the client is owed.
+            return self.endpoint.get_metrics().refuse(no_room.name());
         }
+        self.endpoint.turn_away(io, no_room);
     }
-}
-
-/// How many may be told at a time that there is no room for them.
-#[must_use]
-pub fn turning_away() -> Arc<Semaphore> {
-    Arc::new(Semaphore::new(TURNED_AWAY))
 }
 
 /// Accepts and serves by HTTP until the future is dropped; connections that were accepted go on.
@@ -275,9 +268,9 @@ pub async fn serve(listener: Listener, service: Service) {
     };
     loop {
         match accept(&listener).await {
-            Ok((io, peer)) => match service.admit() {
-                Some(permit) => service.visit(ReadAhead::new(io, Vec::new()).keep(Some(Box::new(permit))), peer),
-                None => service.turn_away(io),
+            Ok((io, peer)) => match service.admit(peer) {
+                Ok(pass) => service.visit(Visit { io, read: Vec::new(), peer, pass }),
+                Err(no_room) => service.turn_away(io, no_room),
             },
             Err(error) => {
                 tracing::warn!(%error, "cannot accept connections; trying again");
@@ -301,35 +294,44 @@ async fn accept(listener: &GatedListener) -> io::Result<(Box<dyn Io>, PeerAddr)>
     }
 }
 
-async fn connection(io: ReadAhead, peer: PeerAddr, service: Service) -> io::Result<()> {
-    let Service { router, tls, mut stopping, metrics, budget, .. } = service;
+async fn connection(visit: Visit, service: Service) -> io::Result<()> {
+    let Service { router, tls, mut stopping, endpoint, patience, budget, .. } = service;
+    let metrics = endpoint.get_metrics();
+    let Visit { io, read, peer, pass } = visit;
     let mut hold = budget.hold(BudgetPart::Connections);
     hold.set(HTTP);
-    let mut io = io.write_timeout(Some(WRITE_TIMEOUT));
-    io.ready().await?;
+    // To the end of the connection, also when it becomes a WebSocket.
+    let mut sealed = budget.hold(BudgetPart::Connections);
+    sealed.set(if tls.is_some() { TLS } else { 0 });
     let secure = Secure(tls.is_some());
     let io: Box<dyn Io> = match tls {
-        Some(tls) => {
-            let mut sealed = budget.hold(BudgetPart::Connections);
-            sealed.set(TLS);
-            match tls.accept(io, TLS_TIMEOUT).await {
-                Ok(io) => Box::new(ReadAhead::new(Box::new(io), Vec::new()).keep(Some(Box::new(sealed)))),
-                Err(error) => {
-                    metrics.refuse("tls");
-                    return Err(error);
-                }
+        Some(tls) => match tls.accept(io, patience.handshake).await {
+            Ok(io) => Box::new(io),
+            Err(error) => {
+                metrics.refuse("tls");
+                return Err(error);
             }
-        }
-        None => Box::new(io),
+        },
+        None => io,
     };
+    let mut io = HttpIo::new(io, read, Some(Box::new((pass, sealed))), Some(patience.write));
+    io.ready().await?;
+    let upgraded = io.upgraded();
     let answer = service_fn(move |mut request: http::Request<Incoming>| {
         request.extensions_mut().insert(peer);
         request.extensions_mut().insert(secure);
-        router.clone().call(request)
+        let (answering, upgraded) = (router.clone().call(request), upgraded.clone());
+        async move {
+            let answer = answering.await?;
+            if answer.status() == StatusCode::SWITCHING_PROTOCOLS {
+                upgraded.lift_limits();
+            }
+            Ok::<_, Infallible>(answer)
+        }
     });
     let mut connection = hyper::server::conn::http1::Builder::new()
         .timer(TokioTimer::new())
-        .header_read_timeout(HEAD_TIMEOUT)
+        .header_read_timeout(patience.request)
         .max_buf_size(MAX_HEAD)
         .serve_connection(TokioIo::new(io), answer)
         .with_upgrades();
@@ -343,7 +345,7 @@ async fn connection(io: ReadAhead, peer: PeerAddr, service: Service) -> io::Resu
         }
     };
     served.map_err(|error| {
-        if ReadAhead::timed_out(&error) {
+        if HttpIo::has_timed_out(&error) {
             metrics.refuse("write_timeout");
         } else if error.is_timeout() {
             metrics.refuse("head_timeout");
@@ -352,24 +354,4 @@ async fn connection(io: ReadAhead, peer: PeerAddr, service: Service) -> io::Resu
         }
         io::Error::other(error)
     })
-}
-
-/// Tells a client that there is no room for it. Through TLS that would cost more than the client is owed.
-async fn turn_away(mut stream: Box<dyn Io>, tls: bool, why: &str, _permit: OwnedSemaphorePermit) {
-    if tls {
-        return;
-    }
-    let answer = format!(
-        "HTTP/1.1 503 Service Unavailable\r\nContent-Type: text/plain; charset=utf-8\r\nContent-Length: \
-         {}\r\nRetry-After: 5\r\nConnection: close\r\n\r\n{why}",
-        why.len()
-    );
-    // A client that is gone needs no answer.
-    let _ = tokio::time::timeout(TURNING_AWAY, async {
-        stream.write_all(answer.as_bytes()).await?;
-        stream.shutdown().await?;
-        // Closing with unread bytes would reset the connection, and the answer could be lost.
-        tokio::io::copy(&mut stream.take(TURNED_AWAY_BYTES), &mut tokio::io::sink()).await
-    })
-    .await;
 }

@@ -1,12 +1,11 @@
 //! The server's life, in order: log, bind, say where, serve, stop.
 
 use std::io::IsTerminal;
-use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::FutureExt as _;
-use switchboard_ws::{CloseCode, Config};
-use tokio::sync::{Semaphore, watch};
+use switchboard_ws::{Admission, CloseCode, Config};
+use tokio::sync::watch;
 
 use crate::app::App;
 use crate::listen::{self, Listener, Service};
@@ -28,37 +27,43 @@ pub fn run(settings: Settings) -> Result<(), SettingsError> {
     runtime.block_on(serve(settings))
 }
 
+/// What the threads of a server share, and what tells its connections to stop.
+#[must_use]
+pub fn prepare(settings: &Settings) -> (App, Service, watch::Sender<bool>) {
+    let Settings { tls, websocket, socketio, admission, patience, sharded, demo, .. } = settings;
+    let metrics = metrics::registry(websocket, socketio.as_ref());
+    let app = App { metrics, websocket: websocket.clone(), sockets: socketio.clone() };
+    let (stop, stopping) = watch::channel(false);
+    let service = Service {
+        router: routes::router(app.clone(), *demo),
+        // TLS is none of a shard's business.
+        gated: *sharded && tls.is_none(),
+        tls: tls.clone(),
+        admission: Admission::new(*admission),
+        patience: *patience,
+        endpoint: websocket.clone(),
+        budget: websocket.get_budget().clone(),
+        stopping,
+    };
+    (app, service, stop)
+}
+
 async fn serve(settings: Settings) -> Result<(), SettingsError> {
-    let Settings { listen, tls, websocket, socketio, max_connections, workers, sharded, shutdown_timeout, log, demo } =
-        settings;
     // A second server in one process, as in tests, keeps the first one's log.
     let _ = tracing_subscriber::fmt()
-        .with_env_filter(log)
+        .with_env_filter(settings.log.clone())
         .with_ansi(std::io::stderr().is_terminal())
         .with_writer(std::io::stderr)
         .try_init();
     let stop = shutdown::requested().map_err(|error| SettingsError(format!("cannot ask for signals: {error}")))?;
-    let (listeners, note) = listen::bind(&listen, workers)?;
+    let (listeners, note) = listen::bind(&settings.listen, settings.workers)?;
+    let (app, service, stopping) = prepare(&settings);
+    let Settings { tls, websocket, socketio, shutdown_timeout, demo, .. } = settings;
     let about = About { tls: tls.is_some(), demo, socketio: socketio.as_ref().map(Sockets::path) };
     print!("{}", banner(&listeners[0], note.as_deref(), &about));
-
     if let Some(usage) = websocket.get_budget().usage() {
         tracing::info!(bytes = usage.limit, "the most memory that is held for clients (--memory-budget)");
     }
-    let metrics = metrics::registry(&websocket, socketio.as_ref());
-    let app = App { metrics, websocket: websocket.clone(), sockets: socketio.clone() };
-    let stopping = watch::channel(false);
-    let service = Service {
-        router: routes::router(app.clone(), demo),
-        // TLS is none of a shard's business.
-        gated: sharded && tls.is_none(),
-        tls,
-        permits: Arc::new(Semaphore::new(max_connections.min(Semaphore::MAX_PERMITS))),
-        turning_away: listen::turning_away(),
-        metrics: Arc::clone(websocket.get_metrics()),
-        budget: websocket.get_budget().clone(),
-        stopping: stopping.1,
-    };
     let mut workers = Workers::start(listeners, &app, &service)
         .map_err(|error| SettingsError(format!("cannot start a worker: {error}")))?;
     drop((app, service));
@@ -66,7 +71,7 @@ async fn serve(settings: Settings) -> Result<(), SettingsError> {
     let signal = stop.await;
     tracing::info!(signal, connections = websocket.connections().count(), "stopping");
     workers.stop_accepting().await;
-    say_goodbye(&websocket, socketio.as_ref(), stopping.0, shutdown_timeout).await;
+    say_goodbye(&websocket, socketio.as_ref(), stopping, shutdown_timeout).await;
     workers.end();
     Ok(())
 }

@@ -6,13 +6,15 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use switchboard_ws::{
-    Budget, Config, DeflateConfig, Hub, HubLimits, Identity, Limits, Origins, ServerOptions, ServerTls,
+    AdmissionLimits, Budget, Config, DeflateConfig, HandshakeLimits, Hub, HubLimits, Identity, Limits, Origins,
+    PerAddress, ServerOptions, ServerTls,
 };
 use tracing_subscriber::EnvFilter;
 
 use crate::cli::{Driver, Serve, Switch};
+use crate::patience::Patience;
 use crate::socketio::{Sockets, Surroundings};
-use crate::units::{Bytes, MaybeBytes};
+use crate::units::{Bytes, MaybeBytes, MaybeCount};
 use crate::{memory, relay, rooms};
 
 /// What [`run`](crate::run::run) needs to know.
@@ -26,8 +28,10 @@ pub struct Settings {
     pub websocket: Config,
     /// Socket.IO, if it is served.
     pub socketio: Option<Sockets>,
-    /// The most connections at once.
-    pub max_connections: usize,
+    /// The most connections at once, in all and from one address.
+    pub admission: AdmissionLimits,
+    /// How long clients may take until they are WebSockets.
+    pub patience: Patience,
     /// How many threads serve connections.
     pub workers: usize,
     /// Whether shards accept and drive plain connections.
@@ -96,7 +100,15 @@ impl TryFrom<Serve> for Settings {
             tls,
             websocket,
             socketio,
-            max_connections,
+            admission: AdmissionLimits {
+                connections: max_connections,
+                per_address: per_address(options.max_connections_per_address, max_connections),
+            },
+            patience: Patience {
+                handshake: options.handshake_timeout,
+                request: options.request_timeout,
+                write: options.write_timeout,
+            },
             workers: match options.workers {
                 Some(workers) => workers.into(),
                 None => std::thread::available_parallelism().map_or(1, usize::from),
@@ -132,6 +144,16 @@ fn hub_limits() -> HubLimits {
     HubLimits { topic_bytes: relay::LONGEST_NAMESPACE + 1 + rooms::LONGEST_NAME, ..HubLimits::default() }
 }
 
+/// Without being told, an address of the internet may have a tenth of all connections, so that no single one can take
+/// them all; those of a proxy on this machine or in its network may have any number.
+fn per_address(told: MaybeCount, max_connections: usize) -> PerAddress {
+    match told {
+        MaybeCount::Auto => PerAddress::Public((max_connections / 10).max(1)),
+        MaybeCount::Off => PerAddress::Unlimited,
+        MaybeCount::Count(count) => PerAddress::Every(count),
+    }
+}
+
 fn websocket(options: &Serve, origins: Origins, hub: &Hub) -> Config {
     // Takeover costs memory for each connection; without it a thread's connections share one compressor.
     let deflate = (options.compression == Switch::On).then(DeflateConfig::default);
@@ -140,10 +162,12 @@ fn websocket(options: &Serve, origins: Origins, hub: &Hub) -> Config {
         max_frame: options.max_message.0,
         ping_interval: options.ping_interval.0,
         idle_timeout: options.idle_timeout.0,
+        write_timeout: Some(options.write_timeout),
         deflate,
         ..Limits::default()
     };
-    let handshake = ServerOptions { origins, ..ServerOptions::default() };
+    let head = HandshakeLimits { timeout: options.handshake_timeout, ..HandshakeLimits::default() };
+    let handshake = ServerOptions { origins, limits: head, ..ServerOptions::default() };
     let config = Config::default().limits(limits).handshake(handshake).hub(hub.clone()).keep_request(false);
     match options.driver {
         Driver::Auto => config,
@@ -275,6 +299,25 @@ mod tests {
         assert!(settings(&[]).unwrap().sharded);
         assert!(settings(&["--driver", "auto"]).unwrap().sharded);
         assert!(!settings(&["--driver", "task"]).unwrap().sharded);
+    }
+
+    #[test]
+    fn an_address_has_its_share_of_the_connections() {
+        let of = |arguments: &[&str]| settings(arguments).unwrap().admission;
+        assert_eq!(of(&[]).per_address, PerAddress::Public(10_000));
+        assert_eq!(of(&["--max-connections", "5"]).per_address, PerAddress::Public(1));
+        assert_eq!(of(&["--max-connections-per-address", "off"]).per_address, PerAddress::Unlimited);
+        assert_eq!(of(&["--max-connections-per-address", "7"]).per_address, PerAddress::Every(7));
+    }
+
+    #[test]
+    fn deadlines_reach_whom_they_concern() {
+        let flags = ["--handshake-timeout=1s", "--request-timeout=2s", "--write-timeout=3s"];
+        let given = settings(&flags).unwrap();
+        let Patience { handshake, request, write } = given.patience;
+        assert_eq!([handshake, request, write].map(|time| time.as_secs()), [1, 2, 3]);
+        assert_eq!(given.websocket.get_handshake().limits.timeout, handshake);
+        assert_eq!(given.websocket.get_limits().write_timeout, Some(write));
     }
 
     #[test]

@@ -53,6 +53,33 @@ impl FromStr for MaybeBytes {
     }
 }
 
+/// A number of things, `off` for any number, or `auto`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum MaybeCount {
+    /// What is sensible.
+    Auto,
+    /// Any number.
+    Off,
+    /// So many, and at least one.
+    Count(usize),
+}
+
+impl FromStr for MaybeCount {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        match text {
+            "auto" => Ok(Self::Auto),
+            "off" | "none" | "never" => Ok(Self::Off),
+            count => match count.parse() {
+                Ok(0) => Err("it must be more than 0; say `off` for any number".into()),
+                Ok(count) => Ok(Self::Count(count)),
+                Err(_) => Err(format!("`{text}` is no number; `100`, `auto` and `off` are fine")),
+            },
+        }
+    }
+}
+
 /// The longest duration that [`duration`] takes.
 const LONGEST: Duration = Duration::from_secs(24 * 60 * 60);
 
@@ -115,6 +142,16 @@ mod tests {
         assert!("0".parse::<MaybeBytes>().is_err());
         assert_eq!(Bytes(16 << 20).to_string(), "16MiB");
         assert_eq!(Bytes(1000).to_string(), "1000");
+    }
+
+    #[test]
+    fn counts() {
+        assert_eq!("12".parse(), Ok(MaybeCount::Count(12)));
+        assert_eq!("auto".parse(), Ok(MaybeCount::Auto));
+        assert_eq!("off".parse(), Ok(MaybeCount::Off));
+        for text in ["", "0", "-1", "1.5", "many"] {
+            assert!(text.parse::<MaybeCount>().is_err(), "{text}");
+        }
     }
 
     #[test]

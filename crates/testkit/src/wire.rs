@@ -3,7 +3,7 @@
 use std::net::SocketAddr;
 
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
-use tokio::net::TcpStream;
+use tokio::net::{TcpSocket, TcpStream};
 
 use crate::frame::Frame;
 use crate::program::within;
@@ -49,6 +49,15 @@ impl Wire {
         let head = wire.head().await;
         assert!(head.starts_with("http/1.1 101 "), "{head}");
         wire
+    }
+
+    /// Connects from another address of this machine, with room for so few bytes that a server soon notices when nobody
+    /// reads. Nothing is sent yet.
+    pub async fn connect_from(address: SocketAddr, from: [u8; 4], room: u32) -> Self {
+        let socket = TcpSocket::new_v4().expect("a socket");
+        socket.set_recv_buffer_size(room).expect("a smaller buffer");
+        socket.bind((from, 0).into()).expect("all of 127.0.0.0/8 is this machine");
+        Self(within("a connection", socket.connect(address)).await.expect("someone listens"))
     }
 
     /// This end's address.
@@ -133,6 +142,19 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Wire<S> {
         let mut rest = Vec::new();
         within("the end of the connection", self.0.read_to_end(&mut rest)).await.expect("a proper end");
         rest
+    }
+
+    /// Writes bytes, if the peer is still there to take them. One that takes nothing and stays is waited for.
+    pub async fn try_send(&mut self, bytes: impl AsRef<[u8]>) -> bool {
+        within("the peer to read or to go", self.0.write_all(bytes.as_ref())).await.is_ok()
+    }
+
+    /// All bytes until the connection ends, properly or not: a peer that closes with something unread resets it.
+    pub async fn last_words(&mut self) -> Vec<u8> {
+        let mut words = Vec::new();
+        // What came before a reset is kept.
+        let _ = within("the end of the connection", self.0.read_to_end(&mut words)).await;
+        words
     }
 
     async fn byte(&mut self) -> u8 {

@@ -39,6 +39,7 @@ struct Inner {
     tasks_only: bool,
     forget_requests: bool,
     shards: Attachment,
+    refusals: Attachment,
 }
 
 impl Config {
@@ -196,6 +197,11 @@ impl Config {
     /// Where the shards of the endpoint are kept.
     pub(crate) fn shards(&self) -> &Attachment {
         &self.0.shards
+    }
+
+    /// Where is kept who is being told that it is refused.
+    pub(crate) fn refusals(&self) -> &Attachment {
+        &self.0.refusals
     }
 
     pub(crate) fn keeps_requests(&self) -> bool {

@@ -10,11 +10,11 @@ use http::{Request, StatusCode};
 use switchboard_ws_proto::handshake::{self, Accepted, Rejection};
 use tokio::net::{TcpListener, UnixListener};
 
+use crate::admission::NoRoom;
 use crate::config::Config;
 use crate::driver::Io;
 use crate::handler::Handler;
 use crate::info::{Info, PeerAddr};
-use crate::read_ahead::ReadAhead;
 use crate::refusal::{AcceptError, admit, internal_error, refuse};
 
 /// What admitted a client, a permit for instance. Dropped when the client is gone, or as soon as the gate wants.
@@ -23,8 +23,11 @@ pub type Pass = Box<dyn Any + Send>;
 /// Decides what becomes of the clients of a [`GatedListener`]. Its methods are called on a shard and should not block.
 /// A panic in one of them costs the client that it was called for, and nobody else.
 pub trait Gate: Send + Sync + 'static {
-    /// A client has connected. `None` when there is no room for it: it is then a [`Visitor`].
-    fn admit(&self, peer: PeerAddr) -> Option<Pass>;
+    /// A client has connected.
+    ///
+    /// # Errors
+    /// [`NoRoom`], as an [`Admission`](crate::Admission) says it: the client is [turned away](Config::turn_away).
+    fn admit(&self, peer: PeerAddr) -> Result<Pass, NoRoom>;
 
     /// A client has sent a proper request for a WebSocket: the handler of its connection, or, when nothing of that kind
     /// is to be had at this path, the pass back. A panic refuses the client with 500.
@@ -57,8 +60,8 @@ pub struct Visitor {
     pub read: Vec<u8>,
     /// Where it is.
     pub peer: PeerAddr,
-    /// What admitted it; `None` when there was no room.
-    pub pass: Option<Pass>,
+    /// What admitted it.
+    pub pass: Pass,
     /// Why it is not let in.
     pub reason: Reason,
 }
@@ -67,8 +70,6 @@ pub struct Visitor {
 #[derive(Debug)]
 #[non_exhaustive]
 pub enum Reason {
-    /// [`Gate::admit`] had no room.
-    NoRoom,
     /// It speaks no HTTP, asks for no WebSocket, or not at a path where [`Gate::open`] has one: an HTTP server may know
     /// what it wants. The answer is for those who have none.
     NotForUs(Rejection),
@@ -79,20 +80,9 @@ pub enum Reason {
 }
 
 impl Visitor {
-    /// The transport for whoever reads on, with what was read so far and what admitted the client.
-    #[must_use]
-    pub fn into_io(self) -> ReadAhead {
-        ReadAhead::new(self.io, self.read).keep(self.pass)
-    }
-
     /// Answers with the reason and closes, after a moment for the client to read it. Counted as a client refused.
     pub async fn refuse(self, config: &Config) -> AcceptError {
-        let rejection = match self.reason {
-            Reason::NoRoom => {
-                Rejection::new(StatusCode::SERVICE_UNAVAILABLE, "There is no room for more connections.\n")
-            }
-            Reason::NotForUs(rejection) | Reason::Refused(rejection) | Reason::TooSlow(rejection) => rejection,
-        };
+        let (Reason::NotForUs(rejection) | Reason::Refused(rejection) | Reason::TooSlow(rejection)) = self.reason;
         refuse(self.io, AcceptError::Rejected(rejection), config).await
     }
 }

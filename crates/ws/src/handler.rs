@@ -1,6 +1,7 @@
 //! The handler style: methods called by the driver while it holds the read buffer. Messages are borrowed, nothing is
 //! allocated, and whatever is sent while one read is processed leaves in one write.
 
+use std::ops::{Deref, DerefMut};
 use std::sync::Arc;
 use std::task::{self, Poll, Waker};
 use std::time::{Duration, Instant};
@@ -97,54 +98,91 @@ pub trait Handler: Send + 'static {
     }
 }
 
+/// All methods, for a type that dereferences to a handler.
+macro_rules! forward_to_target {
+    () => {
+        fn on_open(&mut self, cx: &mut Context<'_>) {
+            (**self).on_open(cx);
+        }
+
+        fn on_message(&mut self, cx: &mut Context<'_>, message: MessageRef<'_>) {
+            (**self).on_message(cx, message);
+        }
+
+        fn on_owned_message(&mut self, cx: &mut Context<'_>, message: Message) {
+            (**self).on_owned_message(cx, message);
+        }
+
+        fn on_ping(&mut self, cx: &mut Context<'_>, payload: &[u8]) {
+            (**self).on_ping(cx, payload);
+        }
+
+        fn on_pong(&mut self, cx: &mut Context<'_>, payload: &[u8], rtt: Option<Duration>) {
+            (**self).on_pong(cx, payload, rtt);
+        }
+
+        fn on_peer_close(&mut self, cx: &mut Context<'_>, frame: &CloseFrame) {
+            (**self).on_peer_close(cx, frame);
+        }
+
+        fn on_failed(&mut self, cx: &mut Context<'_>, error: ProtocolError) {
+            (**self).on_failed(cx, error);
+        }
+
+        fn on_drain(&mut self, cx: &mut Context<'_>) {
+            (**self).on_drain(cx);
+        }
+
+        fn on_overflow(&mut self, cx: &mut Context<'_>) {
+            (**self).on_overflow(cx);
+        }
+
+        fn deadline(&self) -> Option<Instant> {
+            (**self).deadline()
+        }
+
+        fn on_deadline(&mut self, cx: &mut Context<'_>) {
+            (**self).on_deadline(cx);
+        }
+
+        fn on_close(&mut self, outcome: &Outcome) {
+            (**self).on_close(outcome);
+        }
+    };
+}
+
 impl<H: Handler + ?Sized> Handler for Box<H> {
-    fn on_open(&mut self, cx: &mut Context<'_>) {
-        (**self).on_open(cx);
-    }
+    forward_to_target!();
+}
 
-    fn on_message(&mut self, cx: &mut Context<'_>, message: MessageRef<'_>) {
-        (**self).on_message(cx, message);
-    }
+/// A handler, and what has to be held for as long as its connection lasts.
+pub(crate) struct Held<H, T> {
+    handler: H,
+    _held: T,
+}
 
-    fn on_owned_message(&mut self, cx: &mut Context<'_>, message: Message) {
-        (**self).on_owned_message(cx, message);
+impl<H, T> Held<H, T> {
+    pub(crate) fn new(handler: H, held: T) -> Self {
+        Self { handler, _held: held }
     }
+}
 
-    fn on_ping(&mut self, cx: &mut Context<'_>, payload: &[u8]) {
-        (**self).on_ping(cx, payload);
-    }
+impl<H, T> Deref for Held<H, T> {
+    type Target = H;
 
-    fn on_pong(&mut self, cx: &mut Context<'_>, payload: &[u8], rtt: Option<Duration>) {
-        (**self).on_pong(cx, payload, rtt);
+    fn deref(&self) -> &H {
+        &self.handler
     }
+}
 
-    fn on_peer_close(&mut self, cx: &mut Context<'_>, frame: &CloseFrame) {
-        (**self).on_peer_close(cx, frame);
+impl<H, T> DerefMut for Held<H, T> {
+    fn deref_mut(&mut self) -> &mut H {
+        &mut self.handler
     }
+}
 
-    fn on_failed(&mut self, cx: &mut Context<'_>, error: ProtocolError) {
-        (**self).on_failed(cx, error);
-    }
-
-    fn on_drain(&mut self, cx: &mut Context<'_>) {
-        (**self).on_drain(cx);
-    }
-
-    fn on_overflow(&mut self, cx: &mut Context<'_>) {
-        (**self).on_overflow(cx);
-    }
-
-    fn deadline(&self) -> Option<Instant> {
-        (**self).deadline()
-    }
-
-    fn on_deadline(&mut self, cx: &mut Context<'_>) {
-        (**self).on_deadline(cx);
-    }
-
-    fn on_close(&mut self, outcome: &Outcome) {
-        (**self).on_close(outcome);
-    }
+impl<H: Handler, T: Send + 'static> Handler for Held<H, T> {
+    forward_to_target!();
 }
 
 /// A handler that is one closure, called for each message.

@@ -11,6 +11,7 @@
 //! stream style have a task for each connection. That changes what a connection costs, and nothing that it does.
 
 mod accept;
+mod admission;
 mod attachment;
 #[cfg(feature = "axum")]
 mod axum;
@@ -24,6 +25,7 @@ mod forms;
 #[cfg(unix)]
 mod gate;
 mod handler;
+mod http_io;
 mod inbox;
 mod info;
 mod link;
@@ -31,7 +33,6 @@ mod metrics;
 mod on_message_async;
 mod opened;
 mod parcel;
-mod read_ahead;
 mod refusal;
 mod scratch;
 mod sender;
@@ -70,7 +71,7 @@ pub mod fixed {
     /// Handshakes at once.
     pub const HANDSHAKES: usize = crate::server::MAX_HANDSHAKES;
     /// Clients at once that are being told why they are refused.
-    pub const REFUSALS: usize = crate::server::MAX_REFUSALS;
+    pub const REFUSALS: usize = crate::refusal::MAX_REFUSALS;
     /// Messages at once of a handler that awaits.
     pub const IN_FLIGHT: usize = crate::on_message_async::IN_FLIGHT;
     /// For all that a client does until it is connected.
@@ -92,6 +93,7 @@ pub mod fixed {
 }
 
 pub use accept::{Pending, accept, serve};
+pub use admission::{Admission, AdmissionLimits, Admitted, NoRoom, PerAddress};
 #[cfg(feature = "axum")]
 pub use axum::{UpgradeRejection, WebSocketUpgrade};
 pub use config::Config;
@@ -103,12 +105,12 @@ pub use forms::{Form, Forms};
 #[cfg(unix)]
 pub use gate::{Gate, GatedListener, Pass, Reason, Visitor};
 pub use handler::{Context, Handler, OnMessage};
+pub use http_io::{HttpIo, Upgraded};
 pub use inbox::InboxLimits;
 pub use info::{Info, PeerAddr};
 pub use metrics::{Metrics, Snapshot};
 pub use on_message_async::OnMessageAsync;
 pub use parcel::{Hub, Parcel};
-pub use read_ahead::ReadAhead;
 pub use refusal::AcceptError;
 pub use sender::{Sender, TrySendError};
 pub use server::Server;

@@ -2,19 +2,24 @@
 
 use std::fmt;
 use std::io;
+use std::sync::Arc;
 use std::time::Duration;
 
 use http::StatusCode;
 use switchboard_ws_proto::handshake::{HandshakeError, Rejection, ServerOptions};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::sync::Semaphore;
 use tokio::time::timeout;
 
+use crate::admission::NoRoom;
 use crate::config::Config;
 use crate::driver::Io;
 
 /// How long a refused client is given to read why, and so much of what it goes on sending is read and forgotten.
 pub(crate) const LINGER: Duration = Duration::from_secs(2);
 pub(crate) const LINGER_BYTES: u64 = 1 << 20;
+/// So many clients of an endpoint are told at a time.
+pub(crate) const MAX_REFUSALS: usize = 1024;
 
 /// Why no connection was opened.
 #[derive(Debug)]
@@ -84,21 +89,58 @@ pub(crate) fn admit(config: &Config) -> Result<(), Rejection> {
 }
 
 /// Tells the client why, counts it, and closes the stream so that the client can read the answer.
-pub(crate) async fn refuse<S: Io>(mut io: S, error: AcceptError, config: &Config) -> AcceptError {
+pub(crate) async fn refuse<S: Io>(io: S, error: AcceptError, config: &Config) -> AcceptError {
     let error = error.counted(config);
     if let AcceptError::Rejected(rejection) = &error {
-        let mut answer = Vec::new();
-        rejection.encode(&mut answer);
-        let tell = async {
-            write_all(&mut io, &answer, config.get_handshake()).await?;
-            io.shutdown().await?;
-            // Closing with unread bytes would reset the connection, and the answer could be lost.
-            tokio::io::copy(&mut (&mut io).take(LINGER_BYTES), &mut tokio::io::sink()).await
-        };
-        // The client has been told as well as can be.
-        let _ = timeout(LINGER, tell).await;
+        tell(io, rejection).await;
     }
     error
+}
+
+async fn tell<S: Io>(mut io: S, rejection: &Rejection) {
+    let mut answer = Vec::new();
+    rejection.encode(&mut answer);
+    let tell = async {
+        io.write_all(&answer).await?;
+        io.shutdown().await?;
+        // Closing with unread bytes would reset the connection, and the answer could be lost.
+        tokio::io::copy(&mut (&mut io).take(LINGER_BYTES), &mut tokio::io::sink()).await
+    };
+    // The client has been told as well as can be.
+    let _ = timeout(LINGER, tell).await;
+}
+
+/// So many clients of an endpoint are told at a time why they are refused; further ones are dropped.
+struct Refusals(Arc<Semaphore>);
+
+impl Default for Refusals {
+    fn default() -> Self {
+        Self(Arc::new(Semaphore::new(MAX_REFUSALS)))
+    }
+}
+
+impl Config {
+    /// Has a client told that there is no room for it, in a task of its own, and counts it as refused. When 1,024 of the
+    /// endpoint are being told something like that already, it is closed without an answer.
+    ///
+    /// # Panics
+    /// Outside of a runtime.
+    pub fn turn_away(&self, io: Box<dyn Io>, no_room: NoRoom) {
+        self.get_metrics().refuse(no_room.name());
+        self.in_background(async move { tell(io, &no_room.rejection()).await });
+    }
+
+    /// Runs what tells a client why it is refused; drops it when there are too many.
+    pub(crate) fn in_background(&self, telling: impl Future<Output = ()> + Send + 'static) {
+        let Refusals(permits) = self.refusals().get();
+        match Arc::clone(permits).try_acquire_owned() {
+            Ok(permit) => drop(tokio::spawn(async move {
+                telling.await;
+                drop(permit);
+            })),
+            Err(_) => self.get_metrics().refuse("too_many_refusals"),
+        }
+    }
 }
 
 /// The answer when it is our own fault.

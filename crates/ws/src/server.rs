@@ -8,15 +8,23 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::net::{TcpListener, ToSocketAddrs, UnixListener};
+#[cfg(unix)]
+use tokio::sync::OwnedSemaphorePermit;
 use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
 
 use crate::accept::Pending;
+#[cfg(unix)]
+use crate::admission::Admitted;
+use crate::admission::{Admission, NoRoom};
 use crate::config::Config;
 use crate::driver::Io;
 #[cfg(unix)]
 use crate::gate::{Gate, GatedListener as Listener, Pass, Visitor};
 use crate::handler::Handler;
+#[cfg(unix)]
+use crate::handler::Held;
+use crate::http_io::HttpIo;
 use crate::info::PeerAddr;
 use crate::refusal::{AcceptError, admit, internal_error, refuse};
 use crate::socket::Socket;
@@ -25,8 +33,6 @@ use crate::tls::ServerTls;
 
 /// So many clients may be in the middle of their handshakes; further ones wait in the kernel's queue, or are refused.
 pub(crate) const MAX_HANDSHAKES: usize = 16 << 10;
-/// So many are told at a time why they are refused; further ones are dropped.
-pub(crate) const MAX_REFUSALS: usize = 1024;
 /// A pause after the listener failed, out of descriptors for instance: retrying at once would only burn the processor.
 const PAUSE: Duration = Duration::from_millis(100);
 
@@ -55,6 +61,7 @@ pub struct Server {
     config: Config,
     #[cfg(feature = "tls")]
     tls: Option<ServerTls>,
+    admission: Option<Admission>,
     handshakes: JoinSet<Result<Socket, AcceptError>>,
 }
 
@@ -86,6 +93,14 @@ impl Server {
         self
     }
 
+    /// Sets how many connections there may be, in all and from one address; those in their opening handshakes count.
+    /// Further ones are told so with 503 or 429, or closed without a word where TLS is on. Default: as many as come.
+    #[must_use]
+    pub fn admission(mut self, admission: Admission) -> Self {
+        self.admission = Some(admission);
+        self
+    }
+
     /// The address listened on, with the port that was found.
     ///
     /// # Errors
@@ -111,7 +126,9 @@ impl Server {
                     Err(error) => tracing::error!(%error, "a handshake was lost"),
                 },
                 accepted = self.listener.accept(), if self.handshakes.len() < MAX_HANDSHAKES => match accepted {
-                    Ok((stream, peer)) => { self.handshakes.spawn(self.open(stream, peer)); }
+                    Ok((stream, peer)) => if let Some(stream) = self.admit(stream, peer) {
+                        self.handshakes.spawn(self.open(stream, peer));
+                    },
                     Err(error) => {
                         tracing::warn!(%error, "the listener failed; trying again");
                         tokio::time::sleep(PAUSE).await;
@@ -142,6 +159,7 @@ impl Server {
             let Ok(permit) = Arc::clone(&handshakes).acquire_owned().await else { return };
             match self.listener.accept().await {
                 Ok((stream, peer)) => {
+                    let Some(stream) = self.admit(stream, peer) else { continue };
                     let pending = self.pending(stream, peer);
                     let make = Arc::clone(&make);
                     tokio::spawn(async move {
@@ -184,13 +202,9 @@ impl Server {
         if !self.config.uses_shards() {
             return Some((self, make));
         }
-        let Self { listener, config, .. } = self;
-        let gate = Arc::new(OpenGate {
-            make,
-            config: config.clone(),
-            handshakes: Arc::new(Semaphore::new(MAX_HANDSHAKES)),
-            refusals: Arc::new(Semaphore::new(MAX_REFUSALS)),
-        });
+        let Self { listener, config, admission, .. } = self;
+        let handshakes = Arc::new(Semaphore::new(MAX_HANDSHAKES));
+        let gate = Arc::new(OpenGate { make, config: config.clone(), admission, handshakes });
         if let Err(error) = config.serve_gate(listener, gate).await {
             tracing::error!(%error, "the listener was closed");
         }
@@ -203,8 +217,33 @@ impl Server {
             config,
             #[cfg(feature = "tls")]
             tls: None,
+            admission: None,
             handshakes: JoinSet::new(),
         }
+    }
+
+    /// The client's transport with its place in it; `None` when there is no room, and it is being told.
+    fn admit(&self, stream: Stream, peer: PeerAddr) -> Option<Stream> {
+        match self.admission.as_ref().map(|admission| admission.admit(peer)) {
+            None => Some(stream),
+            Some(Ok(admitted)) => {
+                // A WebSocket has time limits of its own.
+                Some(Box::new(HttpIo::new(stream, Vec::new(), Some(Box::new(admitted)), None)))
+            }
+            Some(Err(no_room)) => {
+                self.turn_away(stream, no_room);
+                None
+            }
+        }
+    }
+
+    fn turn_away(&self, stream: Stream, no_room: NoRoom) {
+        #[cfg(feature = "tls")]
+        if self.tls.is_some() {
+            // To tell it would take a handshake, which costs more than the client is owed.
+            return self.config.get_metrics().refuse(no_room.name());
+        }
+        self.config.turn_away(stream, no_room);
     }
 
     fn open(&self, stream: Stream, peer: PeerAddr) -> impl Future<Output = Result<Socket, AcceptError>> + use<> {
@@ -246,35 +285,40 @@ impl Server {
 struct OpenGate<F> {
     make: Arc<F>,
     config: Config,
+    admission: Option<Admission>,
     handshakes: Arc<Semaphore>,
-    refusals: Arc<Semaphore>,
 }
+
+/// What a client is let in by: a place among the handshakes, and one for as long as it stays.
+#[cfg(unix)]
+type Entry = (OwnedSemaphorePermit, Option<Admitted>);
 
 #[cfg(unix)]
 impl<H: Handler, F: Fn(&http::Request<()>) -> H + Send + Sync + 'static> Gate for OpenGate<F> {
-    fn admit(&self, _: PeerAddr) -> Option<Pass> {
+    fn admit(&self, peer: PeerAddr) -> Result<Pass, NoRoom> {
         if !self.config.get_budget().admit() {
-            return None;
+            return Err(NoRoom::Memory);
         }
-        let permit = Arc::clone(&self.handshakes).try_acquire_owned().ok()?;
-        Some(Box::new(permit))
+        let permit = Arc::clone(&self.handshakes).try_acquire_owned().map_err(|_| NoRoom::Handshakes)?;
+        let admitted = self.admission.as_ref().map(|admission| admission.admit(peer)).transpose()?;
+        Ok(Box::<Entry>::new((permit, admitted)))
     }
 
-    fn open(&self, request: &http::Request<()>, _: PeerAddr, _: Pass) -> Result<Box<dyn Handler>, Pass> {
-        Ok(Box::new((self.make)(request)))
+    fn open(&self, request: &http::Request<()>, _: PeerAddr, pass: Pass) -> Result<Box<dyn Handler>, Pass> {
+        let (_, admitted) = *pass.downcast::<Entry>()?;
+        let handler = (self.make)(request);
+        Ok(match admitted {
+            Some(admitted) => Box::new(Held::new(handler, admitted)),
+            None => Box::new(handler),
+        })
     }
 
     fn visit(&self, visitor: Visitor) {
-        let Ok(permit) = Arc::clone(&self.refusals).try_acquire_owned() else {
-            self.config.get_metrics().refuse("too_many_refusals");
-            return;
-        };
         let config = self.config.clone();
-        tokio::spawn(async move {
+        self.config.in_background(async move {
             let peer = visitor.peer;
             let error = visitor.refuse(&config).await;
             tracing::debug!(%peer, %error, "no connection was opened");
-            drop(permit);
         });
     }
 }

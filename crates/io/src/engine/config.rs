@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use switchboard_io_proto::engine;
-use switchboard_ws::{Config as WsConfig, DeflateConfig, OutboxLimits};
+use switchboard_ws::{Admission, Config as WsConfig, DeflateConfig, OutboxLimits};
 
 use super::answer::Answer;
 use super::client_files::ClientFiles;
@@ -26,11 +26,14 @@ pub struct EngineConfig {
     /// What may wait for one client, and what happens beyond. Default: 16,384 messages, 4 MiB, close. Node has no bound, and
     /// between two polls a client is sent whatever the application has for it, however fast it reads.
     pub outbox: OutboxLimits,
+    /// How long the body of a POST may take, from the request's head to its last byte. Default: 30 seconds, in which a body
+    /// of the largest size comes over 300 kbit/s. Longer: 408, and the session ends, as in Node, where it is 300 seconds.
+    pub body_timeout: Duration,
     /// How many sessions there may be. Default: `None`, as many as come. Beyond: 503.
     pub max_sessions: Option<usize>,
-    /// How long the body of a POST may take, first byte to last. Default: 30 seconds, in which a body of the largest size
-    /// comes over 300 kbit/s. Beyond: 408, and the session ends, as in Node, where the time is 300 seconds.
-    pub body_timeout: Duration,
+    /// How many connections there may be where the engine [serves](crate::engine::Engine::serve) a listener by itself, in
+    /// all and from one address. Default: `None`, as many as come. Beyond: 503 or 429.
+    pub admission: Option<Admission>,
     /// What pages of other origins may do. Default: `None`, nothing; see [`Cors`].
     pub cors: Option<Cors>,
     /// A cookie with the session's id. Default: `None`.
@@ -56,8 +59,9 @@ impl Default for EngineConfig {
             add_trailing_slash: true,
             session: engine::Config::default(),
             outbox: OutboxLimits { messages: 16_384, bytes: 4 << 20, ..OutboxLimits::default() },
-            max_sessions: None,
             body_timeout: Duration::from_secs(30),
+            max_sessions: None,
+            admission: None,
             cors: None,
             cookie: None,
             http_compression: Some(HttpCompression::default()),

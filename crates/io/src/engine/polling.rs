@@ -178,8 +178,8 @@ fn packet(kind: Kind, bytes: &[u8], protocol: Protocol) -> Option<Packet<'_>> {
     packet.inspect_err(|error| tracing::warn!(%error, "a parcel that is no packet was not sent")).ok()
 }
 
-/// What a POST brings. Dropped before the body has come, the client has given it up, and the session ends; so it does when
-/// the body takes too long.
+/// What a POST brings. Dropped before the body has come, the client has given it up, and the session ends; so does that of
+/// a client whose body does not come in time.
 pub(crate) async fn post<B>(session: &Session, query: &Query, parts: &Parts, body: B) -> Answer
 where
     B: Body,

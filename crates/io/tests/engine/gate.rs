@@ -10,7 +10,7 @@ use hyper_util::rt::TokioIo;
 use hyper_util::service::TowerToHyperService;
 use switchboard_io::engine::{Engine, EngineConfig, Hooks, Transport};
 use switchboard_testkit::{Wire, frame};
-use switchboard_ws::{Config, Gate, GatedListener, Handler, Pass, PeerAddr, Visitor};
+use switchboard_ws::{Config, Gate, GatedListener, Handler, NoRoom, Pass, PeerAddr, Visitor};
 use tokio::io::AsyncReadExt as _;
 use tokio::net::TcpListener;
 use tokio::runtime::Handle;
@@ -24,8 +24,8 @@ struct Porter {
 }
 
 impl Gate for Porter {
-    fn admit(&self, _: PeerAddr) -> Option<Pass> {
-        Some(Box::new(()))
+    fn admit(&self, _: PeerAddr) -> Result<Pass, NoRoom> {
+        Ok(Box::new(()))
     }
 
     fn config(&self, request: &Request<()>) -> Option<Config> {

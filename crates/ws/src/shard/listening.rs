@@ -6,10 +6,10 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use mio::event::Source;
 
-use crate::gate::{Pass, Reason};
+use crate::gate::Pass;
 use crate::info::PeerAddr;
 
-use super::opening::{Door, visit};
+use super::opening::Door;
 use super::transport::{Listener, Socket};
 
 /// So many clients are accepted in a row, then connections have their turn.
@@ -109,10 +109,12 @@ impl<S: Neighbour + Clone> Reception<S> {
 
     fn admit(&mut self, socket: Socket, peer: PeerAddr, take: &mut impl FnMut(Client)) {
         let pass = match catch_unwind(AssertUnwindSafe(|| self.door.gate.admit(peer))) {
-            Ok(Some(pass)) => pass,
-            Ok(None) => {
-                visit(&self.door, socket, Vec::new(), peer, None, Reason::NoRoom);
-                return;
+            Ok(Ok(pass)) => pass,
+            Ok(Err(no_room)) => {
+                return match socket.into_io() {
+                    Ok(io) => self.door.config.turn_away(io, no_room),
+                    Err(error) => tracing::debug!(%peer, %error, "a socket could not be given to the runtime"),
+                };
             }
             Err(_) => return tracing::error!(%peer, "the gate panicked over a client, who is dropped"),
         };

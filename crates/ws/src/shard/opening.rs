@@ -123,7 +123,10 @@ impl Opening {
         match self.machine.handle_timeout(now) {
             Ok(()) => Step::Waits(self),
             // Browsers connect ahead of time: one that has said nothing is owed no answer.
-            Err(_) if self.read.is_empty() => self.lost(),
+            Err(_) if self.read.is_empty() => {
+                self.door.config.get_metrics().refuse("silent");
+                Step::Left
+            }
             Err(rejection) => self.leave(Reason::TooSlow(rejection), forget),
         }
     }
@@ -143,7 +146,7 @@ impl Opening {
             Verdict::Visit(reason, pass) => {
                 earlier.extend_from_slice(read);
                 forget(socket.source());
-                return visit(&door, socket, earlier, peer, Some(pass), reason);
+                return visit(&door, socket, earlier, peer, pass, reason);
             }
         };
         let mut answer = Vec::with_capacity(256);
@@ -158,7 +161,7 @@ impl Opening {
     fn leave(self, reason: Reason, forget: impl FnOnce(&mut dyn Source)) -> Step {
         let Self { mut socket, peer, pass, read, door, .. } = self;
         forget(socket.source());
-        visit(&door, socket, read, peer, Some(pass), reason)
+        visit(&door, socket, read, peer, pass, reason)
     }
 
     fn lost(self) -> Step {
@@ -168,14 +171,7 @@ impl Opening {
 }
 
 /// Takes a client off the shard.
-pub(super) fn visit(
-    door: &Door,
-    socket: Socket,
-    read: Vec<u8>,
-    peer: PeerAddr,
-    pass: Option<Pass>,
-    reason: Reason,
-) -> Step {
+fn visit(door: &Door, socket: Socket, read: Vec<u8>, peer: PeerAddr, pass: Pass, reason: Reason) -> Step {
     match socket.into_io() {
         Ok(io) => {
             let visitor = Visitor { io, read, peer, pass, reason };

@@ -9,8 +9,8 @@ use std::time::Duration;
 use http::Request;
 use switchboard_testkit::frame;
 use switchboard_ws::{
-    CloseCode, Config, Context, Gate, GatedListener, Handler, HandshakeLimits, Limits, MessageRef, Pass, PeerAddr,
-    Protocols, Reason, Rejection, ServerOptions, Visitor,
+    CloseCode, Config, Context, Gate, GatedListener, Handler, HandshakeLimits, Limits, MessageRef, NoRoom, Pass,
+    PeerAddr, Protocols, Reason, Rejection, ServerOptions, Visitor,
 };
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
@@ -31,9 +31,9 @@ struct Porter {
 }
 
 impl Gate for Porter {
-    fn admit(&self, _: PeerAddr) -> Option<Pass> {
+    fn admit(&self, _: PeerAddr) -> Result<Pass, NoRoom> {
         assert!(!self.panics.load(Ordering::Relaxed), "on purpose");
-        (!self.full.load(Ordering::Relaxed)).then(|| Box::new(Arc::clone(&self.key)) as Pass)
+        if self.full.load(Ordering::Relaxed) { Err(NoRoom::InAll) } else { Ok(Box::new(Arc::clone(&self.key))) }
     }
 
     fn open(&self, request: &Request<()>, _: PeerAddr, pass: Pass) -> Result<Box<dyn Handler>, Pass> {
@@ -225,7 +225,7 @@ async fn who_wants_no_websocket_is_a_visitor_with_all_that_was_read() {
         assert_eq!(String::from_utf8(read).unwrap(), sent);
         assert!(matches!(reason, Reason::NotForUs(_)), "{reason:?}");
         assert_eq!(rejection(reason).status(), status, "{sent:.20}");
-        assert!(pass.is_some());
+        assert_eq!(gated.admitted(), 1);
         // The transport is the gate's now, both ways.
         peer.sends("more").await;
         let mut more = [0; 4];
@@ -364,15 +364,12 @@ async fn a_handler_that_panics_as_it_is_dropped_costs_nobody_else() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn who_finds_no_room_is_a_visitor_without_a_pass() {
-    let mut gated = Gated::new(Config::default()).await;
+async fn who_finds_no_room_is_told_to_come_back() {
+    let gated = Gated::new(Config::default()).await;
     gated.full.store(true, Ordering::Relaxed);
-    let mut peer = gated.connect().await;
-    let visitor = gated.visitor().await;
-    assert!(matches!(visitor.reason, Reason::NoRoom), "{visitor:?}");
-    assert!(visitor.pass.is_none() && visitor.read.is_empty());
-    tokio::spawn(async move { visitor.refuse(&Config::default()).await });
-    assert!(peer.hears_all().await.starts_with("HTTP/1.1 503 "));
+    let told = gated.connect().await.hears_all().await;
+    assert!(told.starts_with("HTTP/1.1 503 ") && told.contains("Retry-After: 5\r\n"), "{told}");
+    assert_eq!(gated.config.get_metrics().snapshot().refused["max_connections"], 1);
     gated.full.store(false, Ordering::Relaxed);
     echoes(&mut gated.open().await, "there is room now").await;
 }

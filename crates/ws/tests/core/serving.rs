@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use switchboard_testkit::frame;
-use switchboard_ws::{Config, OnMessage, Server};
+use switchboard_ws::{Admission, AdmissionLimits, Config, OnMessage, PerAddress, Server};
 
 use crate::peer::{Driver, Peer, REQUEST, on_both_drivers};
 
@@ -14,6 +14,7 @@ on_both_drivers!(
     a_panic_in_make_is_a_500_and_others_go_on,
     half_a_request_is_too_slow,
     a_client_that_writes_and_ends_in_one_go_is_noticed,
+    an_address_may_have_so_many_connections,
 );
 
 /// Echoes everywhere but at `/panic`.
@@ -31,6 +32,54 @@ async fn serve(driver: Driver) -> (SocketAddr, Config) {
         })
     }));
     (address, config)
+}
+
+async fn an_address_may_have_so_many_connections(driver: Driver) {
+    let config = match driver {
+        Driver::Shard => Config::default(),
+        Driver::Task => Config::default().task_per_connection(),
+    };
+    let admission = Admission::new(AdmissionLimits { connections: 9, per_address: PerAddress::Every(1) });
+    let server = Server::bind("127.0.0.1:0", config.clone()).await.unwrap().admission(admission.clone());
+    let address = server.local_addr().unwrap();
+    tokio::spawn(server.serve(|_| {
+        OnMessage::new(|cx, message| {
+            cx.send(message);
+        })
+    }));
+    let mut peer = Peer::open(address).await;
+    let told = Peer::connect(address).await.hears_all().await;
+    assert!(told.starts_with("HTTP/1.1 429 "), "{told}");
+    assert_eq!(config.get_metrics().snapshot().refused["max_connections_per_address"], 1);
+    peer.says(&[frame::text("still here")]).await;
+    peer.expects(frame::text("still here")).await;
+    assert_eq!(admission.count(), 1);
+    peer.says(&[frame::close(1000, "")]).await;
+    peer.expects(frame::close(1000, "")).await;
+    assert_eq!(peer.hears().await, None);
+    while admission.count() > 0 {
+        tokio::task::yield_now().await;
+    }
+    Peer::open(address).await;
+}
+
+#[tokio::test]
+async fn sockets_hold_their_places() {
+    let admission = Admission::new(AdmissionLimits { connections: 1, ..AdmissionLimits::default() });
+    let mut server = Server::bind("127.0.0.1:0", Config::default()).await.unwrap().admission(admission.clone());
+    let address = server.local_addr().unwrap();
+    let accepting = tokio::spawn(async move { (server.accept().await, server) });
+    let _peer = Peer::open(address).await;
+    let (socket, mut server) = accepting.await.unwrap();
+    let accepting = tokio::spawn(async move { server.accept().await });
+    let told = Peer::connect(address).await.hears_all().await;
+    assert!(told.starts_with("HTTP/1.1 503 "), "{told}");
+    drop(socket);
+    while admission.count() > 0 {
+        tokio::task::yield_now().await;
+    }
+    Peer::open(address).await;
+    accepting.await.unwrap();
 }
 
 async fn a_connection_is_served(driver: Driver) {

@@ -1,0 +1,334 @@
+//! Where attacks take place: a server in this process, as its flags say, and two connections that were there before. They
+//! are heard from before, while and after it is attacked, and what the process holds meanwhile has a bound.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use clap::Parser as _;
+use rustls::pki_types::ServerName;
+use rustls::{ClientConfig, RootCertStore};
+use switchboard_server::app::App;
+use switchboard_server::cli::Cli;
+use switchboard_server::settings::{Address, Settings};
+use switchboard_server::workers::Workers;
+use switchboard_server::{listen, run};
+use switchboard_testkit::{Frame, Response, Wire, frame, within};
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::net::TcpStream;
+use tokio::sync::{Mutex, MutexGuard, watch};
+use tokio_rustls::TlsConnector;
+
+use crate::memory;
+
+/// Attacks take turns: they are measured.
+static TURN: Mutex<()> = Mutex::const_new(());
+
+/// What is attacked over a WebSocket.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Side {
+    /// A plain WebSocket, which echoes.
+    Plain,
+    /// Socket.IO, of which nothing but Engine.IO's handshake was heard: nobody has said who they are.
+    Io,
+}
+
+impl Side {
+    pub(crate) const BOTH: [Self; 2] = [Self::Plain, Self::Io];
+
+    pub(crate) fn path(self) -> &'static str {
+        match self {
+            Self::Plain => "/echo?greet=0",
+            Self::Io => "/socket.io/?EIO=4&transport=websocket",
+        }
+    }
+
+    /// The longest message, as the server is by default.
+    pub(crate) fn longest(self) -> u64 {
+        match self {
+            Self::Plain => 16 << 20,
+            Self::Io => 1_000_000,
+        }
+    }
+}
+
+pub(crate) const POLLING: &str = "/socket.io/?EIO=4&transport=polling";
+
+pub(crate) struct Arena {
+    pub(crate) address: SocketAddr,
+    app: App,
+    workers: Option<Workers>,
+    _stopping: watch::Sender<bool>,
+    plain: Wire<Line>,
+    /// `None` where clients of Socket.IO speak msgpack.
+    io: Option<Wire<Line>>,
+    said: u32,
+    /// Bytes held before the attack.
+    before: usize,
+    _turn: MutexGuard<'static, ()>,
+}
+
+impl Arena {
+    pub(crate) async fn new(flags: &[&str]) -> Self {
+        Self::start(flags, true, dial).await
+    }
+
+    /// Its clients of Socket.IO speak msgpack, and are only those who attack.
+    pub(crate) async fn with_msgpack() -> Self {
+        Self::start(&["--socketio-parser=msgpack"], false, dial).await
+    }
+
+    /// The flags say that it is served by TLS, with this certificate.
+    pub(crate) async fn over_tls(flags: &[&str], certificate: &rcgen::Certificate) -> Self {
+        let mut roots = RootCertStore::empty();
+        roots.add(certificate.der().clone()).unwrap();
+        let config = Arc::new(ClientConfig::builder().with_root_certificates(roots).with_no_client_auth());
+        let dial = async |address: SocketAddr| {
+            let stream = TcpStream::connect(address).await.unwrap();
+            let name = ServerName::IpAddress(address.ip().into());
+            let connecting = TlsConnector::from(Arc::clone(&config)).connect(name, stream);
+            let line: Line = Box::new(within("a TLS handshake", connecting).await.unwrap());
+            line
+        };
+        Self::start(flags, true, dial).await
+    }
+
+    async fn start(flags: &[&str], json: bool, dial: impl AsyncFn(SocketAddr) -> Line) -> Self {
+        let turn = turn().await;
+        let always = ["switchboard", "--listen=127.0.0.1:0", "--workers=1"];
+        let cli = Cli::try_parse_from(always.iter().chain(flags)).expect("known flags");
+        let settings = Settings::try_from(cli.serve).expect("possible settings");
+        let (listeners, _) = listen::bind(&settings.listen, 1).expect("a free port");
+        let Ok(Address::Tcp(address)) = listeners[0][0].address() else { panic!("no address") };
+        let (app, service, stopping) = run::prepare(&settings);
+        let workers = Workers::start(listeners, &app, &service).expect("a thread");
+        let mut plain = Wire::new(dial(address).await);
+        plain.request(Side::Plain.path(), "").await;
+        assert!(plain.head().await.starts_with("http/1.1 101 "));
+        let io = if json { Some(join(dial(address).await).await) } else { None };
+        let (said, before, workers) = (0, 0, Some(workers));
+        let mut arena = Self { address, app, workers, _stopping: stopping, plain, io, said, before, _turn: turn };
+        arena.is_well().await;
+        arena.begin();
+        arena
+    }
+
+    /// What is held from here on is the attack's.
+    pub(crate) fn begin(&mut self) {
+        self.before = memory::watch();
+    }
+
+    /// Both connections that were there before are heard.
+    pub(crate) async fn is_well(&mut self) {
+        self.said += 1;
+        let (said, echo) = (self.said, frame::text(format!("still here {}", self.said)));
+        self.plain.say(&echo.clone().masked()).await;
+        loop {
+            match self.plain.frame().await {
+                ping if ping.first == 0x89 => self.plain.say(&frame::pong(ping.payload).masked()).await,
+                answer => break assert_eq!(answer, echo),
+            }
+        }
+        let Some(io) = &mut self.io else { return };
+        io.say(&text(&format!(r#"42{said}["still here"]"#))).await;
+        loop {
+            match io.frame().await {
+                ping if ping == frame::text("2") => io.say(&text("3")).await,
+                answer => break assert_eq!(answer, frame::text(format!("43{said}[0]"))),
+            }
+        }
+    }
+
+    /// The attack is over. The others are well, and it never took more than so many bytes.
+    pub(crate) async fn ends(mut self, most: usize) {
+        self.is_well().await;
+        let taken = memory::most() - self.before;
+        println!("{taken} bytes at the worst moment, of {most}");
+        assert!(taken <= most, "{taken} bytes at the worst moment, and {most} are allowed");
+    }
+
+    /// Goes on sending this until the server cuts the connection off. The others are heard meanwhile, which paces it.
+    pub(crate) async fn cuts_off(&mut self, wire: &mut Wire, bytes: &[u8]) {
+        for _ in 0..1_000_000 {
+            if !wire.try_send(bytes).await {
+                return;
+            }
+            self.is_well().await;
+        }
+        panic!("the server never had enough");
+    }
+
+    /// An open WebSocket.
+    pub(crate) async fn open(&self, side: Side) -> Wire {
+        self.open_offering(side, "").await
+    }
+
+    /// An open WebSocket that was asked for with further headers.
+    pub(crate) async fn open_offering(&self, side: Side, headers: &str) -> Wire {
+        let mut wire = Wire::ask(self.address, side.path(), headers).await;
+        let head = wire.head().await;
+        assert!(head.starts_with("http/1.1 101 "), "{head}");
+        if side == Side::Io {
+            greeting(&mut wire).await;
+        }
+        wire
+    }
+
+    /// A Socket.IO client in the main namespace.
+    pub(crate) async fn join(&self) -> Wire<Line> {
+        join(dial(self.address).await).await
+    }
+
+    /// The same in msgpack.
+    pub(crate) async fn join_by_msgpack(&self) -> Wire {
+        let mut wire = self.open(Side::Io).await;
+        wire.say(&frame::binary(b"\x82\xa4type\x00\xa3nsp\xa1/").masked()).await;
+        assert_eq!(wire.frame().await.first, 0x82, "welcome");
+        wire
+    }
+
+    /// All that is answered to some bytes, until the server closes.
+    pub(crate) async fn answer(&self, bytes: impl AsRef<[u8]>) -> String {
+        let mut wire = Wire::connect(self.address).await;
+        wire.try_send(bytes).await;
+        String::from_utf8_lossy(&wire.last_words().await).into_owned()
+    }
+
+    /// The status of the answer to some bytes. The server need not close.
+    pub(crate) async fn status(&self, bytes: impl AsRef<[u8]>) -> u16 {
+        let mut wire = Wire::connect(self.address).await;
+        wire.try_send(bytes).await;
+        status(&wire.head().await)
+    }
+
+    /// The path of a new polling session.
+    pub(crate) async fn session(&self) -> String {
+        let opened = self.get(POLLING).await;
+        assert_eq!(opened.status, 200, "{}", opened.body);
+        format!("{POLLING}&sid={}", &opened.body[9..29])
+    }
+
+    pub(crate) async fn get(&self, path: &str) -> Response {
+        Wire::connect(self.address).await.get(path).await
+    }
+
+    /// The status of a POST.
+    pub(crate) async fn post(&self, path: &str, body: &[u8]) -> u16 {
+        let mut wire = Wire::connect(self.address).await;
+        wire.send(post(path, body.len())).await;
+        wire.try_send(body).await;
+        status(&wire.head().await)
+    }
+
+    /// Waits until so many were refused for this reason. A client knows of it a little earlier.
+    pub(crate) async fn refused(&self, reason: &str, least: u64) {
+        let count = || self.app.websocket.get_metrics().snapshot().refused.get(reason).copied().unwrap_or(0);
+        eventually(reason, || count() >= least).await;
+    }
+
+    /// Waits until so many connections were ended by this limit.
+    pub(crate) async fn ended(&self, limit: &str, least: u64) {
+        let count = || self.app.websocket.get_metrics().snapshot().limits.get(limit).copied().unwrap_or(0);
+        eventually(limit, || count() >= least).await;
+    }
+
+    /// Whether a connection was ended by this limit yet.
+    pub(crate) fn has_ended(&self, limit: &str) -> bool {
+        self.app.websocket.get_metrics().snapshot().limits.contains_key(limit)
+    }
+
+    /// Socket.IO's counters.
+    pub(crate) fn engine(&self) -> &switchboard_io::engine::Metrics {
+        self.app.sockets.as_ref().expect("it is served").server.engine().metrics()
+    }
+
+    /// Waits until there are no more sessions of Socket.IO than the one that was there before and so many more.
+    pub(crate) async fn has_sessions(&mut self, more: usize) {
+        let engine = self.app.sockets.as_ref().expect("it is served").server.engine().clone();
+        within("the other sessions to be over", async {
+            while engine.sessions() > 1 + more {
+                self.is_well().await;
+            }
+        })
+        .await;
+    }
+
+    /// Waits until no WebSocket is open but the two that were there before and so many more.
+    pub(crate) async fn is_left_with(&self, more: usize) {
+        eventually("the others to be gone", || self.app.websocket.connections().count() == 2 + more).await;
+    }
+}
+
+impl Drop for Arena {
+    fn drop(&mut self) {
+        // The next one begins when all of this is gone.
+        self.workers.take().into_iter().for_each(Workers::end);
+    }
+}
+
+/// Waits for something that is not announced.
+pub(crate) async fn eventually(what: &str, holds: impl Fn() -> bool) {
+    within(what, async {
+        while !holds() {
+            tokio::task::yield_now().await;
+        }
+    })
+    .await;
+}
+
+/// The head of a POST whose body has so many bytes.
+pub(crate) fn post(path: &str, length: usize) -> String {
+    format!("POST {path} HTTP/1.1\r\nHost: localhost\r\nContent-Length: {length}\r\n\r\n")
+}
+
+/// A text as clients send it.
+pub(crate) fn text(text: &str) -> Frame {
+    frame::text(text).masked()
+}
+
+/// The head of a masked frame of so many bytes. None of them is sent.
+pub(crate) fn announcement(first: u8, length: u64) -> Vec<u8> {
+    [&[first, 0xff][..], &length.to_be_bytes(), &frame::KEY].concat()
+}
+
+/// The status in an answer's head.
+pub(crate) fn status(answer: &str) -> u16 {
+    answer.split(' ').nth(1).and_then(|status| status.parse().ok()).unwrap_or_else(|| panic!("no status: {answer:?}"))
+}
+
+/// The next frame says that the server closes, and with which code.
+pub(crate) async fn closed<S: AsyncRead + AsyncWrite + Unpin>(wire: &mut Wire<S>) -> u16 {
+    let close = wire.frame().await;
+    assert_eq!(close.first, 0x88, "{close:?}");
+    u16::from_be_bytes([close.payload[0], close.payload[1]])
+}
+
+/// Has a test be the only one that is measured.
+pub(crate) async fn turn() -> MutexGuard<'static, ()> {
+    TURN.lock().await
+}
+
+/// A connection, with TLS or without.
+pub(crate) type Line = Box<dyn Duplex>;
+
+pub(crate) trait Duplex: AsyncRead + AsyncWrite + Unpin + Send {}
+impl<T: AsyncRead + AsyncWrite + Unpin + Send> Duplex for T {}
+
+async fn dial(address: SocketAddr) -> Line {
+    Box::new(within("a connection", TcpStream::connect(address)).await.expect("someone listens"))
+}
+
+async fn join(line: Line) -> Wire<Line> {
+    let mut wire = Wire::new(line);
+    wire.request(Side::Io.path(), "").await;
+    assert!(wire.head().await.starts_with("http/1.1 101 "));
+    greeting(&mut wire).await;
+    wire.say(&text("40")).await;
+    let welcome = wire.frame().await;
+    assert!(welcome.payload.starts_with(b"40{"), "{welcome:?}");
+    wire
+}
+
+async fn greeting<S: AsyncRead + AsyncWrite + Unpin>(wire: &mut Wire<S>) {
+    let greeting = wire.frame().await;
+    assert!(greeting.payload.starts_with(b"0{\"sid\":"), "{greeting:?}");
+}

@@ -1,0 +1,176 @@
+//! Attacks by quantity: peers that send and never read, that stay, or that are too many.
+
+use switchboard_io::engine::CloseReason;
+use switchboard_testkit::{Wire, frame};
+
+use crate::arena::{Arena, Side, text};
+
+const KIB: usize = 1 << 10;
+const MIB: usize = 1 << 20;
+/// The kernel's buffer of a client that does not read.
+const NARROW: u32 = 4 << 10;
+const HERE: [u8; 4] = [127, 0, 0, 1];
+const ELSEWHERE: [u8; 4] = [127, 0, 0, 2];
+
+/// A WebSocket of which nothing more is read than its handshake.
+async fn deaf(arena: &Arena, path: &str) -> Wire {
+    let mut wire = Wire::connect_from(arena.address, HERE, NARROW).await;
+    wire.request(path, "").await;
+    assert!(wire.head().await.starts_with("http/1.1 101 "));
+    wire
+}
+
+/// CVE-2020-35896, RUSTSEC-2020-0043: what waited for a slow reader had no limit.
+#[tokio::test]
+async fn attack_9_what_waits_for_a_slow_reader_is_bounded() {
+    let mut arena = Arena::new(&[]).await;
+    let message = frame::binary(vec![7; 256 * KIB]).masked().bytes();
+    arena.begin();
+    let _deaf = deaf(&arena, "/rooms/a").await;
+    let mut loud = Wire::open(arena.address, "/rooms/a").await;
+    // The kernel takes some megabytes first.
+    while !arena.has_ended("outbox_overflow") {
+        loud.send(&message).await;
+        arena.is_well().await;
+    }
+    // An outbox, what is encoded, and a message on its way.
+    arena.ends(3 * MIB).await;
+}
+
+/// The same of a session that polls, and does not: engine.io#420.
+#[tokio::test]
+async fn attack_9_what_waits_for_a_poll_is_bounded() {
+    let mut arena = Arena::new(&[]).await;
+    let quiet = arena.session().await;
+    assert_eq!(arena.post(&quiet, b"40").await, 200);
+    assert_eq!(arena.post(&quiet, br#"42["join","a"]"#).await, 200);
+    let mut loud = arena.join().await;
+    loud.say(&text(r#"421["join","a"]"#)).await;
+    assert_eq!(loud.frame().await, frame::text("431[2]"));
+    let event = text(&format!(r#"42["say","{}"]"#, "x".repeat(200 * KIB))).bytes();
+    arena.begin();
+    while arena.engine().overflowed() == 0 {
+        loud.send(&event).await;
+        arena.is_well().await;
+    }
+    assert!(arena.get(&quiet).await.body.contains("Session ID unknown"));
+    // 4 MiB, each event once as it is sent to those who poll and once as the others had it.
+    arena.ends(10 * MIB).await;
+}
+
+/// ws's `maxPendingAutoPongs`, tyrus#954, OkHttp: pings from one who reads no pong. They cost little, and in the end the
+/// connection: it takes nothing of what waits for it.
+#[tokio::test]
+async fn attack_10_pings_of_one_who_does_not_read_cost_one_pong() {
+    let mut arena = Arena::new(&["--write-timeout=300ms"]).await;
+    let pings = frame::ping([7; 125]).masked().bytes().repeat(500);
+    arena.begin();
+    for (number, side) in (1..).zip(Side::BOTH) {
+        let mut wire = deaf(&arena, side.path()).await;
+        arena.cuts_off(&mut wire, &pings).await;
+        arena.ended("write_timeout", number).await;
+    }
+    arena.is_left_with(0).await;
+    arena.ends(512 * KIB).await;
+}
+
+/// The same with pings of Engine.IO 3, which are messages.
+#[tokio::test]
+async fn attack_10_pings_of_engine_io_are_no_better() {
+    let mut arena = Arena::new(&["--write-timeout=300ms", "--socketio-allow-eio3=on"]).await;
+    let pings = text("2").bytes().repeat(5000);
+    arena.begin();
+    let mut wire = deaf(&arena, "/socket.io/?EIO=3&transport=websocket").await;
+    arena.cuts_off(&mut wire, &pings).await;
+    arena.is_left_with(0).await;
+    arena.ends(6 * MIB).await;
+}
+
+/// CVE-2026-33219, and every server without a limit per address: one machine takes all connections before it has said who
+/// it is.
+#[tokio::test]
+async fn attack_24_one_address_does_not_take_all_connections() {
+    let mut arena = Arena::new(&["--max-connections-per-address=8", "--handshake-timeout=1h"]).await;
+    let mut taken = Vec::new();
+    for _ in 0..8 {
+        taken.push(Wire::connect_from(arena.address, ELSEWHERE, NARROW).await);
+    }
+    for number in 1..20 {
+        let mut wire = Wire::connect_from(arena.address, ELSEWHERE, NARROW).await;
+        let told = String::from_utf8(wire.last_words().await).unwrap();
+        assert!(told.starts_with("HTTP/1.1 429 ") && told.contains("Retry-After: 5"), "{told}");
+        arena.refused("max_connections_per_address", number).await;
+    }
+    arena.is_well().await;
+    // Everyone else has room, and so has this address when it leaves some.
+    let mut other = Wire::connect_from(arena.address, [127, 0, 0, 3], NARROW).await;
+    assert_eq!(other.get("/health").await.status, 200);
+    drop(taken.pop());
+    loop {
+        let mut wire = Wire::connect_from(arena.address, ELSEWHERE, NARROW).await;
+        wire.request(Side::Plain.path(), "").await;
+        if wire.head().await.starts_with("http/1.1 101 ") {
+            break;
+        }
+    }
+    arena.ends(256 * KIB).await;
+}
+
+/// The same in all: those who are there stay, others are told to come back.
+#[tokio::test]
+async fn attack_24_beyond_all_connections_nobody_is_hurt() {
+    let mut arena = Arena::new(&["--max-connections=10", "--handshake-timeout=1h"]).await;
+    let mut taken = Vec::new();
+    for _ in 0..8 {
+        taken.push(Wire::connect(arena.address).await);
+    }
+    for number in 1..20 {
+        let told = String::from_utf8(Wire::connect(arena.address).await.last_words().await).unwrap();
+        assert!(told.starts_with("HTTP/1.1 503 ") && told.contains("Retry-After: 5"), "{told}");
+        arena.refused("max_connections", number).await;
+        arena.is_well().await;
+    }
+    arena.ends(256 * KIB).await;
+}
+
+/// Jetty#740, #4824, CVE-2024-22201: one who does not read his echoes holds them, and the connection, for ever.
+#[tokio::test]
+async fn attack_25_a_slow_reader_is_cut_off() {
+    let mut arena = Arena::new(&["--write-timeout=300ms"]).await;
+    let message = frame::binary(vec![7; 64 * KIB]).masked().bytes();
+    arena.begin();
+    let mut wire = deaf(&arena, Side::Plain.path()).await;
+    arena.cuts_off(&mut wire, &message).await;
+    arena.ended("write_timeout", 1).await;
+    arena.ends(3 * MIB).await;
+}
+
+/// The same before the upgrade: requests one after another, and no answer is read.
+#[tokio::test]
+async fn attack_25_a_slow_reader_of_pages_is_cut_off() {
+    let mut arena = Arena::new(&["--write-timeout=300ms"]).await;
+    let requests = "GET /style.css HTTP/1.1\r\nHost: localhost\r\n\r\n".repeat(100);
+    arena.begin();
+    let mut wire = Wire::connect_from(arena.address, HERE, NARROW).await;
+    arena.cuts_off(&mut wire, requests.as_bytes()).await;
+    arena.refused("write_timeout", 1).await;
+    arena.ends(512 * KIB).await;
+}
+
+/// Those who vanished without a word: nothing comes, not even the end of the stream, and pings are not answered. The
+/// others answer them.
+#[tokio::test]
+async fn half_open_peers_are_noticed() {
+    let flags = ["--socketio-ping-interval=2s", "--socketio-ping-timeout=2s", "--idle-timeout=2s"];
+    let mut arena = Arena::new(&flags).await;
+    let gone = [arena.open(Side::Plain).await, arena.open(Side::Io).await];
+    let polling = arena.session().await;
+    // Nobody answers the Close frame either.
+    while !arena.has_ended("close_timeout") || arena.engine().closed(CloseReason::PingTimeout) < 2 {
+        arena.is_well().await;
+    }
+    assert!(arena.get(&polling).await.body.contains("Session ID unknown"));
+    drop(gone);
+    arena.is_left_with(0).await;
+    arena.ends(256 * KIB).await;
+}
