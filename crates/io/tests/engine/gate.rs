@@ -3,19 +3,20 @@
 
 use std::net::Ipv4Addr;
 use std::sync::Arc;
+use std::time::Duration;
 
 use ::http::Request;
 use hyper::server::conn::http1;
 use hyper_util::rt::TokioIo;
 use hyper_util::service::TowerToHyperService;
-use switchboard_io::engine::{Engine, EngineConfig, Hooks, Transport};
+use switchboard_io::engine::{Engine, EngineConfig, Hooks, Limit, Transport};
 use switchboard_testkit::{Wire, frame};
-use switchboard_ws::{Config, Gate, GatedListener, Handler, NoRoom, Pass, PeerAddr, Visitor};
+use switchboard_ws::{Config, Gate, GatedListener, Handler, Limits, NoRoom, Pass, PeerAddr, Visitor};
 use tokio::io::AsyncReadExt as _;
 use tokio::net::TcpListener;
 use tokio::runtime::Handle;
 
-use crate::support::{Heard, Host, WEBSOCKET, engine, text};
+use crate::support::{Client, Heard, Host, POLLING, WEBSOCKET, engine, text};
 
 struct Porter {
     engine: Engine,
@@ -84,4 +85,30 @@ async fn refusals_and_hooks_are_the_services() {
     let hooked = host(EngineConfig { hooks, ..EngineConfig::default() }).await;
     let head = Wire::ask(hooked.address, WEBSOCKET, "").await.head().await;
     assert!(head.contains("x-each: 1"), "{head}");
+}
+
+#[tokio::test]
+async fn a_client_that_does_not_read_the_answer_to_its_poll_is_cut_off() {
+    /// More than the kernel takes for somebody who does not read.
+    const LONG: usize = 32 << 20;
+    let limits = Limits { write_timeout: Some(Duration::from_millis(50)), ..Limits::default() };
+    let config = EngineConfig {
+        websockets: Config::default().limits(limits),
+        http_compression: None,
+        ..EngineConfig::default()
+    };
+    let (engine, heard) = engine(config);
+    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.expect("a free port");
+    let address = listener.local_addr().expect("an address");
+    let serving = engine.clone();
+    tokio::spawn(async move { serving.serve(listener).await });
+    let mut host = Host::of(engine, address, heard);
+    let mut client = Client::open(address, POLLING).await;
+    host.session().await.send_text(&format!("4{}", "x".repeat(LONG)));
+    client.ask().await;
+    while host.engine.metrics().limit(Limit::WriteTime) == 0 {
+        tokio::task::yield_now().await;
+    }
+    // The session is not concerned: its client may come again, until its heartbeat fails.
+    assert_eq!(host.engine.sessions(), 1);
 }

@@ -2,7 +2,7 @@
 
 use switchboard_io::engine::{CloseReason, EngineConfig, ParcelOptions, Transport, parcel};
 use switchboard_testkit::{Wire, frame};
-use switchboard_ws::{DeflateConfig, Message, OutboxLimits, Overflow};
+use switchboard_ws::{Config, DeflateConfig, Message, OutboxLimits, Overflow};
 
 use crate::support::{Heard, Host, POLLING, WEBSOCKET, quick, text};
 
@@ -96,9 +96,18 @@ async fn a_thousand_messages_stay_in_order_across_an_upgrade() {
 /// A thread publishes while sessions move: none of its publishes overtakes the one before.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_another_thread_publishes_stays_in_order_across_upgrades() {
+    publish_across_upgrades(Config::default()).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn so_it_does_where_each_websocket_has_a_task() {
+    publish_across_upgrades(Config::default().task_per_connection()).await;
+}
+
+async fn publish_across_upgrades(websockets: Config) {
     const UPGRADES: usize = 40;
     const PUBLISHES: usize = 300;
-    let mut host = Host::new(EngineConfig::default()).await;
+    let mut host = Host::new(EngineConfig { websockets, ..EngineConfig::default() }).await;
     let (go, told) = std::sync::mpsc::channel::<()>();
     let hub = host.engine.hub().clone();
     let publisher = std::thread::spawn(move || {
