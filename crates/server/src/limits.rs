@@ -67,10 +67,10 @@ fn memory() -> Table {
 
 fn messages() -> Table {
     let (limits, flags) = (Limits::default(), Flags);
-    let message = same(bytes(limits.max_message), bytes(flags.get::<Bytes>("max-message").0));
-    let ping = same(option(limits.ping_interval), flags.duration("ping-interval"));
-    let idle = same(option(limits.idle_timeout), flags.duration("idle-timeout"));
-    let compression = same(on(limits.deflate.is_some()), on(flags.switch("compression") == Switch::On));
+    let message = same([bytes(limits.max_message), bytes(flags.get::<Bytes>("max-message").0)]);
+    let ping = same([option(limits.ping_interval), flags.duration("ping-interval")]);
+    let idle = same([option(limits.idle_timeout), flags.duration("idle-timeout")]);
+    let compression = same([on(limits.deflate.is_some()), on(flags.switch("compression") == Switch::On)]);
     let rows = vec![
         row([
             "bytes of a message, after inflating",
@@ -341,14 +341,15 @@ fn socketio() -> Table {
     let SessionConfig { max_payload, ping_timeout, ping_interval, upgrade_timeout, .. } = config.session;
     let recovery = RecoverySettings::default();
     let HubLimits { topics_per_member, topic_bytes } = HubLimits::default();
-    let payload = same(count(max_payload), count(flags.get::<Bytes>("socketio-max-payload").0));
-    let attachments = same(count(settings.limits.attachments), flags.default("socketio-max-attachments"));
-    let timeout = same(time(ping_timeout), flags.duration("socketio-ping-timeout"));
-    let interval = same(time(ping_interval), flags.duration("socketio-ping-interval"));
-    let upgrade = same(time(upgrade_timeout), flags.duration("socketio-upgrade-timeout"));
-    let connect = same(time(settings.connect_timeout), flags.duration("socketio-connect-timeout"));
-    let recovers = same("off".to_owned(), flags.default("socketio-recovery"));
-    let sessions = config.max_sessions.map_or("as many as come; in the binary `--max-connections`".to_owned(), count);
+    let payload = same([count(max_payload), count(flags.get::<Bytes>("socketio-max-payload").0)]);
+    let attachments = same([count(settings.limits.attachments), flags.default("socketio-max-attachments")]);
+    let timeout = same([time(ping_timeout), flags.duration("socketio-ping-timeout")]);
+    let interval = same([time(ping_interval), flags.duration("socketio-ping-interval")]);
+    let upgrade = same([time(upgrade_timeout), flags.duration("socketio-upgrade-timeout")]);
+    let connect = same([time(settings.connect_timeout), flags.duration("socketio-connect-timeout")]);
+    let recovers = same(["off".to_owned(), flags.default("socketio-recovery")]);
+    let sessions =
+        config.max_sessions.map_or_else(|| "as many as come; in the binary `--max-connections`".to_owned(), count);
     let rows = vec![
         row([
             "bytes of a message, and of a poll's payload",
@@ -457,7 +458,7 @@ fn binary() -> Table {
         time(listen::TURNING_AWAY)
     );
     let timeout = time(HandshakeLimits::default().timeout);
-    let lines = same(count(HandshakeLimits::default().max_headers), "100".to_owned());
+    let lines = same([count(HandshakeLimits::default().max_headers), "100".to_owned()]);
     let rows = vec![
         row([
             "connections at once, HTTP ones too",

@@ -98,7 +98,7 @@ fn write(session: &Session, outs: Vec<Out<Parcel>>, encoding: Encoding, query: &
     let Some((coding, compressed)) = compressed else {
         return answer::with_body(StatusCode::OK, kind, counted(body, budget));
     };
-    let mut answer = answer::with_body(StatusCode::OK, kind, counted(Bytes::from(compressed), budget));
+    let mut answer = answer::with_body(StatusCode::OK, kind, counted(compressed, budget));
     answer.headers_mut().insert(CONTENT_ENCODING, HeaderValue::from_static(coding.as_str()));
     answer.headers_mut().append(VARY, HeaderValue::from_static("Accept-Encoding"));
     answer
