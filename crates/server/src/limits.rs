@@ -67,10 +67,10 @@ fn memory() -> Table {
 
 fn messages() -> Table {
     let (limits, flags) = (Limits::default(), Flags);
-    let message = same(bytes(limits.max_message), bytes(flags.get::<Bytes>("max-message").0));
-    let ping = same(option(limits.ping_interval), flags.duration("ping-interval"));
-    let idle = same(option(limits.idle_timeout), flags.duration("idle-timeout"));
-    let compression = same(on(limits.deflate.is_some()), on(flags.switch("compression") == Switch::On));
+    let message = same([bytes(limits.max_message), bytes(flags.get::<Bytes>("max-message").0)]);
+    let ping = same([option(limits.ping_interval), flags.duration("ping-interval")]);
+    let idle = same([option(limits.idle_timeout), flags.duration("idle-timeout")]);
+    let compression = same([on(limits.deflate.is_some()), on(flags.switch("compression") == Switch::On)]);
     let rows = vec![
         row([
             "bytes of a message, after inflating",
@@ -349,18 +349,18 @@ fn socketio() -> Table {
     let SessionConfig { max_payload, ping_timeout, ping_interval, upgrade_timeout, .. } = config.session;
     let recovery = RecoverySettings::default();
     let HubLimits { topics_per_member, topic_bytes } = HubLimits::default();
-    let payload = same(count(max_payload), count(flags.get::<Bytes>("socketio-max-payload").0));
-    let attachments = same(count(settings.limits.attachments), flags.default("socketio-max-attachments"));
-    let timeout = same(time(ping_timeout), flags.duration("socketio-ping-timeout"));
-    let interval = same(time(ping_interval), flags.duration("socketio-ping-interval"));
-    let upgrade = same(time(upgrade_timeout), flags.duration("socketio-upgrade-timeout"));
-    let connect = same(time(settings.connect_timeout), flags.duration("socketio-connect-timeout"));
-    let attachments_time = same(time(settings.attachments_timeout), flags.duration("socketio-attachments-timeout"));
-    let waiting = same(count(config.outbox.messages), count(flags.get::<u32>("socketio-outbox-messages")));
-    let waiting_bytes = same(bytes(config.outbox.bytes), bytes(flags.get::<Bytes>("socketio-outbox-bytes").0));
+    let payload = same([count(max_payload), count(flags.get::<Bytes>("socketio-max-payload").0)]);
+    let attachments = same([count(settings.limits.attachments), flags.default("socketio-max-attachments")]);
+    let timeout = same([time(ping_timeout), flags.duration("socketio-ping-timeout")]);
+    let interval = same([time(ping_interval), flags.duration("socketio-ping-interval")]);
+    let upgrade = same([time(upgrade_timeout), flags.duration("socketio-upgrade-timeout")]);
+    let connect = same([time(settings.connect_timeout), flags.duration("socketio-connect-timeout")]);
+    let attachments_time = same([time(settings.attachments_timeout), flags.duration("socketio-attachments-timeout")]);
+    let waiting = same([count(config.outbox.messages), count(flags.get::<u32>("socketio-outbox-messages"))]);
+    let waiting_bytes = same([bytes(config.outbox.bytes), bytes(flags.get::<Bytes>("socketio-outbox-bytes").0)]);
     let write = Limits::default().write_timeout.map_or_else(|| "never".to_owned(), time);
-    let recovers = same("off".to_owned(), flags.default("socketio-recovery"));
-    let sessions = config.max_sessions.map_or("as many as come; in the binary `--max-connections`".to_owned(), count);
+    let recovers = same(["off".to_owned(), flags.default("socketio-recovery")]);
+    let sessions = config.max_sessions.map_or_else(|| "as many as come; in the binary `--max-connections`".to_owned(), count);
     let rows = vec![
         row([
             "bytes of a message, and of a poll's payload",
@@ -385,7 +385,7 @@ fn socketio() -> Table {
         ]),
         row([
             "attachments of a packet of our own",
-            &same(count(settings.outgoing_attachments), flags.default("socketio-max-attachments")),
+            &same([count(settings.outgoing_attachments), flags.default("socketio-max-attachments")]),
             "`outgoing_attachments`, `--socketio-max-attachments`",
             "nothing is sent: `TooManyAttachments`",
             "whoever sends is told",
@@ -421,14 +421,14 @@ fn socketio() -> Table {
         ]),
         row([
             "namespaces of one client",
-            &same(count(settings.max_namespaces), flags.default("socketio-max-namespaces")),
+            &same([count(settings.max_namespaces), flags.default("socketio-max-namespaces")]),
             "`max_namespaces`, `--socketio-max-namespaces`",
             "closed",
             "`too_many_namespaces`",
         ]),
         row([
             "children of a parent namespace",
-            &same(count(settings.max_child_namespaces), count(flags.get::<u32>("socketio-max-child-namespaces"))),
+            &same([count(settings.max_child_namespaces), count(flags.get::<u32>("socketio-max-child-namespaces"))]),
             "`max_child_namespaces`, `--socketio-max-child-namespaces`",
             "\"Invalid namespace\"",
             "`too_many_child_namespaces`",
@@ -470,7 +470,7 @@ fn socketio() -> Table {
         ]),
         row([
             "body of a POST, from the request's head to the last byte",
-            &same(time(config.body_timeout), flags.duration("socketio-body-timeout")),
+            &same([time(config.body_timeout), flags.duration("socketio-body-timeout")]),
             "`body_timeout`, `--socketio-body-timeout`",
             "408, and the session is over",
             "`body_timeout`",
@@ -494,9 +494,9 @@ fn binary() -> Table {
         count(fixed::REFUSALS),
         time(fixed::REFUSED.0)
     );
-    let timeout = same(time(HandshakeLimits::default().timeout), flags.duration("handshake-timeout"));
+    let timeout = same([time(HandshakeLimits::default().timeout), flags.duration("handshake-timeout")]);
     let write = flags.duration("write-timeout");
-    let lines = same(count(HandshakeLimits::default().max_headers), "100".to_owned());
+    let lines = same([count(HandshakeLimits::default().max_headers), "100".to_owned()]);
     let rows = vec![
         row([
             "connections at once, HTTP ones too",

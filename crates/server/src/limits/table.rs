@@ -76,7 +76,7 @@ impl Flags {
 }
 
 /// What two places say of the same.
-pub(super) fn same(one: String, other: String) -> String {
+pub(super) fn same([one, other]: [String; 2]) -> String {
     assert_eq!(one, other, "the library and the flag have different defaults");
     one
 }
@@ -117,7 +117,7 @@ pub(super) fn long_time(time: Duration) -> String {
 }
 
 pub(super) fn option(limit: Option<Duration>) -> String {
-    limit.map_or("never".to_owned(), time)
+    limit.map_or_else(|| "never".to_owned(), time)
 }
 
 pub(super) fn on(yes: bool) -> String {

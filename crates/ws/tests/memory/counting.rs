@@ -15,9 +15,14 @@ struct Counting;
 #[global_allocator]
 static ALLOCATOR: Counting = Counting;
 
+/// The turn of one test. Each has a thread, and so may wait for its turn however it likes.
+pub(crate) struct Alone {
+    _turn: MutexGuard<'static, ()>,
+}
+
 /// Tests of one process share what is counted: one at a time.
-pub(crate) fn alone() -> MutexGuard<'static, ()> {
-    TEST.lock().unwrap_or_else(PoisonError::into_inner)
+pub(crate) fn alone() -> Alone {
+    Alone { _turn: TEST.lock().unwrap_or_else(PoisonError::into_inner) }
 }
 
 /// From here on.

@@ -141,10 +141,6 @@ impl Peer {
         Ok(())
     }
 
-    pub(crate) fn send_message(&mut self, size: usize) {
-        self.begin_message(size, size).unwrap();
-    }
-
     /// Has the server send so much.
     pub(crate) fn ask_for(&mut self, bytes: usize) {
         self.say(&format!("a{bytes}"));
