@@ -11,7 +11,7 @@ use switchboard_ws::{Config, Gate, Handler, Pass, PeerAddr, Reason, Visitor};
 use crate::app::App;
 use crate::listen::{Service, Visit};
 use crate::socketio::Sockets;
-use crate::{echo, rooms};
+use crate::{echo, hardening, rooms};
 
 /// Knows who comes in, and where to.
 #[derive(Debug)]
@@ -65,11 +65,11 @@ impl Gate for Doorkeeper {
         }
     }
 
-    fn visit(&self, visitor: Visitor) {
-        let Visitor { reason, .. } = &visitor;
-        match reason {
+    fn visit(&self, mut visitor: Visitor) {
+        match &mut visitor.reason {
             Reason::NoRoom => self.service.turn_away(visitor.io),
-            Reason::TooSlow(_) => {
+            Reason::TooSlow(rejection) => {
+                hardening::add(rejection.headers_mut());
                 let websocket = self.app.websocket.clone();
                 tokio::spawn(async move {
                     let peer = visitor.peer;

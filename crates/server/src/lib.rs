@@ -8,7 +8,9 @@
 pub mod app;
 pub mod cli;
 pub mod echo;
+mod framing;
 pub mod gate;
+mod hardening;
 pub mod listen;
 pub mod metrics;
 pub mod pages;
@@ -20,6 +22,7 @@ pub mod run;
 pub mod settings;
 pub mod shutdown;
 pub mod socketio;
+pub mod tasks;
 pub mod units;
 pub mod workers;
 

@@ -6,12 +6,14 @@ use std::time::Duration;
 
 use futures_util::FutureExt as _;
 use switchboard_ws::{CloseCode, Config};
+use tokio::runtime::Handle;
 use tokio::sync::{Semaphore, watch};
 
 use crate::app::App;
 use crate::listen::{self, Listener, Service};
-use crate::settings::{Address, Settings, SettingsError};
+use crate::settings::{Address, Demo, Settings, SettingsError};
 use crate::socketio::Sockets;
+use crate::tasks::Tasks;
 use crate::workers::Workers;
 use crate::{metrics, routes, shutdown};
 
@@ -42,11 +44,13 @@ async fn serve(settings: Settings) -> Result<(), SettingsError> {
     let about = About { tls: tls.is_some(), demo, socketio: socketio.as_ref().map(Sockets::path) };
     print!("{}", banner(&listeners[0], note.as_deref(), &about));
 
-    let metrics = metrics::registry(&websocket, socketio.as_ref());
+    let tasks = Tasks::default();
+    tasks.watch(&Handle::current());
+    let metrics = metrics::registry(&websocket, socketio.as_ref(), &tasks);
     let app = App { metrics, websocket: websocket.clone(), sockets: socketio.clone() };
     let stopping = watch::channel(false);
     let service = Service {
-        router: routes::router(app.clone(), demo),
+        router: routes::router(app.clone(), demo == Demo::Served),
         // TLS is none of a shard's business.
         gated: sharded && tls.is_none(),
         tls,
@@ -55,7 +59,7 @@ async fn serve(settings: Settings) -> Result<(), SettingsError> {
         metrics: Arc::clone(websocket.get_metrics()),
         stopping: stopping.1,
     };
-    let mut workers = Workers::start(listeners, &app, &service)
+    let mut workers = Workers::start(listeners, &app, &service, &tasks)
         .map_err(|error| SettingsError(format!("cannot start a worker: {error}")))?;
     drop((app, service));
 
@@ -90,7 +94,7 @@ async fn say_goodbye(websocket: &Config, sockets: Option<&Sockets>, stopping: wa
 /// What is served.
 struct About<'a> {
     tls: bool,
-    demo: bool,
+    demo: Demo,
     /// Where.
     socketio: Option<&'a str>,
 }
@@ -105,11 +109,14 @@ fn banner(listeners: &[Listener], note: Option<&str>, about: &About<'_>) -> Stri
         text.push('\n');
     };
     note.into_iter().for_each(&mut line);
+    if demo == Demo::Hidden {
+        line("No chat page, as other machines can reach this one: --demo-in-public serves it all the same.");
+    }
     let mut example = None;
     for listener in listeners {
         match listener.address() {
             Ok(Address::Tcp(address)) => {
-                let what = if demo { "chat page" } else { "server" };
+                let what = if demo == Demo::Served { "chat page" } else { "server" };
                 line(&format!("Switchboard {what}: {http}://{address}/"));
                 line(&format!("  WebSocket:   {ws}://{address}/rooms/lobby and {ws}://{address}/echo"));
                 if let Some(path) = socketio {

@@ -13,7 +13,9 @@ async fn a_server_that_did_nothing_says_so() {
     let content_type = "application/openmetrics-text; version=1.0.0; charset=utf-8";
     assert_eq!(response.header("content-type"), Some(content_type));
     assert!(response.body.ends_with("# EOF\n"));
-    assert!(server.metrics().await.values().all(|value| *value == 0));
+    let mut counted = server.metrics().await;
+    assert!(counted.remove("switchboard_tasks").unwrap() > 0, "each worker has one, and so has this request");
+    assert!(counted.values().all(|value| *value == 0), "{counted:?}");
 }
 
 #[tokio::test]
@@ -33,6 +35,7 @@ async fn every_metric_is_described() {
         ("limits_hit", "counter"),
         ("room_members", "gauge"),
         ("rooms", "gauge"),
+        ("tasks", "gauge"),
     ] {
         assert!(page.contains(&format!("# HELP switchboard_{name} ")), "{name} is not described:\n{page}");
         assert!(page.contains(&format!("# TYPE switchboard_{name} {kind}\n")), "{name} has another type:\n{page}");
