@@ -120,7 +120,7 @@ impl Server {
 
     /// Has it stop, which it must do by itself and without a fault.
     pub(crate) async fn stop(mut self) -> io::Result<ExitStatus> {
-        Command::new("kill").arg(self.pid.to_string()).status().await?;
+        Command::new("sh").args(["-c", &format!("kill {}", self.pid)]).status().await?;
         self.child.wait().await
     }
 }
