@@ -99,7 +99,7 @@ impl Arena {
         let settings = Settings::try_from(cli.serve).expect("possible settings");
         let (listeners, _) = listen::bind(&settings.listen, 1).expect("a free port");
         let Ok(Address::Tcp(address)) = listeners[0][0].address() else { panic!("no address") };
-        let (app, service, stopping) = run::prepare(&settings);
+        let (app, service, stopping) = run::prepare(&settings, &Tasks::default());
         let workers = Workers::start(listeners, &app, &service).expect("a thread");
         let mut plain = Wire::new(dial(address).await);
         plain.request(Side::Plain.path(), "").await;

@@ -126,6 +126,11 @@ pub struct Serve {
     #[arg(long, env = "SWITCHBOARD_NO_DEMO", value_parser = BoolishValueParser::new())]
     pub no_demo: bool,
 
+    /// Serve the chat page also when an address can be reached from other machines, where everyone could then write under
+    /// any name. Otherwise it is served on this machine only.
+    #[arg(long, env = "SWITCHBOARD_DEMO_IN_PUBLIC", value_parser = BoolishValueParser::new(), conflicts_with = "no_demo")]
+    pub demo_in_public: bool,
+
     /// Socket.IO's own.
     #[command(flatten)]
     pub socketio: SocketIoFlags,

@@ -9,7 +9,7 @@ use switchboard_ws::{Config, Gate, Handler, NoRoom, Pass, PeerAddr, Reason, Visi
 use crate::app::App;
 use crate::listen::{Service, Visit};
 use crate::socketio::Sockets;
-use crate::{echo, rooms};
+use crate::{echo, hardening, rooms};
 
 /// Knows who comes in, and where to.
 #[derive(Debug)]
@@ -57,9 +57,10 @@ impl Gate for Doorkeeper {
         }
     }
 
-    fn visit(&self, visitor: Visitor) {
-        match visitor.reason {
-            Reason::TooSlow(_) => {
+    fn visit(&self, mut visitor: Visitor) {
+        match &mut visitor.reason {
+            Reason::TooSlow(rejection) => {
+                hardening::add(rejection.headers_mut());
                 let websocket = self.app.websocket.clone();
                 tokio::spawn(async move {
                     let peer = visitor.peer;

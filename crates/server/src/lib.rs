@@ -8,7 +8,10 @@
 pub mod app;
 pub mod cli;
 pub mod echo;
+mod framed_io;
+mod framing;
 pub mod gate;
+mod hardening;
 pub mod limits;
 pub mod listen;
 pub mod memory;
@@ -23,6 +26,7 @@ pub mod run;
 pub mod settings;
 pub mod shutdown;
 pub mod socketio;
+pub mod tasks;
 pub mod units;
 pub mod workers;
 

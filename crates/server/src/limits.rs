@@ -360,7 +360,8 @@ fn socketio() -> Table {
     let waiting_bytes = same([bytes(config.outbox.bytes), bytes(flags.get::<Bytes>("socketio-outbox-bytes").0)]);
     let write = Limits::default().write_timeout.map_or_else(|| "never".to_owned(), time);
     let recovers = same(["off".to_owned(), flags.default("socketio-recovery")]);
-    let sessions = config.max_sessions.map_or_else(|| "as many as come; in the binary `--max-connections`".to_owned(), count);
+    let sessions =
+        config.max_sessions.map_or_else(|| "as many as come; in the binary `--max-connections`".to_owned(), count);
     let rows = vec![
         row([
             "bytes of a message, and of a poll's payload",

@@ -7,9 +7,11 @@ use std::net::{self, Ipv4Addr, SocketAddr};
 use std::os::unix::fs::FileTypeExt;
 use std::os::unix::net as unix;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
+use axum::response::IntoResponse as _;
 use http::StatusCode;
 use hyper::body::Incoming;
 use hyper::service::service_fn;
@@ -23,6 +25,9 @@ use tokio::net::{TcpListener, UnixListener};
 use tokio::sync::watch;
 use tower_service::Service as _;
 
+use crate::framed_io::FramedIo;
+use crate::framing;
+use crate::hardening;
 use crate::patience::Patience;
 use crate::settings::{Address, Listen, SettingsError};
 
@@ -314,17 +319,28 @@ async fn connection(visit: Visit, service: Service) -> io::Result<()> {
         },
         None => io,
     };
-    let mut io = HttpIo::new(io, read, Some(Box::new((pass, sealed))), Some(patience.write));
+    let io = Box::new(FramedIo::new(io, &read, MAX_HEAD));
+    let mut io = HttpIo::new(io, Vec::new(), Some(Box::new((pass, sealed))), Some(patience.write));
     io.ready().await?;
     let upgraded = io.upgraded();
+    let counters = Arc::clone(metrics);
     let answer = service_fn(move |mut request: http::Request<Incoming>| {
         request.extensions_mut().insert(peer);
         request.extensions_mut().insert(secure);
-        let (answering, upgraded) = (router.clone().call(request), upgraded.clone());
+        let (mut router, counters, upgraded) = (router.clone(), Arc::clone(&counters), upgraded.clone());
         async move {
-            let answer = answering.await?;
+            let is_refused = framing::is_refused(&request);
+            let is_last = is_refused || framing::is_last(&request);
+            let mut answer = if is_refused {
+                counters.refuse("ambiguous");
+                hardening::harden(framing::REFUSAL.into_response()).await
+            } else {
+                router.call(request).await?
+            };
             if answer.status() == StatusCode::SWITCHING_PROTOCOLS {
                 upgraded.lift_limits();
+            } else if is_last {
+                answer.headers_mut().insert(http::header::CONNECTION, http::HeaderValue::from_static("close"));
             }
             Ok::<_, Infallible>(answer)
         }

@@ -19,6 +19,7 @@ use switchboard_ws::{Budget, BudgetPart, Config, Snapshot};
 
 use crate::app::App;
 use crate::socketio::Sockets;
+use crate::tasks::Tasks;
 
 /// All metrics, read anew whenever they are asked for.
 pub(crate) async fn metrics(State(app): State<App>) -> Response {
@@ -37,14 +38,24 @@ pub(crate) async fn metrics(State(app): State<App>) -> Response {
 
 /// The registry of everything that this server counts.
 #[must_use]
-pub fn registry(config: &Config, sockets: Option<&Sockets>) -> Arc<Registry> {
+pub fn registry(config: &Config, sockets: Option<&Sockets>, tasks: &Tasks) -> Arc<Registry> {
     let mut registry = Registry::with_prefix("switchboard");
     registry.register_collector(Box::new(WebSockets(config.clone())));
     registry.register_collector(Box::new(Memory(config.get_budget().clone())));
+    registry.register_collector(Box::new(Process(tasks.clone())));
     if let Some(sockets) = sockets {
         registry.register_collector(Box::new(Sessions(sockets.server.clone())));
     }
     Arc::new(registry)
+}
+
+#[derive(Debug)]
+struct Process(Tasks);
+
+impl Collector for Process {
+    fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> Result<(), fmt::Error> {
+        write(&mut encoder, "tasks", "Tasks of the whole server that have not ended", &gauge(self.0.alive() as u64))
+    }
 }
 
 #[derive(Debug)]
@@ -56,7 +67,6 @@ impl Collector for WebSockets {
         let Snapshot { open, total, messages_in, messages_out, bytes_in, bytes_out, .. } = counted;
         let Snapshot { dropped, inbox_full, unsharded, ref closes, ref limits, ref failures, ref refused, .. } =
             counted;
-        let gauge = |value: u64| ConstGauge::new(i64::try_from(value).unwrap_or(i64::MAX));
         let plain = [
             ("connections", "WebSocket connections since the start", total),
             ("messages_received", "Messages received", messages_in),
@@ -164,7 +174,7 @@ impl Collector for Sessions {
             ("socketio_sessions_open", "Socket.IO sessions open now", engine.sessions()),
             ("socketio_sockets", "Socket.IO clients in namespaces, in each counted anew", sockets),
         ] {
-            write(&mut encoder, name, help, &ConstGauge::new(i64::try_from(value).unwrap_or(i64::MAX)))?;
+            write(&mut encoder, name, help, &gauge(value as u64))?;
         }
         let opened = BTreeMap::from([
             ("polling", counted.opened(Transport::Polling)),
@@ -204,6 +214,10 @@ fn write_recovery(encoder: &mut DescriptorEncoder<'_>, counted: RecoveryCounters
     let dropped = BTreeMap::from([("packets", counted.packets_dropped), ("sessions", counted.sessions_dropped)]);
     let help = "What a limit threw away that could have been recovered";
     write_labelled(encoder, "socketio_recovery_dropped", help, "what", &dropped)
+}
+
+fn gauge(value: u64) -> ConstGauge<i64> {
+    ConstGauge::new(i64::try_from(value).unwrap_or(i64::MAX))
 }
 
 fn write<M: EncodeMetric>(

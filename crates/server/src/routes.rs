@@ -1,13 +1,11 @@
 //! Which path does what.
 
 use axum::Router;
-use axum::http::header::{CONTENT_SECURITY_POLICY, REFERRER_POLICY, X_CONTENT_TYPE_OPTIONS};
-use axum::http::{HeaderValue, StatusCode};
-use axum::response::{IntoResponse, Response};
+use axum::http::StatusCode;
 use axum::routing::get;
 
 use crate::app::App;
-use crate::{echo, metrics, pages, rooms};
+use crate::{echo, hardening, metrics, pages, rooms};
 
 /// All routes; with the chat page or without.
 pub fn router(app: App, demo: bool) -> Router {
@@ -27,7 +25,7 @@ pub fn router(app: App, demo: bool) -> Router {
     if let Some(sockets) = &app.sockets {
         router = router.layer(sockets.server.layer());
     }
-    router.layer(axum::middleware::map_response(harden)).layer(configured).with_state(app)
+    router.layer(axum::middleware::map_response(hardening::harden)).layer(configured).with_state(app)
 }
 
 async fn health() -> &'static str {
@@ -40,15 +38,4 @@ async fn not_found() -> (StatusCode, &'static str) {
 
 async fn not_allowed() -> (StatusCode, &'static str) {
     (StatusCode::METHOD_NOT_ALLOWED, "Only GET is understood here.\n")
-}
-
-/// Headers that every answer carries: the browser guesses no types, frames nothing, and tells nobody where it was.
-async fn harden(mut response: Response) -> Response {
-    if response.status() != StatusCode::SWITCHING_PROTOCOLS {
-        let headers = response.headers_mut();
-        headers.insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
-        headers.insert(REFERRER_POLICY, HeaderValue::from_static("no-referrer"));
-        headers.insert(CONTENT_SECURITY_POLICY, HeaderValue::from_static(pages::CONTENT_SECURITY_POLICY));
-    }
-    response.into_response()
 }

@@ -5,12 +5,14 @@ use std::time::Duration;
 
 use futures_util::FutureExt as _;
 use switchboard_ws::{Admission, CloseCode, Config};
+use tokio::runtime::Handle;
 use tokio::sync::watch;
 
 use crate::app::App;
 use crate::listen::{self, Listener, Service};
-use crate::settings::{Address, Settings, SettingsError};
+use crate::settings::{Address, Demo, Settings, SettingsError};
 use crate::socketio::Sockets;
+use crate::tasks::Tasks;
 use crate::workers::Workers;
 use crate::{metrics, routes, shutdown};
 
@@ -29,13 +31,13 @@ pub fn run(settings: Settings) -> Result<(), SettingsError> {
 
 /// What the threads of a server share, and what tells its connections to stop.
 #[must_use]
-pub fn prepare(settings: &Settings) -> (App, Service, watch::Sender<bool>) {
+pub fn prepare(settings: &Settings, tasks: &Tasks) -> (App, Service, watch::Sender<bool>) {
     let Settings { tls, websocket, socketio, admission, patience, sharded, demo, .. } = settings;
-    let metrics = metrics::registry(websocket, socketio.as_ref());
+    let metrics = metrics::registry(websocket, socketio.as_ref(), tasks);
     let app = App { metrics, websocket: websocket.clone(), sockets: socketio.clone() };
     let (stop, stopping) = watch::channel(false);
     let service = Service {
-        router: routes::router(app.clone(), *demo),
+        router: routes::router(app.clone(), *demo == Demo::Served),
         // TLS is none of a shard's business.
         gated: *sharded && tls.is_none(),
         tls: tls.clone(),
@@ -57,14 +59,16 @@ async fn serve(settings: Settings) -> Result<(), SettingsError> {
         .try_init();
     let stop = shutdown::requested().map_err(|error| SettingsError(format!("cannot ask for signals: {error}")))?;
     let (listeners, note) = listen::bind(&settings.listen, settings.workers)?;
-    let (app, service, stopping) = prepare(&settings);
+    let tasks = Tasks::default();
+    let (app, service, stopping) = prepare(&settings, &tasks);
     let Settings { tls, websocket, socketio, shutdown_timeout, demo, .. } = settings;
     let about = About { tls: tls.is_some(), demo, socketio: socketio.as_ref().map(Sockets::path) };
     print!("{}", banner(&listeners[0], note.as_deref(), &about));
     if let Some(usage) = websocket.get_budget().usage() {
         tracing::info!(bytes = usage.limit, "the most memory that is held for clients (--memory-budget)");
     }
-    let mut workers = Workers::start(listeners, &app, &service)
+    tasks.watch(&Handle::current());
+    let mut workers = Workers::start(listeners, &app, &service, &tasks)
         .map_err(|error| SettingsError(format!("cannot start a worker: {error}")))?;
     drop((app, service));
 
@@ -99,7 +103,7 @@ async fn say_goodbye(websocket: &Config, sockets: Option<&Sockets>, stopping: wa
 /// What is served.
 struct About<'a> {
     tls: bool,
-    demo: bool,
+    demo: Demo,
     /// Where.
     socketio: Option<&'a str>,
 }
@@ -114,11 +118,14 @@ fn banner(listeners: &[Listener], note: Option<&str>, about: &About<'_>) -> Stri
         text.push('\n');
     };
     note.into_iter().for_each(&mut line);
+    if demo == Demo::Hidden {
+        line("No chat page, as other machines can reach this one: --demo-in-public serves it all the same.");
+    }
     let mut example = None;
     for listener in listeners {
         match listener.address() {
             Ok(Address::Tcp(address)) => {
-                let what = if demo { "chat page" } else { "server" };
+                let what = if demo == Demo::Served { "chat page" } else { "server" };
                 line(&format!("Switchboard {what}: {http}://{address}/"));
                 line(&format!("  WebSocket:   {ws}://{address}/rooms/lobby and {ws}://{address}/echo"));
                 if let Some(path) = socketio {

@@ -41,7 +41,18 @@ pub struct Settings {
     /// What to log.
     pub log: EnvFilter,
     /// Whether to serve the chat page.
-    pub demo: bool,
+    pub demo: Demo,
+}
+
+/// Whether to serve the chat page.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Demo {
+    /// At `/`.
+    Served,
+    /// Not wanted.
+    Off,
+    /// Not in public, and an address is.
+    Hidden,
 }
 
 /// Where to listen.
@@ -80,8 +91,9 @@ impl TryFrom<Serve> for Settings {
     fn try_from(options: Serve) -> Result<Self, SettingsError> {
         let listen = listen(&options.listen)?;
         let origins = origins(&options.allow_origin)?;
-        if matches!(origins, Origins::Any) && !options.allow_any_origin_in_public {
-            refuse_public(&listen)?;
+        let public = public(&listen);
+        if let (Origins::Any, false, Some(address)) = (&origins, options.allow_any_origin_in_public, public) {
+            return Err(open_to_all(address));
         }
         let tls = match (&options.tls_cert, &options.tls_key) {
             (Some(cert), Some(key)) => {
@@ -116,7 +128,11 @@ impl TryFrom<Serve> for Settings {
             sharded: options.driver == Driver::Auto,
             shutdown_timeout: options.shutdown_timeout.into(),
             log: EnvFilter::try_new(&options.log).map_err(|error| wrong("--log", error))?,
-            demo: !options.no_demo,
+            demo: match (options.no_demo, public) {
+                (true, _) => Demo::Off,
+                (false, Some(_)) if !options.demo_in_public => Demo::Hidden,
+                (false, _) => Demo::Served,
+            },
         })
     }
 }
@@ -208,21 +224,22 @@ fn origins(given: &[String]) -> Result<Origins, SettingsError> {
     Origins::list(given.iter().map(String::as_str)).map_err(|error| wrong("--allow-origin", error))
 }
 
+/// An address that other machines can reach, if there is one.
+fn public(listen: &Listen) -> Option<SocketAddr> {
+    let Listen::At(addresses) = listen else { return None };
+    addresses.iter().find_map(|address| match address {
+        Address::Tcp(tcp) if !is_loopback(tcp.ip()) => Some(*tcp),
+        _ => None,
+    })
+}
+
 /// A page of any site could act in the name of whoever visits it: not on an address that others can reach, unless that
 /// is said out loud.
-fn refuse_public(listen: &Listen) -> Result<(), SettingsError> {
-    let Listen::At(addresses) = listen else { return Ok(()) };
-    for address in addresses {
-        if let Address::Tcp(tcp) = address
-            && !is_loopback(tcp.ip())
-        {
-            return Err(SettingsError(format!(
-                "--allow-origin * lets the pages of every site connect, and {tcp} can be reached from other machines. \
-                 Name the sites, listen on 127.0.0.1, or add --allow-any-origin-in-public"
-            )));
-        }
-    }
-    Ok(())
+fn open_to_all(address: SocketAddr) -> SettingsError {
+    SettingsError(format!(
+        "--allow-origin * lets the pages of every site connect, and {address} can be reached from other machines. Name \
+         the sites, listen on 127.0.0.1, or add --allow-any-origin-in-public"
+    ))
 }
 
 fn is_loopback(ip: IpAddr) -> bool {
@@ -280,6 +297,18 @@ mod tests {
         assert_eq!(limit(&["--memory-budget", "64MiB"]), Ok(Some(64 << 20)));
         assert_eq!(limit(&["--memory-budget", "off"]), Ok(None));
         assert!(limit(&["--memory-budget", "15MiB"]).unwrap_err().0.starts_with("--memory-budget: "));
+    }
+
+    #[test]
+    fn the_chat_page_stays_at_home_unless_told() {
+        let demo = |arguments: &[&str]| settings(arguments).unwrap().demo;
+        assert_eq!(demo(&[]), Demo::Served);
+        assert_eq!(demo(&["--listen", "127.0.0.1:0", "--listen", "unix:/tmp/x", "--listen", "[::1]:0"]), Demo::Served);
+        for public in ["0.0.0.0:0", "[::]:0", "192.0.2.1:0", "[::ffff:192.0.2.1]:0"] {
+            assert_eq!(demo(&["--listen", "127.0.0.1:0", "--listen", public]), Demo::Hidden, "{public}");
+            assert_eq!(demo(&["--listen", public, "--demo-in-public"]), Demo::Served, "{public}");
+        }
+        assert_eq!(demo(&["--no-demo"]), Demo::Off);
     }
 
     #[test]

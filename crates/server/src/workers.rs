@@ -11,6 +11,7 @@ use tokio::task::JoinSet;
 use crate::app::App;
 use crate::gate::Doorkeeper;
 use crate::listen::{self, Listener, Service};
+use crate::tasks::Tasks;
 
 /// Running threads.
 #[derive(Debug)]
@@ -30,17 +31,18 @@ enum Order {
 }
 
 impl Workers {
-    /// Starts as many threads as there are sets of listeners.
+    /// Starts as many threads as there are sets of listeners; `tasks` counts theirs.
     ///
     /// # Errors
     /// A thread, or its runtime, cannot be had.
-    pub fn start(sets: Vec<Vec<Listener>>, app: &App, service: &Service) -> io::Result<Self> {
+    pub fn start(sets: Vec<Vec<Listener>>, app: &App, service: &Service, tasks: &Tasks) -> io::Result<Self> {
         let (order, orders) = watch::channel(Order::Accept);
         let (held, accepting) = oneshot::channel();
         let held = Arc::new(held);
         let mut threads = Vec::new();
         for (number, listeners) in sets.into_iter().enumerate() {
             let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+            tasks.watch(runtime.handle());
             let worker = work(listeners, app.clone(), service.clone(), orders.clone(), Arc::clone(&held));
             let thread = Builder::new().name(format!("worker-{number}")).spawn(move || runtime.block_on(worker))?;
             threads.push(thread);

@@ -11,6 +11,7 @@ mod origins;
 mod pages;
 mod rooms;
 mod server;
+mod smuggling;
 mod socketio;
 mod socketio_http;
 mod socketio_rooms;

@@ -13,11 +13,12 @@ async fn a_server_that_did_nothing_says_so() {
     let content_type = "application/openmetrics-text; version=1.0.0; charset=utf-8";
     assert_eq!(response.header("content-type"), Some(content_type));
     assert!(response.body.ends_with("# EOF\n"));
-    // The budget is what it is, and whoever asks for it counts.
-    let memory = ["switchboard_memory_budget_bytes", "switchboard_memory_held_bytes{part=\"connections\"}"];
+    // The budget is what it is, and whoever asks for it counts; each worker has a task, and so has this request.
+    let busy =
+        ["switchboard_memory_budget_bytes", "switchboard_memory_held_bytes{part=\"connections\"}", "switchboard_tasks"];
     let metrics = server.metrics().await;
-    assert!(metrics.iter().all(|(name, value)| *value == 0 || memory.contains(&&**name)), "{metrics:?}");
-    assert!(memory.iter().all(|name| metrics[*name] > 0), "{metrics:?}");
+    assert!(metrics.iter().all(|(name, value)| *value == 0 || busy.contains(&&**name)), "{metrics:?}");
+    assert!(busy.iter().all(|name| metrics[*name] > 0), "{metrics:?}");
 }
 
 #[tokio::test]
@@ -42,6 +43,7 @@ async fn every_metric_is_described() {
         ("memory_refused", "counter"),
         ("memory_evicted", "counter"),
         ("memory_denied", "counter"),
+        ("tasks", "gauge"),
     ] {
         assert!(page.contains(&format!("# HELP switchboard_{name} ")), "{name} is not described:\n{page}");
         assert!(page.contains(&format!("# TYPE switchboard_{name} {kind}\n")), "{name} has another type:\n{page}");

@@ -1,11 +1,11 @@
 //! The chat page and the other pages of the server.
 
-use switchboard_testkit::Response;
+use switchboard_testkit::{Response, Wire};
 
 use crate::server::Server;
 
 /// What keeps a page from doing what it should not.
-fn check_headers(path: &str, response: &Response) {
+pub(crate) fn check_headers(path: &str, response: &Response) {
     assert_eq!(response.header("x-content-type-options"), Some("nosniff"), "{path}");
     assert_eq!(response.header("referrer-policy"), Some("no-referrer"), "{path}");
     let policy = response.header("content-security-policy").unwrap_or_else(|| panic!("{path} has no policy"));
@@ -63,11 +63,58 @@ async fn every_answer_has_the_headers() {
         ("/health", 200),
         ("/metrics", 200),
         ("/rooms/lobby", 200),
+        ("/rooms/%FF", 400),
         ("/echo", 426),
+        ("/socket.io/?EIO=4&transport=polling", 200),
+        ("/socket.io/?EIO=4&transport=polling&sid=unknown", 400),
+        ("/socket.io/socket.io.js", 404),
     ] {
         let response = server.get(path).await;
         assert_eq!(response.status, status, "{path}");
         check_headers(path, &response);
+    }
+    for (request, status) in [
+        ("POST /health HTTP/1.1\r\nHost: a\r\nContent-Length: 0\r\n\r\n", 405),
+        ("OPTIONS /socket.io/?EIO=4&transport=polling HTTP/1.1\r\nHost: a\r\n\r\n", 400),
+        ("GET /health HTTP/1.1\r\nHost: a\r\nHost: a\r\n\r\n", 400),
+    ] {
+        let mut wire = Wire::connect(server.address()).await;
+        wire.send(request).await;
+        let response = wire.response().await;
+        assert_eq!(response.status, status, "{request}");
+        check_headers(request, &response);
+    }
+    // Of a WebSocket that is refused; one that is opened is no page.
+    for (headers, status) in [("Origin: https://elsewhere.example\r\n", 403), ("Content-Length: 5\r\n", 400)] {
+        let response = Wire::ask(server.address(), "/echo", headers).await.response().await;
+        assert_eq!(response.status, status, "{headers}");
+        check_headers(headers, &response);
+    }
+    let head = Wire::ask(server.address(), "/echo", "").await.head().await;
+    assert!(head.starts_with("http/1.1 101 ") && !head.contains("content-security-policy"), "{head}");
+}
+
+/// Those who are told that there is no room are told by others than the routes.
+#[tokio::test]
+async fn the_full_servers_answer_has_the_headers() {
+    for driver in ["auto", "task"] {
+        let server = Server::start(&["--max-connections", "1", "--driver", driver]).await;
+        let _first = server.join("/rooms/lobby").await;
+        let response = server.get("/health").await;
+        assert_eq!((response.status, response.header("retry-after")), (503, Some("5")));
+        check_headers("503", &response);
+    }
+}
+
+#[tokio::test]
+async fn the_page_is_for_this_machine_unless_told() {
+    let hidden = Server::run(&["--listen", "0.0.0.0:0"], &[]).await;
+    assert!(hidden.lines[0].contains("--demo-in-public"), "{:?}", hidden.lines);
+    let shown = Server::run(&["--listen", "0.0.0.0:0", "--demo-in-public"], &[]).await;
+    assert!(shown.lines[0].starts_with("Switchboard chat page: "), "{:?}", shown.lines);
+    for (server, status) in [(hidden, 404), (shown, 200)] {
+        assert_eq!(server.get("/").await.status, status);
+        assert_eq!(server.get("/health").await.status, 200);
     }
 }
 

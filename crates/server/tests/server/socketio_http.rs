@@ -130,6 +130,7 @@ async fn the_client_is_served_from_its_folder() {
     assert_eq!((file.status, &*file.body), (200, "the client"));
     assert_eq!(file.header("content-type"), Some("application/javascript; charset=utf-8"));
     assert_eq!(file.header("cache-control"), Some("public, max-age=0"));
+    crate::pages::check_headers("the client", &file);
     let tag = file.header("etag").unwrap();
     let known = get("/socket.io/socket.io.js", &format!("If-None-Match: {tag}\r\n"));
     assert_eq!(status(&server, &known).await, 304);

@@ -9,6 +9,7 @@ use rustls::pki_types::{CertificateDer, ServerName};
 use rustls::{ClientConfig, RootCertStore};
 use switchboard_testkit::{Wire, within};
 use switchboard_ws::{Client, ClientTls};
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
@@ -85,6 +86,39 @@ async fn nothing_is_served_in_the_clear_then() {
     let stranger =
         Client::new(format!("wss://{}/echo", server.address())).tls(ClientTls::pem(Files::new().pem).unwrap());
     assert!(stranger.connect().await.is_err(), "a certificate from someone else");
+}
+
+/// A `ClientHello` of `version`, in which all but that is as the server wants it.
+fn hello(version: [u8; 2]) -> Vec<u8> {
+    let hello = [
+        &version[..],
+        // The random bytes, no session, TLS_ECDHE_ECDSA_WITH_AES_128_GCM_SHA256, no compression.
+        &[7; 32],
+        &[0, 0, 2, 0xc0, 0x2b, 1, 0],
+        // The curve, its form, and ecdsa_secp256r1_sha256.
+        &[0, 22, 0, 10, 0, 4, 0, 2, 0, 23, 0, 11, 0, 2, 1, 0, 0, 13, 0, 4, 0, 2, 4, 3],
+    ]
+    .concat();
+    let length = u8::try_from(hello.len()).unwrap();
+    [&[22, 3, 1, 0, length + 4, 1, 0, 0, length][..], &hello].concat()
+}
+
+#[tokio::test]
+async fn tls_begins_with_1_2() {
+    let files = Files::new();
+    let server = files.serve().await;
+    // SSL 3.0, TLS 1.0 and 1.1 get the alert `protocol_version` (RFC 5246 §7.2.2), and the end.
+    for version in [[3, 0], [3, 1], [3, 2]] {
+        let mut wire = Wire::connect(server.address()).await;
+        wire.send(hello(version)).await;
+        let answer = wire.rest().await;
+        assert_eq!((answer.first(), answer.get(5..)), (Some(&21), Some(&[2, 70][..])), "{version:?}: {answer:?}");
+    }
+    let mut stream = TcpStream::connect(server.address()).await.unwrap();
+    stream.write_all(&hello([3, 3])).await.unwrap();
+    let mut record = [0; 3];
+    within("a ServerHello", stream.read_exact(&mut record)).await.unwrap();
+    assert_eq!(record, [22, 3, 3]);
 }
 
 #[tokio::test]
