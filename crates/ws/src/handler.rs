@@ -1,6 +1,7 @@
 //! The handler style: methods called by the driver while it holds the read buffer. Messages are borrowed, nothing is
 //! allocated, and whatever is sent while one read is processed leaves in one write.
 
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -515,9 +516,16 @@ impl Context<'_> {
                 self.sent(sent)
             }
             Content::Forms(forms) => {
-                let options = SendOptions { compress: forms.is_compressed() };
+                // Here the driver has its turn, and not the handler: a panic would end all connections of a shard.
+                let asked = || (forms.is_compressed(), forms.frames(self.own.flags.form));
+                let Ok((compress, frames)) = catch_unwind(AssertUnwindSafe(asked)) else {
+                    tracing::error!("a message's forms panicked; it is not sent");
+                    self.turn.tally.dropped += 1;
+                    return Pushed::Dropped;
+                };
+                let options = SendOptions { compress };
                 let mut pushed = Pushed::Sent;
-                for prepared in forms.frames(self.own.flags.form) {
+                for prepared in frames {
                     let sent = self.connection.send_prepared_with(prepared, options, now, &mut self.turn.out);
                     pushed = self.sent(sent);
                 }
