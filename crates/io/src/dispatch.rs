@@ -2,6 +2,8 @@
 
 use std::sync::Arc;
 
+use switchboard_io_proto::socket::{AckId, Args};
+
 use crate::depart;
 use crate::handler::fail;
 use crate::in_place;
@@ -24,6 +26,15 @@ pub(crate) fn event(peer: &Arc<Peer>, heard: Heard) {
         hear(&guarded, heard);
     };
     in_place::start(&peer.session, Some(&peer.in_flight), || Some(Box::pin(deciding)), panicked(peer));
+}
+
+/// A client has answered an event.
+pub(crate) fn ack(peer: &Arc<Peer>, id: AckId, args: Args) {
+    let answered = || {
+        peer.acked(id, args);
+        None
+    };
+    in_place::start(&peer.session, None, answered, panicked(peer));
 }
 
 fn hear(peer: &Arc<Peer>, mut heard: Heard) {

@@ -12,6 +12,7 @@ mod listeners;
 mod messaging_many;
 mod middleware;
 mod namespaces;
+mod panics;
 mod recovery;
 mod room_events;
 mod socket;
