@@ -96,7 +96,8 @@ async fn talk(engine: &Engine, faults: &Faults, heard: &mut Vec<String>) -> Opti
     socket.upgrade(&format!("{WEBSOCKET}&sid={sid}")).await?;
     socket.say("2probe").await?;
     assert_eq!(socket.text().await?, "3probe");
-    assert_eq!(polling.body().await?, "6");
+    // Where the WebSocket has died meanwhile, the poll ends with the next ping.
+    (polling.body().await? == "6").then_some(())?;
     socket.say("5").await?;
     for text in &SAID[2..] {
         socket.say(&format!("4{text}")).await?;
@@ -134,6 +135,6 @@ async fn converse(faults: Faults) {
 
 #[test]
 fn an_upgrade_survives_any_fault_at_any_step() {
-    // A session by polling has 30 seconds for the poll that tells its client of the end.
-    under_all_faults(25, Duration::from_secs(40), converse);
+    // Heartbeats are waited for, and a session by polling has 30 seconds for the poll that tells of the end.
+    under_all_faults(25, Duration::from_secs(120), converse);
 }

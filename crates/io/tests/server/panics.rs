@@ -105,13 +105,13 @@ fn server(at: At) -> SocketIo {
             RoomEvent::Leave(..) => bug(at, At::RoomLeft),
             _ => {}
         });
-        socket.join("room").unwrap();
+        socket.join("room").expect("it has few rooms");
         for _ in 0..2 {
             let then = move |answer: Result<(), AckError>| match answer {
-                Ok(_) => bug(at, At::Ack),
+                Ok(()) => bug(at, At::Ack),
                 Err(_) => bug(at, At::AcksOfTheLost),
             };
-            socket.emit_then("question", &(), then).unwrap();
+            socket.emit_then("question", &(), then).expect("it is here");
         }
         listen(&socket, at);
         bug(at, At::Connect);
@@ -180,7 +180,7 @@ struct Others {
 impl Others {
     async fn are_well(&mut self) {
         self.ann.expect_nothing().await;
-        self.io.emit("all", &()).unwrap();
+        self.io.emit("all", &()).expect("an event without arguments can be written");
         self.ann.expect(r#"42["all"]"#).await;
         assert_eq!(self.ben.poll().await, r#"42["all"]"#);
         self.ben.say(r#"421["fence"]"#).await;

@@ -237,11 +237,11 @@ impl From<ConnectError> for Blame {
 /// Whom an end with the faults may blame for them.
 pub(crate) fn is_the_fault(blame: &Blame, faults: &Faults) -> bool {
     match (faults.fault(), blame) {
-        // Our TLS on the client's side is not told why the transport gave up.
-        (Some(Fault::Interrupted), Blame::Transport(_)) => true,
         (Some(Fault::Dead(kind)), Blame::Transport(told)) => kind == *told,
-        (Some(Fault::End), Blame::Transport(ErrorKind::BrokenPipe | ErrorKind::UnexpectedEof)) => true,
-        (Some(Fault::End | Fault::Dead(ErrorKind::UnexpectedEof)), Blame::Peer) => true,
+        // What those who try again are told is another thing.
+        (Some(Fault::Interrupted), Blame::Transport(_))
+        | (Some(Fault::End), Blame::Transport(ErrorKind::BrokenPipe | ErrorKind::UnexpectedEof))
+        | (Some(Fault::End | Fault::Dead(ErrorKind::UnexpectedEof)), Blame::Peer) => true,
         _ => false,
     }
 }

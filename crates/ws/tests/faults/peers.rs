@@ -284,7 +284,7 @@ async fn sip(host: &mut Host, sips: usize, dice: &mut u64) -> Option<Vec<u8>> {
             return Some(got);
         }
     }
-    if throw(dice) % 2 == 0 {
+    if throw(dice).is_multiple_of(2) {
         client.set_zero_linger().unwrap();
     }
     None
