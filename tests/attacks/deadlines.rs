@@ -2,6 +2,7 @@
 //! until the server has had enough; between two drops the others are heard, which paces it.
 
 use rcgen::{CertificateParams, KeyPair};
+use switchboard_io::engine::Limit;
 use switchboard_testkit::{Wire, frame};
 
 use crate::arena::{Arena, POLLING, Side, post, text};
@@ -59,7 +60,7 @@ async fn a_body_that_drips_is_cut_off() {
     wire.send(post(&session, 900_000) + "4").await;
     let told = drip(&mut arena, &mut wire, b'x').await;
     assert!(told.is_empty() || told.starts_with("HTTP/1.1 408 "), "{told}");
-    assert_eq!(arena.engine().payloads_too_slow(), 1);
+    assert_eq!(arena.engine().limit(Limit::BodyTime), 1);
     assert!(arena.get(&session).await.body.contains("Session ID unknown"));
     arena.ends(256 * KIB).await;
 }

@@ -5,6 +5,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 
+use switchboard_io::engine::Limit;
 use switchboard_testkit::{Wire, frame, within};
 use tokio::task::JoinSet;
 
@@ -144,7 +145,7 @@ async fn hostile_peers_of_all_kinds_beside_healthy_ones() {
         arena.refused(reason, each).await;
     }
     arena.ended("write_timeout", 2 * each).await;
-    eventually("the bodies to be given up", || arena.engine().payloads_too_slow() == each).await;
+    eventually("the bodies to be given up", || arena.engine().limit(Limit::BodyTime) == each).await;
     // Most cost a few KiB; those who talk and do not read, what may wait for one.
     let most = OF_EACH_KIND * KINDS.len() * (64 << 10) + OF_EACH_KIND * (1 << 20);
     arena.ends(most).await;

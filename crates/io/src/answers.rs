@@ -14,6 +14,7 @@ use tokio::sync::{mpsc, oneshot};
 use tokio::time::{Instant, Sleep, sleep_until, timeout_at};
 
 use crate::error::AckError;
+use crate::guarded::guarded;
 use crate::in_place::AwaitsAck;
 use crate::peer::Peer;
 use crate::space::Space;
@@ -60,7 +61,8 @@ impl Then {
 impl Drop for Then {
     fn drop(&mut self) {
         if let Some(then) = self.0.take() {
-            then(Err(AckError::Disconnected));
+            // Of many that are dropped together a second panic would end the process.
+            guarded("a function that waits for an ack", || then(Err(AckError::Disconnected)));
         }
     }
 }

@@ -88,7 +88,7 @@ impl Client {
                 None => self.misbehaved(session, &namespace, "an event for a namespace that it is not in"),
             },
             Kind::Ack { args, id } => match self.seat(&namespace) {
-                Some(peer) => peer.acked(id, args),
+                Some(peer) => dispatch::ack(peer, id, args),
                 None => self.misbehaved(session, &namespace, "an ack for a namespace that it is not in"),
             },
             Kind::Connect(auth) => self.connect(session, namespace, auth.unwrap_or_default()),

@@ -2,9 +2,11 @@
 
 use std::sync::Arc;
 
+use switchboard_io_proto::socket::{AckId, Args};
+
 use crate::depart;
 use crate::handler::{self, fail};
-use crate::in_place;
+use crate::in_place::{self, Trouble};
 use crate::listeners::{Called, Guards, Heard, Next};
 use crate::peer::Peer;
 
@@ -29,15 +31,16 @@ fn ask(peer: &Arc<Peer>, heard: Heard, guards: Guards<Peer>) {
         hear(&guarded, heard, called);
         Ok(())
     };
-    in_place::start(
-        &peer.session,
-        Some(&peer.in_flight),
-        || Some(Box::pin(deciding)),
-        || {
-            let peer = Arc::clone(peer);
-            move |_| panicked(&peer)
-        },
-    );
+    in_place::start(&peer.session, Some(&peer.in_flight), || Some(Box::pin(deciding)), || in_trouble(peer));
+}
+
+/// A client has answered an event.
+pub(crate) fn ack(peer: &Arc<Peer>, id: AckId, args: Args) {
+    let answered = || {
+        peer.acked(id, args);
+        None
+    };
+    in_place::start(&peer.session, None, answered, || in_trouble(peer));
 }
 
 fn hear(peer: &Arc<Peer>, mut heard: Heard, called: Called<Peer>) {
@@ -47,6 +50,12 @@ fn hear(peer: &Arc<Peer>, mut heard: Heard, called: Called<Peer>) {
     for listener in called {
         handler::hear(peer, &heard, &*listener, true, panicked);
     }
+}
+
+/// Nothing that is started with this fails.
+fn in_trouble(peer: &Arc<Peer>) -> impl FnOnce(Trouble) + Send + 'static {
+    let peer = Arc::clone(peer);
+    move |_| panicked(&peer)
 }
 
 /// A handler that panics costs its socket its place.

@@ -163,7 +163,11 @@ fn admit(entrant: &Entrant, peer: &Arc<Peer>, claim: Option<Claim>) {
         return refuse(entrant, &Refusal::new("the server has disconnected this socket"));
     }
     match &peer.space.recovery {
-        None => welcome(peer),
+        None => {
+            if welcome(peer) {
+                peer.tell_come();
+            }
+        }
         Some(recovery) => {
             if !give_back(recovery, peer, claim) {
                 // What it missed is gone meanwhile: it is to come as somebody new.
@@ -187,28 +191,35 @@ fn give_back(recovery: &Recovery<Peer>, peer: &Arc<Peer>, claim: Option<Claim>) 
     let mut log = recovery.lock();
     // What is given back is on its way, and may be lost once more.
     let confirmed = claim.as_ref().map_or_else(|| log.newest(), |claim| claim.received);
+    let mut joined = Vec::new();
     if let Some(claim) = claim {
         let Some(missed) = recovery.missed(&mut log, &claim, Instant::now()) else { return false };
         for frames in &missed {
             publish::send(peer, frames, Flags::default());
         }
-        for room in &claim.lost.rooms {
-            // It was in all of them before: they are not too many.
-            let _ = peer.join(room);
-        }
+        // It was in all of them before: they are not too many.
+        let rooms = claim.lost.rooms.into_iter();
+        joined.extend(rooms.filter_map(|room| peer.join_untold(&room).ok().map(|joined| (room, joined))));
     }
     peer.confirmed.store(confirmed, std::sync::atomic::Ordering::Release);
-    welcome(peer);
+    let is_in = welcome(peer);
     drop(log);
     if let Some(pid) = peer.pid {
         recovery.set_live(pid, peer);
+    }
+    // Who watches rooms may publish in answer to that, which takes the lock.
+    for (room, joined) in &joined {
+        peer.tell_joined(room, *joined);
+    }
+    if is_in {
+        peer.tell_come();
     }
     true
 }
 
 /// Tells the client that it is in, and everyone else how to reach it, in one step: the client hears of nothing before that
-/// it is in, and of everything after.
-fn welcome(peer: &Arc<Peer>) {
+/// it is in, and of everything after. Those who watch rooms are still to be told. `false`: it has been shown out meanwhile.
+fn welcome(peer: &Arc<Peer>) -> bool {
     let (space, parser) = (&peer.space, peer.space.settings.parser);
     let frames = match (peer.session.protocol(), peer.pid) {
         (Protocol::V3, _) => parser.connect(&space.name, &()),
@@ -233,9 +244,9 @@ fn welcome(peer: &Arc<Peer>) {
         // Another thread has just shown it out, perhaps before there was anything to leave.
         peer.session.member().unsubscribe(&space.everyone);
         space.roll().remove(&peer.id);
-        return;
+        return false;
     }
-    peer.came();
+    true
 }
 
 #[derive(serde::Serialize)]

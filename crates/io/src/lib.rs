@@ -17,6 +17,7 @@ pub mod engine;
 mod enter;
 mod error;
 mod extract;
+mod guarded;
 mod handler;
 mod in_place;
 mod listen;

@@ -49,9 +49,10 @@ impl Namespace {
         self
     }
 
-    /// Calls a function when a room is made, joined, left or gone. It is called by whoever does that, and should not block.
+    /// Calls a function when a room is made, joined, left or gone. It is called by whoever does that, and should not
+    /// block. A panic in it is logged, and changes nothing.
     pub fn on_room(&self, watch: impl Fn(RoomEvent<'_>) + Send + Sync + 'static) -> &Self {
-        self.0.watchers.add(Arc::new(watch));
+        self.0.watchers.add(watch);
         self
     }
 

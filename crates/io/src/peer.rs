@@ -16,7 +16,7 @@ use crate::in_place::InFlight;
 use crate::listeners::Listeners;
 use crate::room;
 use crate::space::Space;
-use crate::watch::RoomEvent;
+use crate::watch::{Joined, RoomEvent};
 
 pub(crate) struct Peer {
     /// Known to everyone who hears of this socket, unlike the session's.
@@ -106,26 +106,38 @@ impl Peer {
     // Rooms.
 
     pub(crate) fn join(&self, name: &str) -> Result<(), HubError> {
+        let joined = self.join_untold(name)?;
+        self.tell_joined(name, joined);
+        Ok(())
+    }
+
+    /// Joins, and leaves it to the caller to [tell](Self::tell_joined) those who watch: they run what an application likes,
+    /// which must not be under a lock.
+    pub(crate) fn join_untold(&self, name: &str) -> Result<Joined, HubError> {
         let topic = room::topic(&self.space.name, name);
         let member = self.session.member();
-        let watchers = self.space.watchers.all();
-        if watchers.is_empty() {
-            return member.subscribe(&topic).map(drop);
+        if self.space.watchers.is_empty() {
+            return member.subscribe(&topic).map(|_| Joined::Untold);
         }
-        let (joined, is_first) = {
-            let _changing = self.space.watchers.changing();
-            let is_first = self.space.hub.count(&topic) == 0;
-            (member.subscribe(&topic)?, is_first)
-        };
-        for watcher in watchers {
-            if joined && is_first {
-                watcher(RoomEvent::Create(name));
-            }
-            if joined {
-                watcher(RoomEvent::Join(name, &self.id));
-            }
+        let _changing = self.space.watchers.changing();
+        let is_first = self.space.hub.count(&topic) == 0;
+        Ok(match (member.subscribe(&topic)?, is_first) {
+            (true, true) => Joined::First,
+            (true, false) => Joined::Later,
+            (false, _) => Joined::Untold,
+        })
+    }
+
+    pub(crate) fn tell_joined(&self, name: &str, joined: Joined) {
+        if joined == Joined::Untold {
+            return;
         }
-        Ok(())
+        for watcher in self.space.watchers.all() {
+            if joined == Joined::First {
+                watcher.tell(RoomEvent::Create(name));
+            }
+            watcher.tell(RoomEvent::Join(name, &self.id));
+        }
     }
 
     pub(crate) fn leave(&self, name: &str) {
@@ -143,19 +155,19 @@ impl Peer {
         };
         for watcher in watchers {
             if left {
-                watcher(RoomEvent::Leave(name, &self.id));
+                watcher.tell(RoomEvent::Leave(name, &self.id));
             }
             if left && was_last {
-                watcher(RoomEvent::Delete(name));
+                watcher.tell(RoomEvent::Delete(name));
             }
         }
     }
 
     /// It is in, and broadcasts reach it: those who watch rooms are told.
-    pub(crate) fn came(&self) {
+    pub(crate) fn tell_come(&self) {
         for watcher in self.space.watchers.all() {
-            watcher(RoomEvent::Create(&self.id));
-            watcher(RoomEvent::Join(&self.id, &self.id));
+            watcher.tell(RoomEvent::Create(&self.id));
+            watcher.tell(RoomEvent::Join(&self.id, &self.id));
         }
     }
 
@@ -182,8 +194,8 @@ impl Peer {
             return; // It had not come yet.
         }
         for watcher in self.space.watchers.all() {
-            watcher(RoomEvent::Leave(&self.id, &self.id));
-            watcher(RoomEvent::Delete(&self.id));
+            watcher.tell(RoomEvent::Leave(&self.id, &self.id));
+            watcher.tell(RoomEvent::Delete(&self.id));
         }
         self.session.member().unsubscribe(&self.space.everyone);
     }

@@ -14,6 +14,7 @@ use switchboard_ws::{Message, Parcel, Prepared, Utf8Bytes};
 
 use crate::engine::{self, ParcelOptions};
 use crate::error::EmitError;
+use crate::guarded::guarded;
 use crate::peer::Peer;
 use crate::recovery::Recovery;
 use crate::space::Space;
@@ -194,7 +195,8 @@ type Plain = Box<dyn Fn() -> Option<Prepared> + Send + Sync>;
 fn plain<A: Arguments + ?Sized>(space: &Space<Peer>, event: &Event<'_, A>) -> Result<Option<Plain>, EmitError> {
     let Some(form) = space.settings.plain_form.clone() else { return Ok(None) };
     let (name, args) = (Name::from(event.name), Args::new(space.settings.parser, event.args)?);
-    Ok(Some(Box::new(move || form.tell(&name, &args))))
+    // Called by the driver of whichever plain WebSocket is the first to hear it.
+    Ok(Some(Box::new(move || guarded("the form for plain WebSockets", || form.tell(&name, &args)).flatten())))
 }
 
 fn deliver(
@@ -269,7 +271,9 @@ fn look_on<A: Arguments + ?Sized>(peer: &Peer, event: &Event<'_, A>) -> Result<(
     let onlookers = peer.listeners.onlookers();
     if !onlookers.is_empty() {
         let args = Args::new(peer.space.settings.parser, event.args)?;
-        onlookers.iter().for_each(|onlooker| onlooker(event.name, &args));
+        for onlooker in &onlookers {
+            guarded("a listener for outgoing events", || onlooker(event.name, &args));
+        }
     }
     Ok(())
 }

@@ -9,6 +9,7 @@ use std::sync::{Arc, PoisonError, RwLock, Weak};
 use switchboard_io_proto::socket::{Args, Namespace};
 use switchboard_ws::Hub;
 
+use crate::guarded::guarded;
 use crate::pattern::Pattern;
 use crate::peer::Peer;
 use crate::recovery::Recovery;
@@ -192,7 +193,9 @@ impl Router {
         let on_new = self.on_new.read().unwrap_or_else(PoisonError::into_inner).clone();
         // The main namespace is no news.
         if !made.name.is_root() {
-            on_new.iter().for_each(|tell| tell(&made));
+            for tell in &on_new {
+                guarded("a listener for new namespaces", || tell(&made));
+            }
         }
         Some(made)
     }

@@ -1,8 +1,10 @@
 //! Test tools: frames written as words ([`frame`]), and one end of a connection that a test talks to in virtual time
 //! ([`Side`]). For tests of whole programs (feature `live`): the program, and a client that says whatever it likes on its
-//! sockets. Nothing but tests depends on this crate.
+//! sockets. For tests of what transports can do to us (feature `faults`): [`Faults`]. Nothing but tests depends on this crate.
 #![forbid(unsafe_code)]
 
+#[cfg(feature = "faults")]
+pub mod faults;
 pub mod frame;
 #[cfg(feature = "live")]
 mod program;
@@ -10,6 +12,8 @@ mod side;
 #[cfg(feature = "live")]
 mod wire;
 
+#[cfg(feature = "faults")]
+pub use faults::{Fault, Faults};
 pub use frame::Frame;
 #[cfg(feature = "live")]
 pub use program::{Ended, Program, within};

@@ -150,7 +150,9 @@ impl<S: Io> Pending<S> {
         };
         let mut answer = Vec::with_capacity(256);
         encode_response(&response, &mut answer);
-        write_all(&mut io, &answer, config.get_handshake()).await?;
+        write_all(&mut io, &answer, config.get_handshake())
+            .await
+            .map_err(|error| AcceptError::Io(error).counted(&config))?;
         Ok(Opened { io, role: Role::Server, info, config, leftover })
     }
 }

@@ -152,14 +152,14 @@ impl<S: Io, H: Handler> Driver<S, H> {
             }
         }
         let count = waited - out.len();
-        let more = waited > 0 && self.session.wrote(count, turn);
-        if self.flush == Flush::Due
-            && let Poll::Ready(flushed) = Pin::new(&mut self.io).poll_flush(cx)
-        {
+        let was_due = self.flush == Flush::Due;
+        if was_due && let Poll::Ready(flushed) = Pin::new(&mut self.io).poll_flush(cx) {
             flushed?;
             self.flush = Flush::Idle;
         }
-        Ok(more)
+        // Nothing is said to have left that the transport may still lose.
+        let held_back = self.flush == Flush::Due;
+        Ok((waited > 0 || was_due) && self.session.wrote(count, held_back, turn))
     }
 
     fn read(&mut self, turn: &mut Turn, cx: &mut Context<'_>) -> Poll<io::Result<()>> {

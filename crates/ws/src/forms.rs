@@ -12,7 +12,7 @@ pub struct Form(pub u8);
 
 /// A message in all its forms, for [`Parcel`](crate::Parcel). None of these methods should block or take long: they may be
 /// asked once for each receiver, while that has its turn. (A form that is costly to make is made when it is first asked
-/// for, and kept.)
+/// for, and kept.) A connection whose form panics does without the message, which is counted as dropped.
 pub trait Forms: Debug + Send + Sync + 'static {
     /// The messages to send on connections of this kind, in a row and with no other message in between. None: it is not
     /// for them.

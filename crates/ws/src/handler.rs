@@ -2,6 +2,7 @@
 //! allocated, and whatever is sent while one read is processed leaves in one write.
 
 use std::ops::{Deref, DerefMut};
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::task::{self, Poll, Waker};
 use std::time::{Duration, Instant};
@@ -603,9 +604,16 @@ impl Context<'_> {
                 self.sent(sent)
             }
             Content::Forms(forms) => {
-                let options = SendOptions { compress: forms.is_compressed() };
+                // Here the driver has its turn, and not the handler: a panic would end all connections of a shard.
+                let asked = || (forms.is_compressed(), forms.frames(self.own.flags.form));
+                let Ok((compress, frames)) = catch_unwind(AssertUnwindSafe(asked)) else {
+                    tracing::error!("a message's forms panicked; it is not sent");
+                    self.turn.tally.dropped += 1;
+                    return Pushed::Dropped;
+                };
+                let options = SendOptions { compress };
                 let mut pushed = Pushed::Sent;
-                for prepared in forms.frames(self.own.flags.form) {
+                for prepared in frames {
                     let sent = self.connection.send_prepared_with(prepared, options, now, &mut self.turn.out);
                     pushed = self.sent(sent);
                 }

@@ -8,7 +8,7 @@ use std::time::Duration;
 use futures_util::task::AtomicWaker;
 use switchboard_budget::{Budget, Holder, Watch};
 use switchboard_hub::{Limits, Outbox};
-use switchboard_ws_proto::{CloseFrame, ReadyState};
+use switchboard_ws_proto::{CloseCode, CloseFrame, ReadyState};
 use tokio::sync::{SetOnce, oneshot};
 
 use crate::error::Outcome;
@@ -45,6 +45,8 @@ pub(crate) struct Requests {
     pub(crate) terminate: bool,
     /// Memory is short, and this connection is to go.
     pub(crate) evict: bool,
+    /// A future of the handler's has panicked, in a task of its own.
+    pub(crate) panicked: bool,
     /// The connection is over: nobody will look at further requests.
     over: bool,
 }
@@ -78,6 +80,12 @@ impl Link {
     pub(crate) fn request_close(&self, frame: CloseFrame) {
         self.requests().close.get_or_insert(frame);
         self.request();
+    }
+
+    /// Asks for the closing handshake because a part of the handler has panicked that the driver does not run.
+    pub(crate) fn request_close_after_panic(&self) {
+        self.requests().panicked = true;
+        self.request_close(CloseFrame { code: CloseCode::INTERNAL, reason: "internal error".into() });
     }
 
     /// Asks for a ping. The receiver fails when the connection ends first.

@@ -9,7 +9,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::task::{self, Waker};
 
 use futures_util::FutureExt as _;
-use switchboard_ws_proto::{CloseCode, Message, MessageRef};
+use switchboard_ws_proto::{Message, MessageRef};
 
 use crate::handler::{Context, Handler};
 use crate::sender::Sender;
@@ -98,8 +98,7 @@ async fn finish<Fut: Future<Output = ()>>(future: Pin<Box<Fut>>, sender: Sender,
         done = AssertUnwindSafe(future).catch_unwind() => {
             if done.is_err() {
                 tracing::error!(peer = %sender.info().peer(), "a handler panicked; its connection ends with 1011");
-                // A connection that is closing already has a code.
-                let _ = sender.start_close(CloseCode::INTERNAL, "internal error");
+                sender.link().request_close_after_panic();
             }
         }
     }

@@ -270,14 +270,16 @@ impl<H: Handler> Session<H> {
     }
 
     /// `count` bytes were written and `turn.out` is what is left of them. `true`: [`pump`](Self::pump) has more to encode,
-    /// now that there is room, or may have: the handler was told that the peer has caught up.
-    pub(crate) fn wrote(&mut self, count: usize, turn: &mut Turn) -> bool {
+    /// now that there is room, or may have: the handler was told that the peer has caught up. `held_back`: the transport has
+    /// taken bytes that it has not passed on.
+    pub(crate) fn wrote(&mut self, count: usize, held_back: bool, turn: &mut Turn) -> bool {
         let left = turn.out.len();
         turn.tally.bytes_out += count as u64;
         self.connection.wrote(count, left, turn.now);
         if let Some(link) = &self.own.link {
             link.set_unsent(left);
             match left {
+                0 if held_back => {}
                 0 => link.outbox.settle(),
                 _ => link.outbox.stall(),
             }
@@ -424,7 +426,10 @@ impl<H: Handler> Session<H> {
     }
 
     fn act_on(&mut self, link: &Link, requests: Requests, drained: bool, turn: &mut Turn) {
-        let Requests { close, pings, terminate, .. } = requests;
+        let Requests { close, pings, terminate, panicked, .. } = requests;
+        if panicked {
+            self.fail(Error::Panicked);
+        }
         if terminate {
             self.fail(Error::Terminated);
             self.connection.terminate();

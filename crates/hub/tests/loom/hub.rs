@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use loom::thread;
-use switchboard_hub::{Audience, Hub, Limits, Member, Outbox, Port, SlotId};
+use switchboard_hub::{Audience, Hub, Limits, Member, Outbox, Port, Pushed, SlotId};
 
 use crate::support::{Numbered, model, numbers, parcel, pop, take, take_now};
 
@@ -137,5 +137,54 @@ fn the_first_word_comes_first_and_whoever_has_it_misses_nothing() {
         let reached = publisher.join().unwrap();
         let heard = reader.join().unwrap() + take_now(&port).len();
         assert_eq!(heard, 2 + reached);
+    });
+}
+
+#[test]
+fn a_publish_beside_a_member_that_leaves_keeps_nothing_and_counts_nobody_twice() {
+    model(|| {
+        let hub = Hub::default();
+        let (ann, outbox) = join(&hub);
+        let (ben, bens) = join(&hub);
+        assert_eq!((ann.subscribe("news"), ben.subscribe("news")), (Ok(true), Ok(true)));
+        let held = Arc::new(());
+        let publisher = thread::spawn({
+            let (hub, held) = (hub.clone(), Arc::clone(&held));
+            move || hub.publish("news", Numbered { source: 0, number: 0, _held: held }).reached
+        });
+        let leaver = thread::spawn({
+            let outbox = Arc::clone(&outbox);
+            move || {
+                drop(ann);
+                outbox.abandon();
+            }
+        });
+        let reached = publisher.join().unwrap();
+        leaver.join().unwrap();
+        assert!(reached == 1 || reached == 2, "{reached}");
+        assert!(outbox.is_empty(), "who has left keeps nothing");
+        drop((ben, bens));
+        assert_eq!((hub.members(), hub.topics(), Arc::strong_count(&held)), (0, 0, 1));
+    });
+}
+
+#[test]
+fn what_is_sent_to_a_member_that_moves_is_in_one_of_both_outboxes() {
+    model(|| {
+        let hub = Hub::default();
+        let (mover, old) = join(&hub);
+        let mover = Arc::new(mover);
+        let sender = thread::spawn({
+            let mover = Arc::clone(&mover);
+            move || (0..2).for_each(|number| assert_ne!(mover.send(parcel(0, number)), Pushed::Closed))
+        });
+        let new = Arc::new(Outbox::new(Limits::default()));
+        mover.relocate(Arc::clone(&new));
+        sender.join().unwrap();
+        old.close();
+        new.close();
+        let heard = |outbox| std::iter::from_fn(|| pop(outbox)).collect::<Vec<_>>();
+        let (old, new) = (heard(&old), heard(&new));
+        assert_eq!([numbers(&old, 0), numbers(&new, 0)].concat(), [0, 1]);
     });
 }

@@ -53,6 +53,23 @@ pub(crate) fn block_on<F: Future>(future: F) -> F::Output {
     }
 }
 
+/// Polls a future twice, if it is not ready before, and drops it. What wakes it in between wakes nobody.
+pub(crate) fn give_up<F: Future>(future: F) -> Option<F::Output> {
+    let mut future = pin!(future);
+    for _ in 0..2 {
+        if let Poll::Ready(output) = future.as_mut().poll(&mut Context::from_waker(Waker::noop())) {
+            return Some(output);
+        }
+        loom::thread::yield_now();
+    }
+    None
+}
+
+/// Waits until what is in an outbox is thrown away.
+pub(crate) fn abandoned(outbox: &Outbox<Numbered>) -> impl Future<Output = ()> {
+    std::future::poll_fn(|cx| outbox.poll_abandoned(cx))
+}
+
 /// Waits for the next parcel of an outbox.
 pub(crate) fn pop(outbox: &Outbox<Numbered>) -> Option<Numbered> {
     block_on(std::future::poll_fn(|cx| outbox.poll_pop(cx)))

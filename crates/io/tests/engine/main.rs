@@ -1,6 +1,7 @@
 //! Conversations with an engine over loopback: real HTTP, real WebSockets, and what each side sees of the other.
 
 mod closing;
+mod faults;
 mod gate;
 mod handshake;
 mod heartbeat;

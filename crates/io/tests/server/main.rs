@@ -14,6 +14,7 @@ mod messaging_many;
 mod middleware;
 mod msgpack;
 mod namespaces;
+mod panics;
 mod recovery;
 mod room_events;
 mod socket;

@@ -248,7 +248,7 @@ impl Slot {
                     Err(error) => return Err(error),
                 }
             }
-            if !self.session.wrote(waited - turn.out.len(), turn) {
+            if !self.session.wrote(waited - turn.out.len(), false, turn) {
                 return Ok(());
             }
         }

@@ -205,10 +205,10 @@ impl<S: Io> TlsStream<S> {
             let mut rest = &sealed[..length];
             while !rest.is_empty() {
                 match Pin::new(&mut self.io).poll_write(cx, rest) {
-                    Poll::Ready(Ok(0)) => return Err(io::ErrorKind::WriteZero.into()),
-                    Poll::Ready(Ok(count)) => rest = &rest[count..],
-                    Poll::Ready(Err(error)) => return Err(error),
-                    Poll::Pending => break,
+                    Poll::Ready(Ok(count)) if count > 0 => rest = &rest[count..],
+                    // The record is numbered and must leave, or no later one can be read. An error that lasts is met by
+                    // the flush; to tell of one that passes would have the caller write the same bytes once more.
+                    _ => break,
                 }
             }
             self.unsent.bytes.extend_from_slice(rest);

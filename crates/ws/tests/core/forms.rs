@@ -15,6 +15,7 @@ on_both_drivers!(
     a_publication_can_close,
     a_publication_closes_after_what_the_outbox_holds,
     what_is_volatile_is_lost_on_a_peer_that_lags,
+    a_form_that_panics_costs_its_message_and_no_connection,
 );
 
 /// A word for plain connections, the word and a number for those of form 1, and nothing for others.
@@ -111,6 +112,41 @@ async fn a_message_has_the_form_of_each_connection(driver: Driver) {
     for peer in [plain, numbered, none] {
         peer.expects(frame::text("everyone")).await;
     }
+}
+
+/// Has no form for connections of form 1, and does not say so properly.
+#[derive(Debug)]
+struct Broken([Prepared; 1]);
+
+impl Forms for Broken {
+    fn frames(&self, form: Form) -> &[Prepared] {
+        assert_ne!(form, Form(1), "on purpose");
+        &self.0
+    }
+
+    fn weight(&self) -> usize {
+        1
+    }
+}
+
+async fn a_form_that_panics_costs_its_message_and_no_connection(driver: Driver) {
+    let hub = Hub::default();
+    let config = Config::default().hub(hub.clone());
+    let (_, mut plain) = serve(driver, &config, Member::new(0)).await;
+    let (_, mut numbered) = serve(driver, &config, Member::new(1)).await;
+    for peer in [&mut plain, &mut numbered] {
+        peer.says(&[frame::ping("?")]).await;
+        peer.expects(frame::pong("?")).await;
+    }
+    let broken: Arc<dyn Forms> = Arc::new(Broken([Prepared::text("half")]));
+    hub.publish("lobby", broken.into());
+    hub.publish("lobby", word("next", false));
+    plain.expects(frame::text("half")).await;
+    for peer in [&mut plain, &mut numbered] {
+        peer.expects(frame::text("next")).await;
+    }
+    numbered.expects(frame::binary([7])).await;
+    assert_eq!(config.get_metrics().snapshot().dropped, 1);
 }
 
 async fn a_publication_can_close(driver: Driver) {
