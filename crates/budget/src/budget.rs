@@ -138,7 +138,7 @@ impl Budget {
     }
 
     /// Counts bytes that are held from now on, until they are [given back](Self::give). For those who cannot keep a
-    /// [`Hold`].
+    /// [`Hold`](crate::Hold).
     pub fn take(&self, part: Part, bytes: usize) {
         if let Some(inner) = &self.0 {
             inner.ledger.add(part, signed(bytes));

@@ -37,6 +37,12 @@ impl Compression {
         self.count();
     }
 
+    /// Gives back all that was for the peer's messages: no more come.
+    pub(crate) fn hang_up(&mut self) {
+        self.inflater.abandon();
+        self.count();
+    }
+
     /// Counts what the codecs hold now: after something was compressed or inflated.
     pub(crate) fn count(&mut self) {
         self.hold.set(self.memory());

@@ -658,6 +658,10 @@ impl Connection {
         self.assembler.abandon();
         self.control.abandon_cut();
         let reason = if self.config.explain { reason } else { "" };
+        if let Some(compression) = self.compression.as_mut().filter(|_| cause.is_failure()) {
+            // Nothing more is heard.
+            compression.hang_up();
+        }
         let frame = CloseFrame::new(code, reason).expect("the codes of failures are sendable");
         self.closing.begin(frame, cause, self.close_by(now));
     }

@@ -1,6 +1,7 @@
 //! Conversations with outboxes and hubs, by their public API alone.
 #![cfg(not(loom))]
 
+mod budget;
 mod flush;
 mod handover;
 mod hub;

@@ -166,6 +166,13 @@ impl Inflater {
         }
     }
 
+    /// Gives everything back: nothing more is inflated.
+    pub(crate) fn abandon(&mut self) {
+        self.open = false;
+        self.rest();
+        self.history = VecDeque::new();
+    }
+
     /// Bytes of memory held now, without this value itself.
     #[must_use]
     pub fn memory(&self) -> usize {

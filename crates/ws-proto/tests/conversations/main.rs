@@ -5,6 +5,7 @@ mod chopping;
 mod closing;
 mod compression;
 mod control;
+mod memory;
 mod messages;
 mod room;
 mod rules;
