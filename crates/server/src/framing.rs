@@ -312,4 +312,43 @@ mod tests {
             assert_eq!(cut(head.as_bytes(), size), head.as_bytes());
         }
     }
+
+    /// What requests are made of, right and wrong.
+    const PIECES: [&str; 22] = [
+        "GET / HTTP/1.1\r\n",
+        "POST /x HTTP/1.1\r\n",
+        "GET / HTTP/1.0\r\n",
+        "GET http://a/ HTTP/1.1\r\n",
+        "Host: a\r\n",
+        "Content-Length: 3\r\n",
+        "content-length:0\r\n",
+        "Content-Length: 99999999999999999999\r\n",
+        "Content-Length: 18446744073709551615\r\n",
+        "Transfer-Encoding: chunked\r\n",
+        "Transfer-Encoding: x\r\n",
+        "Upgrade: websocket\r\n",
+        " folded\r\n",
+        "no colon\r\n",
+        ":\r\n",
+        "\r\n",
+        "\r",
+        "\n",
+        "\0",
+        "abc",
+        "\u{fc}",
+        "Host: a\r\n\r\n",
+    ];
+
+    proptest::proptest! {
+        /// However the bytes are cut, hyper sees the same: the beginning of what came, and nothing else but the request that
+        /// stands for one that was refused, behind which nothing follows.
+        #[test]
+        fn nothing_is_made_up(pieces in proptest::collection::vec(proptest::sample::select(&PIECES[..]), 0..24), size in 1_usize..40) {
+            let bytes = pieces.concat();
+            let whole = cut(bytes.as_bytes(), bytes.len().max(1));
+            proptest::prop_assert_eq!(&cut(bytes.as_bytes(), size), &whole);
+            let let_through = whole.strip_suffix(IN_ITS_PLACE).unwrap_or(&whole);
+            proptest::prop_assert!(bytes.as_bytes().starts_with(let_through));
+        }
+    }
 }
