@@ -160,7 +160,7 @@ async fn attack_8_what_comes_back_is_what_was_sent() {
     arena.ends(256 * KIB).await;
 }
 
-/// The engine.io RangeError, CVE-2022-21676: a broken frame right behind the request, before anything listened.
+/// The engine.io `RangeError`, CVE-2022-21676: a broken frame right behind the request, before anything listened.
 #[tokio::test]
 async fn attack_12_broken_frames_behind_the_request_end_that_connection_only() {
     let mut arena = Arena::new(&[]).await;

@@ -58,7 +58,7 @@ async fn attack_9_what_waits_for_a_poll_is_bounded() {
     arena.ends(10 * MIB).await;
 }
 
-/// ws's `maxPendingAutoPongs`, tyrus#954, OkHttp: pings from one who reads no pong. They cost little, and in the end the
+/// ws's `maxPendingAutoPongs`, tyrus#954, `OkHttp`: pings from one who reads no pong. They cost little, and in the end the
 /// connection: it takes nothing of what waits for it.
 #[tokio::test]
 async fn attack_10_pings_of_one_who_does_not_read_cost_one_pong() {
