@@ -75,7 +75,8 @@ def conversations(
     for wanted, more in settings:
         with serving(env, "conformance_io", *flags, *more) as origin:
             arguments = [str(version), transport, parser, origin, *wanted]
-            script(env, report, label, "socketio.mjs", *arguments)
+            name = f"{label}, deflate" if "--deflate" in more else label
+            script(env, report, name, "socketio.mjs", *arguments)
 
 
 def http(env: Environment, report: Report) -> None:
