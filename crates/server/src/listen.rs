@@ -2,18 +2,15 @@
 
 use std::fmt;
 use std::io;
-use std::mem::MaybeUninit;
 use std::net::{self, Ipv4Addr, SocketAddr};
 use std::os::unix::fs::FileTypeExt;
 use std::os::unix::net as unix;
 use std::path::{Path, PathBuf};
-use std::pin::Pin;
 use std::sync::Arc;
-use std::task::{Context, Poll};
 use std::time::Duration;
 
 use axum::Router;
-use axum::response::IntoResponse as _;
+use axum::body::Bytes;
 use hyper::body::Incoming;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
@@ -23,11 +20,9 @@ use switchboard_ws::{GatedListener, Io, Metrics, Pass, PeerAddr, Rejection, Serv
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, UnixListener};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
-use tower_service::Service as _;
 
-use crate::framing::{self, Framing};
-use crate::hardening;
 use crate::settings::{Address, Listen, SettingsError};
+use crate::{framed, hardening};
 
 /// The port of the default address, and how many above it are tried when it is taken.
 const PORT: u16 = 3000;
@@ -40,10 +35,8 @@ const TLS_TIMEOUT: Duration = Duration::from_secs(10);
 /// dropped.
 const TURNED_AWAY: usize = 64;
 const TURNING_AWAY: Duration = Duration::from_secs(2);
-/// So much of what they go on sending, and those whose request is ambiguous, is read and forgotten.
+/// So much of what they go on sending is read and forgotten.
 const TURNED_AWAY_BYTES: u64 = 64 << 10;
-/// So much is read of a client at a time, before it is known where its request ends.
-const READ: usize = 8 << 10;
 /// A pause after a listener failed, out of descriptors for instance.
 const PAUSE: Duration = Duration::from_millis(100);
 /// So many clients may wait in the kernel to be accepted.
@@ -318,26 +311,13 @@ async fn connection(visit: Visit, service: Service) -> io::Result<()> {
         },
         None => io,
     };
-    let io = TokioIo::new(Visiting::new(io, &read, pass));
+    let visiting = Visiting { read: Bytes::from(read), io, _pass: pass };
+    let io = TokioIo::new(framed::Framed::new(visiting, MAX_HEAD));
     let counters = Arc::clone(&metrics);
     let answer = service_fn(move |mut request: http::Request<Incoming>| {
         request.extensions_mut().insert(peer);
         request.extensions_mut().insert(secure);
-        let (mut router, counters) = (router.clone(), Arc::clone(&counters));
-        async move {
-            let is_refused = framing::is_refused(&request);
-            let is_last = is_refused || framing::is_last(&request);
-            let mut response = if is_refused {
-                counters.refuse("ambiguous");
-                hardening::harden(framing::REFUSAL.into_response()).await
-            } else {
-                router.call(request).await?
-            };
-            if is_last && response.status() != http::StatusCode::SWITCHING_PROTOCOLS {
-                response.headers_mut().insert(http::header::CONNECTION, http::HeaderValue::from_static("close"));
-            }
-            Ok::<_, std::convert::Infallible>(response)
-        }
+        framed::answer(router.clone(), request, Arc::clone(&counters))
     });
     let mut connection = hyper::server::conn::http1::Builder::new()
         .timer(TokioTimer::new())
@@ -345,7 +325,7 @@ async fn connection(visit: Visit, service: Service) -> io::Result<()> {
         .max_buf_size(MAX_HEAD)
         .serve_connection(io, answer)
         .with_upgrades();
-    let mut connection = Pin::new(&mut connection);
+    let mut connection = std::pin::Pin::new(&mut connection);
     let served = tokio::select! {
         served = connection.as_mut() => served,
         // The sender outlives the connections; were it gone, that would mean to stop as well.
@@ -385,85 +365,60 @@ async fn turn_away(mut stream: Box<dyn Io>, tls: bool, _permit: OwnedSemaphorePe
     .await;
 }
 
-/// A transport on which no request is seen whose end is in doubt. Its permit goes with it, through an upgrade and to its
-/// end.
+/// A transport of which something was read already. Its permit goes with it, through an upgrade and to its end.
 struct Visiting {
-    framing: Framing,
-    /// What hyper may see next.
-    ready: Vec<u8>,
-    /// So much was read and forgotten.
-    forgotten: u64,
+    read: Bytes,
     io: Box<dyn Io>,
     _pass: Option<Pass>,
 }
 
-impl Visiting {
-    /// Some of it was `read` already.
-    fn new(io: Box<dyn Io>, read: &[u8], pass: Option<Pass>) -> Self {
-        let (mut framing, mut ready) = (Framing::new(MAX_HEAD), Vec::new());
-        framing.take(read, &mut ready);
-        Self { framing, ready, forgotten: 0, io, _pass: pass }
-    }
-}
-
 impl tokio::io::AsyncRead for Visiting {
     fn poll_read(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
+        mut self: std::pin::Pin<&mut Self>,
+        cx: &mut std::task::Context<'_>,
         buf: &mut tokio::io::ReadBuf<'_>,
-    ) -> Poll<io::Result<()>> {
-        let Self { framing, ready, forgotten, io, .. } = &mut *self;
-        while ready.is_empty() {
-            if framing.is_done() {
-                return Pin::new(io).poll_read(cx, buf);
-            }
-            if *forgotten > TURNED_AWAY_BYTES {
-                return Poll::Pending;
-            }
-            let mut space = [const { MaybeUninit::uninit() }; READ];
-            let mut read = tokio::io::ReadBuf::uninit(&mut space);
-            std::task::ready!(Pin::new(&mut *io).poll_read(cx, &mut read))?;
-            if read.filled().is_empty() {
-                return Poll::Ready(Ok(()));
-            }
-            if framing.has_refused() {
-                *forgotten += read.filled().len() as u64;
-            }
-            framing.take(read.filled(), ready);
+    ) -> std::task::Poll<io::Result<()>> {
+        if !self.read.is_empty() {
+            let count = self.read.len().min(buf.remaining());
+            buf.put_slice(&self.read.split_to(count));
+            return std::task::Poll::Ready(Ok(()));
         }
-        let count = ready.len().min(buf.remaining());
-        buf.put_slice(&ready[..count]);
-        ready.drain(..count);
-        if ready.is_empty() {
-            // A client that waits for its next request holds nothing.
-            *ready = Vec::new();
-        }
-        Poll::Ready(Ok(()))
+        std::pin::Pin::new(&mut self.io).poll_read(cx, buf)
     }
 }
 
 impl tokio::io::AsyncWrite for Visiting {
-    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.io).poll_write(cx, buf)
+    fn poll_write(
+        mut self: std::pin::Pin<&mut Self>,
+        cx: &mut std::task::Context<'_>,
+        buf: &[u8],
+    ) -> std::task::Poll<io::Result<usize>> {
+        std::pin::Pin::new(&mut self.io).poll_write(cx, buf)
     }
 
     fn poll_write_vectored(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
+        mut self: std::pin::Pin<&mut Self>,
+        cx: &mut std::task::Context<'_>,
         bufs: &[io::IoSlice<'_>],
-    ) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.io).poll_write_vectored(cx, bufs)
+    ) -> std::task::Poll<io::Result<usize>> {
+        std::pin::Pin::new(&mut self.io).poll_write_vectored(cx, bufs)
     }
 
     fn is_write_vectored(&self) -> bool {
         self.io.is_write_vectored()
     }
 
-    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.io).poll_flush(cx)
+    fn poll_flush(
+        mut self: std::pin::Pin<&mut Self>,
+        cx: &mut std::task::Context<'_>,
+    ) -> std::task::Poll<io::Result<()>> {
+        std::pin::Pin::new(&mut self.io).poll_flush(cx)
     }
 
-    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.io).poll_shutdown(cx)
+    fn poll_shutdown(
+        mut self: std::pin::Pin<&mut Self>,
+        cx: &mut std::task::Context<'_>,
+    ) -> std::task::Poll<io::Result<()>> {
+        std::pin::Pin::new(&mut self.io).poll_shutdown(cx)
     }
 }
