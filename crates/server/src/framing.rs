@@ -2,32 +2,10 @@
 //! take it otherwise, and what is the body of one request to it is the next request to us, sent by whoever wrote the body
 //! (request smuggling). So each head is looked at here first, and one that can be read in two ways is not let through.
 
-use http::{Request, StatusCode};
-
 /// The method of the request that hyper is shown in place of one that can be read in two ways. A client that sends it gets
 /// the answer that belongs to it.
-const REFUSED: &str = "REFUSED";
+pub(crate) const REFUSED: &str = "REFUSED";
 const IN_ITS_PLACE: &[u8] = b"REFUSED / HTTP/1.1\r\nHost: refused\r\n\r\n";
-
-/// Whether a request stands for one that was not let through. It is to be answered with [`REFUSAL`], and the connection
-/// closed.
-pub(crate) fn is_refused<B>(request: &Request<B>) -> bool {
-    request.method() == REFUSED
-}
-
-/// Whether nothing that follows this request may be taken for another one: where it ends is known to hyper alone
-/// (chunks), or to nobody (what was to be a WebSocket).
-///
-/// "Regardless, the server MUST close the connection after responding to such a request" (RFC 9112 §6.1, of those with
-/// both Transfer-Encoding and Content-Length, which are refused here).
-pub(crate) fn is_last<B>(request: &Request<B>) -> bool {
-    let headers = request.headers();
-    headers.contains_key(http::header::TRANSFER_ENCODING) || headers.contains_key(http::header::UPGRADE)
-}
-
-/// What such a client is told.
-pub(crate) const REFUSAL: (StatusCode, &str) =
-    (StatusCode::BAD_REQUEST, "This request can be read in two ways, and is not answered.\n");
 
 /// The bytes of a connection on their way to hyper.
 #[derive(Debug)]

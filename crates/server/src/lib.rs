@@ -8,7 +8,7 @@
 pub mod app;
 pub mod cli;
 pub mod echo;
-mod framed_io;
+mod framed;
 mod framing;
 pub mod gate;
 mod hardening;

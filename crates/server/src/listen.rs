@@ -11,7 +11,6 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
-use axum::response::IntoResponse as _;
 use http::StatusCode;
 use hyper::body::Incoming;
 use hyper::service::service_fn;
@@ -23,11 +22,8 @@ use switchboard_ws::{
 };
 use tokio::net::{TcpListener, UnixListener};
 use tokio::sync::watch;
-use tower_service::Service as _;
 
-use crate::framed_io::FramedIo;
-use crate::framing;
-use crate::hardening;
+use crate::framed::{self, Framed};
 use crate::patience::Patience;
 use crate::settings::{Address, Listen, SettingsError};
 
@@ -319,28 +315,20 @@ async fn connection(visit: Visit, service: Service) -> io::Result<()> {
         },
         None => io,
     };
-    let io = Box::new(FramedIo::new(io, &read, MAX_HEAD));
-    let mut io = HttpIo::new(io, Vec::new(), Some(Box::new((pass, sealed))), Some(patience.write));
+    let mut io = HttpIo::new(io, read, Some(Box::new((pass, sealed))), Some(patience.write));
     io.ready().await?;
     let upgraded = io.upgraded();
+    let io = Framed::new(io, MAX_HEAD);
     let counters = Arc::clone(metrics);
     let answer = service_fn(move |mut request: http::Request<Incoming>| {
         request.extensions_mut().insert(peer);
         request.extensions_mut().insert(secure);
-        let (mut router, counters, upgraded) = (router.clone(), Arc::clone(&counters), upgraded.clone());
+        let (answering, upgraded) =
+            (framed::answer(router.clone(), request, Arc::clone(&counters)), upgraded.clone());
         async move {
-            let is_refused = framing::is_refused(&request);
-            let is_last = is_refused || framing::is_last(&request);
-            let mut answer = if is_refused {
-                counters.refuse("ambiguous");
-                hardening::harden(framing::REFUSAL.into_response()).await
-            } else {
-                router.call(request).await?
-            };
+            let answer = answering.await?;
             if answer.status() == StatusCode::SWITCHING_PROTOCOLS {
                 upgraded.lift_limits();
-            } else if is_last {
-                answer.headers_mut().insert(http::header::CONNECTION, http::HeaderValue::from_static("close"));
             }
             Ok::<_, Infallible>(answer)
         }
