@@ -20,11 +20,14 @@ async fn ends_the_connection(arena: &mut Arena, packets: &[&str]) {
     }
 }
 
-/// A session is unknown, or its last poll says that it is closed.
+/// A session is unknown, once what it still had to say was fetched: a welcome perhaps, and that it is closed.
 async fn is_over(arena: &Arena, session: &str) {
-    let last = arena.get(session).await.body;
-    assert!(last.contains("Session ID unknown") || last.ends_with('1'), "{last}");
-    assert!(arena.get(session).await.body.contains("Session ID unknown"));
+    for _ in 0..3 {
+        if arena.get(session).await.body.contains("Session ID unknown") {
+            return;
+        }
+    }
+    panic!("the session goes on");
 }
 
 #[tokio::test]
