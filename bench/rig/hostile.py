@@ -1,6 +1,6 @@
-"""Hostile peers: as many as are wanted, of all kinds alike, each replaced as soon as the server has cut it off.
+"""Hostile peers: as many as are wanted, of all kinds alike, each replaced once it is cut off.
 
-A process of its own. It prints a line of JSON once all of them are there, and another when its input ends.
+A process of its own. It prints a line of JSON once all are there, and another when its input ends.
 """
 
 from __future__ import annotations
@@ -45,7 +45,8 @@ class Peer:
         await self.loop.sock_connect(self.socket, ("127.0.0.1", self.port))
 
     async def send(self, data: bytes | str) -> None:
-        await self.loop.sock_sendall(self.socket, data.encode() if isinstance(data, str) else data)
+        data = data.encode() if isinstance(data, str) else data
+        await self.loop.sock_sendall(self.socket, data)
 
     async def head(self) -> bytes:
         read = b""
@@ -86,7 +87,8 @@ async def dripping_later_head(peer: Peer) -> None:
 async def dripping_body(peer: Peer) -> None:
     await peer.send(f"GET {POLLING} HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n")
     sid = (await peer.head()).split(b'"sid":"')[1][:20].decode()
-    await peer.send(f"POST {POLLING}&sid={sid} HTTP/1.1\r\nHost: a\r\nContent-Length: 99999\r\n\r\n4")
+    target = f"POST {POLLING}&sid={sid} HTTP/1.1"
+    await peer.send(f"{target}\r\nHost: a\r\nContent-Length: 99999\r\n\r\n4")
     await peer.drip(b"x")
 
 
@@ -162,7 +164,10 @@ class Flood:
 async def main(port: int, count: int) -> None:
     flood = Flood(port)
     # They come within a few seconds: how fast many can connect is another question.
-    tasks = [asyncio.create_task(flood.occupy(KINDS[i % len(KINDS)], i / 2000)) for i in range(count)]
+    tasks = [
+        asyncio.create_task(flood.occupy(KINDS[number % len(KINDS)], number / 2000))
+        for number in range(count)
+    ]
     while flood.there < 0.95 * count:
         await asyncio.sleep(0.1)
     print(json.dumps({"there": flood.there}), flush=True)

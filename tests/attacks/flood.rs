@@ -146,7 +146,7 @@ async fn hostile_peers_of_all_kinds_beside_healthy_ones() {
     }
     arena.ended("write_timeout", 2 * each).await;
     eventually("the bodies to be given up", || arena.engine().limit(Limit::BodyTime) == each).await;
-    // Most cost a few KiB; those who talk and do not read, what may wait for one.
-    let most = OF_EACH_KIND * KINDS.len() * (64 << 10) + OF_EACH_KIND * (1 << 20);
+    // Most cost a few KiB; those who talk and do not read, what may wait for one: 1 MiB, in a buffer that doubles.
+    let most = OF_EACH_KIND * KINDS.len() * (64 << 10) + OF_EACH_KIND * (2 << 20);
     arena.ends(most).await;
 }

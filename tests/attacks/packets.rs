@@ -20,11 +20,14 @@ async fn ends_the_connection(arena: &mut Arena, packets: &[&str]) {
     }
 }
 
-/// A session is unknown, or its last poll says that it is closed.
+/// A session is unknown, once what it still had to say was fetched: a welcome perhaps, and that it is closed.
 async fn is_over(arena: &Arena, session: &str) {
-    let last = arena.get(session).await.body;
-    assert!(last.contains("Session ID unknown") || last.ends_with('1'), "{last}");
-    assert!(arena.get(session).await.body.contains("Session ID unknown"));
+    for _ in 0..3 {
+        if arena.get(session).await.body.contains("Session ID unknown") {
+            return;
+        }
+    }
+    panic!("the session goes on");
 }
 
 #[tokio::test]
@@ -71,12 +74,16 @@ async fn cve_2020_36049_cve_2026_32689_packets_of_a_body_are_read_one_by_one() {
     let noops = ["6"; 499_999].join("\u{1e}");
     arena.begin();
     // What breaks Engine.IO's rules is told so; what breaks only Socket.IO's ends the session.
-    for (body, status) in [(&separators[..], 400), (messages.as_bytes(), 200), (noops.as_bytes(), 400)] {
+    for (body, status) in [(&separators[..], 400), (messages.as_bytes(), 200)] {
         let session = arena.session().await;
         assert_eq!(arena.post(&session, body).await, status, "{:?}", &body[..10]);
         is_over(&arena, &session).await;
         arena.is_well().await;
     }
+    // Packets that say nothing may be sent, as many as a body takes.
+    let session = arena.session().await;
+    assert_eq!(arena.post(&session, noops.as_bytes()).await, 200);
+    assert_eq!(arena.post(&session, b"40").await, 200, "the session goes on");
     arena.ends(3 * MIB).await;
 }
 

@@ -71,7 +71,7 @@ fn nobody_comes_in_at_nine_tenths_and_nothing_grows_at_the_limit() {
     };
     assert_eq!(refused, Exhausted);
     assert!(used(&budget).abs_diff(100 * MIB) <= 8 << 10, "{}", used(&budget));
-    assert_eq!(large.try_set(5 * MIB + 1), Err(Exhausted));
+    assert_eq!(large.try_set(5 * MIB + (8 << 10)), Err(Exhausted));
     assert_eq!(large.bytes(), 5 * MIB, "what was refused has changed nothing");
     large.set(6 * MIB);
     assert!(used(&budget) > 100 * MIB && budget.is_full(), "what is there already is counted");

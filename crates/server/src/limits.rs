@@ -186,7 +186,7 @@ fn opening() -> Table {
             &format!("{} each", time(timeout)),
             "`timeout`",
             "408; closed; closed",
-            "refused: `handshake_timeout`; the others are not counted",
+            "refused: `handshake_timeout`; `io`; not counted",
         ]),
         row(["origin", origin, "`origins`, `--allow-origin`", "403", "refused: `origin`"]),
         row([

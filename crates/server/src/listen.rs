@@ -323,8 +323,7 @@ async fn connection(visit: Visit, service: Service) -> io::Result<()> {
     let answer = service_fn(move |mut request: http::Request<Incoming>| {
         request.extensions_mut().insert(peer);
         request.extensions_mut().insert(secure);
-        let (answering, upgraded) =
-            (framed::answer(router.clone(), request, Arc::clone(&counters)), upgraded.clone());
+        let (answering, upgraded) = (framed::answer(router.clone(), request, Arc::clone(&counters)), upgraded.clone());
         async move {
             let answer = answering.await?;
             if answer.status() == StatusCode::SWITCHING_PROTOCOLS {

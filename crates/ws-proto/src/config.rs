@@ -42,7 +42,7 @@ pub struct Config {
     /// where both ends are yours.
     pub accept_unmasked: bool,
     /// A peer whose connection is failed is told why in a sentence, the reason of the Close frame. Default: yes. Without,
-    /// it is told by the code alone.
+    /// it is told by the code alone, but for one that has to go because memory is short.
     pub explain: bool,
     /// How messages are compressed when the handshake agreed on permessage-deflate. Default: `None`, no compression.
     pub deflate: Option<DeflateConfig>,

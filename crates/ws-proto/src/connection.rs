@@ -657,7 +657,9 @@ impl Connection {
     fn fail(&mut self, code: CloseCode, reason: &str, cause: Cause, now: Instant) {
         self.assembler.abandon();
         self.control.abandon_cut();
-        let reason = if self.config.explain { reason } else { "" };
+        // That memory is short is no fault of the peer's, who could not know.
+        let is_short = matches!(cause, Cause::Protocol(ProtocolError::OutOfMemory));
+        let reason = if self.config.explain || is_short { reason } else { "" };
         if let Some(compression) = self.compression.as_mut().filter(|_| cause.is_failure()) {
             // Nothing more is heard.
             compression.hang_up();

@@ -9,7 +9,7 @@ use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use http::StatusCode;
-use http::header::{HeaderValue, RETRY_AFTER};
+use http::header::{CONTENT_SECURITY_POLICY, HeaderValue, REFERRER_POLICY, RETRY_AFTER, X_CONTENT_TYPE_OPTIONS};
 use switchboard_ws_proto::handshake::Rejection;
 
 use crate::info::PeerAddr;
@@ -84,7 +84,13 @@ impl NoRoom {
             }
         };
         let mut rejection = Rejection::new(status, words);
-        rejection.headers_mut().insert(RETRY_AFTER, HeaderValue::from_static("5"));
+        let headers = rejection.headers_mut();
+        headers.insert(RETRY_AFTER, HeaderValue::from_static("5"));
+        // A browser may show it as a page.
+        headers.insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
+        headers.insert(REFERRER_POLICY, HeaderValue::from_static("no-referrer"));
+        let policy = "default-src 'none'; frame-ancestors 'none'";
+        headers.insert(CONTENT_SECURITY_POLICY, HeaderValue::from_static(policy));
         rejection
     }
 }

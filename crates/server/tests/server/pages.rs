@@ -102,7 +102,11 @@ async fn the_full_servers_answer_has_the_headers() {
         let _first = server.join("/rooms/lobby").await;
         let response = server.get("/health").await;
         assert_eq!((response.status, response.header("retry-after")), (503, Some("5")));
-        check_headers("503", &response);
+        assert_eq!(response.header("x-content-type-options"), Some("nosniff"));
+        assert_eq!(response.header("referrer-policy"), Some("no-referrer"));
+        // It asks for nothing at all.
+        let policy = Some("default-src 'none'; frame-ancestors 'none'");
+        assert_eq!(response.header("content-security-policy"), policy);
     }
 }
 
