@@ -73,10 +73,12 @@ impl Handler for Guest {
             "publish" => {
                 cx.publish_to_all("c", Prepared::text(rest));
             }
-            "move" => {
+            // Once: another member would bring along what waited for it, which may be older than what was heard.
+            "move" if self.mover.is_none() => {
                 let mover = self.shared.movers.lock().unwrap().pop();
                 self.mover = mover.inspect(|mover| cx.relocate(mover));
             }
+            "move" => {}
             _ => {
                 cx.send(message);
             }
