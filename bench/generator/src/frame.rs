@@ -1,7 +1,7 @@
 //! WebSocket frames (RFC 6455 §5.2) as a client writes them and as it reads a server's.
 
 use crate::Result;
-use crate::socketio;
+use crate::engineio;
 
 pub(crate) const TEXT: u8 = 1;
 pub(crate) const BINARY: u8 = 2;
@@ -54,8 +54,8 @@ impl Heard<'_> {
     pub(crate) fn answer(&self, socketio: bool) -> Option<Vec<u8>> {
         match self {
             Self::Ping(payload) => Some(encode(PONG, false, Some(KEY), payload)),
-            Self::Message { opcode: TEXT, payload: socketio::PING, .. } if socketio => {
-                Some(encode(TEXT, false, Some(KEY), socketio::PONG))
+            Self::Message { opcode: TEXT, payload: engineio::PING, .. } if socketio => {
+                Some(encode(TEXT, false, Some(KEY), engineio::PONG))
             }
             Self::Message { .. } => None,
         }

@@ -6,6 +6,7 @@ mod churn;
 mod client;
 mod connect;
 mod echo;
+mod engineio;
 mod frame;
 mod histogram;
 mod http;

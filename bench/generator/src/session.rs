@@ -8,11 +8,12 @@ use rustix::net::{RecvFlags, SendFlags, recv, send};
 
 use crate::Result;
 use crate::connect::dial;
+use crate::engineio::{PING, PONG};
 use crate::http::{self, Reader, exchange};
 use crate::poller::Poller;
 use crate::script::Script;
 use crate::settings::{Load, Settings};
-use crate::socketio::{self, CONNECT, PING, PONG};
+use crate::socketio::{self, CONNECT};
 
 #[derive(Debug)]
 pub(crate) struct Session {

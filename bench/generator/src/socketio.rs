@@ -5,9 +5,6 @@ use std::io::{Read, Write};
 use crate::Result;
 use crate::frame::{self, Heard, KEY, Reader};
 
-/// Engine.IO's own heartbeat: the server pings.
-pub(crate) const PING: &[u8] = b"2";
-pub(crate) const PONG: &[u8] = b"3";
 /// A Socket.IO packet that joins the namespace `/`, and the start of the server's consent.
 pub(crate) const CONNECT: &[u8] = b"40";
 const CONNECTED: &[u8] = b"40{";
@@ -95,6 +92,7 @@ mod tests {
     use std::net::{TcpListener, TcpStream};
 
     use super::*;
+    use crate::engineio::{PING, PONG};
 
     const OPENED: &[u8] = br#"0{"sid":"lv_VI97HAXpY6yYWAAAC","upgrades":[],"pingInterval":25000}"#;
 

@@ -27,12 +27,18 @@ pub(crate) struct Client {
     /// Where the last packet went: most clients are in one namespace.
     nearest: Option<Arc<Peer>>,
     decoder: Decoder,
-    /// Of the attachments that came so far.
-    hold: BudgetHold,
     /// It must have joined a namespace by then.
     join_by: Option<Instant>,
-    /// The packet that waits for attachments must be whole by then.
-    whole_by: Option<Instant>,
+    /// There while a packet lacks attachments.
+    waiting: Option<Box<Waiting>>,
+}
+
+/// A packet that waits for attachments.
+struct Waiting {
+    /// It must be whole by then.
+    until: Instant,
+    /// Of those that came so far.
+    hold: BudgetHold,
 }
 
 impl Client {
@@ -43,9 +49,8 @@ impl Client {
             seats: Arc::default(),
             nearest: None,
             decoder: Decoder::new(),
-            hold: session.core().budget().hold(BudgetPart::Reading),
             join_by: Some(now + router.settings.connect_timeout),
-            whole_by: None,
+            waiting: None,
         };
         if session.protocol() == Protocol::V3 {
             // Clients of Socket.IO 2 are in the main namespace without asking.
@@ -60,14 +65,16 @@ impl Client {
         if self.join_by.is_some() && self.seats.was_in() {
             self.join_by = None;
         }
-        self.whole_by = match self.decoder.is_waiting() {
-            true => self.whole_by.or_else(|| Some(Instant::now() + settings.attachments_timeout)),
-            false => None,
-        };
-        let kept = self.decoder.held();
-        if kept != self.hold.bytes() {
-            self.hold.set(kept);
+        if self.decoder.is_waiting() {
+            let waiting = self.waiting.get_or_insert_with(|| {
+                let hold = session.core().budget().hold(BudgetPart::Reading);
+                Box::new(Waiting { until: Instant::now() + settings.attachments_timeout, hold })
+            });
+            let kept = self.decoder.held();
+            waiting.hold.set(kept);
             session.set_kept(kept);
+        } else if self.waiting.take().is_some() {
+            session.set_kept(0);
         }
         match decoded {
             Ok(Some(packet)) => self.packet(session, packet),
@@ -188,12 +195,13 @@ impl Conversation<Session> for Client {
     }
 
     fn deadline(&self) -> Option<Instant> {
-        [self.join_by, self.whole_by].into_iter().flatten().min()
+        let whole_by = self.waiting.as_ref().map(|waiting| waiting.until);
+        [self.join_by, whole_by].into_iter().flatten().min()
     }
 
     fn on_deadline(&mut self, session: &Session, now: Instant) {
         let peer = session.handshake().peer();
-        if self.whole_by.is_some_and(|deadline| deadline <= now) {
+        if self.waiting.as_ref().is_some_and(|waiting| waiting.until <= now) {
             tracing::info!(%peer, "the attachments of a packet do not come; its client is closed");
             session.hit(Limit::AttachmentsTime);
         } else if self.join_by.take_if(|deadline| *deadline <= now).is_some() && !self.seats.was_in() {
@@ -202,7 +210,7 @@ impl Conversation<Session> for Client {
         } else {
             return;
         }
-        self.whole_by = None;
+        self.waiting = None;
         session.close(CloseReason::ForcedClose);
     }
 
@@ -213,7 +221,7 @@ impl Conversation<Session> for Client {
             depart::dismiss_for(peer, DisconnectReason::ForcedServerClose);
         }
         self.decoder = Decoder::new();
-        self.hold.set(0);
+        self.waiting = None;
     }
 
     fn closed(&mut self, _: &Session, reason: CloseReason) {

@@ -27,6 +27,7 @@ mod on;
 mod pattern;
 mod peer;
 mod plain;
+mod plain_form;
 mod polls;
 mod publish;
 mod reason;

@@ -1,11 +1,9 @@
-//! Plain WebSockets in the topics of rooms: how they hear events, and how sockets hear what they say. Each side's form of a
-//! message is made when the first one needs it.
+//! What plain WebSockets in the topics of rooms say, and how sockets hear it: made when the first one needs it.
 
-use std::fmt;
 use std::slice;
 use std::sync::{Arc, OnceLock};
 
-use switchboard_io_proto::socket::{Args, EventHead, Flags, Namespace as Name, Parser, Selector, Value};
+use switchboard_io_proto::socket::{EventHead, Flags, Namespace as Name, Parser, Selector, Value};
 use switchboard_ws::{Form, Forms, Kind, Parcel, Prepared};
 
 use crate::engine::{self, Made, PLAIN, ParcelOptions};
@@ -15,28 +13,6 @@ use crate::room;
 
 /// The event as which sockets hear what a plain WebSocket says: the one that `send` of the clients makes.
 const MESSAGE: &str = "message";
-
-/// How plain WebSockets hear events.
-#[derive(Clone)]
-pub(crate) struct PlainForm(Arc<Tell>);
-
-type Tell = dyn Fn(&str, &Args) -> Option<Prepared> + Send + Sync;
-
-impl PlainForm {
-    pub(crate) fn new(form: impl Fn(&str, &Args) -> Option<Prepared> + Send + Sync + 'static) -> Self {
-        Self(Arc::new(form))
-    }
-
-    pub(crate) fn tell(&self, event: &str, args: &Args) -> Option<Prepared> {
-        (self.0)(event, args)
-    }
-}
-
-impl fmt::Debug for PlainForm {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("PlainForm(..)")
-    }
-}
 
 impl Namespace {
     /// What a plain WebSocket says to a room that it shares with sockets of this namespace: other plain WebSockets get the

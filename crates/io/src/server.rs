@@ -20,7 +20,7 @@ use crate::error::EmitError;
 use crate::handler::{Handler, Middleware};
 use crate::namespace::{Namespace, ParentNamespace};
 use crate::pattern::{Pattern, PatternError};
-use crate::plain::PlainForm;
+use crate::plain_form::PlainForm;
 use crate::reason::DisconnectReason;
 use crate::recovery::{Recovery, RecoveryCounters, RecoverySettings};
 use crate::router::{Router, Which};

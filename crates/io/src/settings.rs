@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use switchboard_io_proto::socket::{Limits, Parser};
 
-use crate::plain::PlainForm;
+use crate::plain_form::PlainForm;
 
 /// What is set once for a server and all its namespaces. Public for documents that list defaults, and no further.
 #[derive(Debug, Clone)]

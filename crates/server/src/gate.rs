@@ -9,7 +9,7 @@ use switchboard_ws::{Config, Gate, Handler, NoRoom, Pass, PeerAddr, Reason, Visi
 use crate::app::App;
 use crate::listen::{Service, Visit};
 use crate::socketio::Sockets;
-use crate::{echo, hardening, rooms};
+use crate::{echo, hardening, names, rooms};
 
 /// Knows who comes in, and where to.
 #[derive(Debug)]
@@ -50,7 +50,7 @@ impl Gate for Doorkeeper {
                 Some(options) => Ok(Box::new(echo::Echo::new(&options, Some(pass)))),
                 None => Err(pass),
             },
-            path => match (room(path, rooms::LONGEST_NAME), options(uri)) {
+            path => match (room(path, names::LONGEST_ROOM), options(uri)) {
                 (Some(name), Some(options)) => Ok(Box::new(rooms::Member::new(&self.app, &name, &options, Some(pass)))),
                 _ => Err(pass),
             },

@@ -8,6 +8,7 @@
 pub mod app;
 pub mod cli;
 pub mod echo;
+pub mod error;
 mod framed;
 mod framing;
 pub mod gate;
@@ -16,6 +17,7 @@ pub mod limits;
 pub mod listen;
 pub mod memory;
 pub mod metrics;
+pub mod names;
 pub mod pages;
 pub mod patience;
 mod plain;

@@ -23,9 +23,10 @@ use switchboard_ws::{
 use tokio::net::{TcpListener, UnixListener};
 use tokio::sync::watch;
 
+use crate::error::SettingsError;
 use crate::framed::{self, Framed};
 use crate::patience::Patience;
-use crate::settings::{Address, Listen, SettingsError};
+use crate::settings::{Address, Listen};
 
 /// The port of the default address, and how many above it are tried when it is taken.
 const PORT: u16 = 3000;

@@ -10,13 +10,11 @@ use switchboard_io::{
 use switchboard_ws::Hub;
 
 use crate::cli::socketio::SocketIoFlags;
-use crate::rooms::LONGEST_NAME;
+use crate::names::{LONGEST_NAMESPACE, LONGEST_ROOM};
 
 /// Events that clients cannot send: the library has them for itself.
 const RESERVED: [&str; 6] =
     ["connect", "connect_error", "disconnect", "disconnecting", "newListener", "removeListener"];
-/// The longest name of a namespace, in bytes.
-pub(crate) const LONGEST_NAMESPACE: usize = 256;
 
 /// What things are called, and the rooms.
 #[derive(Debug)]
@@ -110,7 +108,7 @@ fn move_about(
     step: impl Fn(Name) -> Result<(), JoinError>,
 ) -> Result<(), EmitError> {
     let Some(asked) = Asked::read(args) else {
-        return refuse(ack, &format!("give the name of a room, or several: 1 to {LONGEST_NAME} bytes each"));
+        return refuse(ack, &format!("give the name of a room, or several: 1 to {LONGEST_ROOM} bytes each"));
     };
     let namespace = NamespaceName::new(socket.namespace())?;
     let mut members = Vec::with_capacity(asked.rooms.len());
@@ -149,7 +147,7 @@ impl Asked {
             values = std::mem::take(list);
         }
         let name = |value| match value {
-            Value::String(name) if !name.is_empty() && name.len() <= LONGEST_NAME => Some(name),
+            Value::String(name) if !name.is_empty() && name.len() <= LONGEST_ROOM => Some(name),
             _ => None,
         };
         let rooms: Vec<String> = values.into_iter().map(name).collect::<Option<_>>()?;

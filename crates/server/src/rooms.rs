@@ -9,6 +9,7 @@ use switchboard_io::{Namespace, NamespaceName};
 use switchboard_ws::{CloseCode, Context, Handler, Hub, MessageRef, Parcel, Pass, Prepared, WebSocketUpgrade};
 
 use crate::app::App;
+use crate::names::LONGEST_ROOM;
 
 #[derive(Debug, Deserialize)]
 pub(crate) struct Options {
@@ -17,9 +18,6 @@ pub(crate) struct Options {
     include_self: Option<String>,
 }
 
-/// The longest name of a room, in bytes.
-pub const LONGEST_NAME: usize = 256;
-
 /// Joins a room as a WebSocket, or tells how many are in it.
 pub(crate) async fn room(
     State(app): State<App>,
@@ -27,8 +25,8 @@ pub(crate) async fn room(
     Query(options): Query<Options>,
     upgrade: Option<WebSocketUpgrade>,
 ) -> Response {
-    if name.len() > LONGEST_NAME {
-        let sentence = format!("The name of a room has {LONGEST_NAME} bytes at most; this one has {}.\n", name.len());
+    if name.len() > LONGEST_ROOM {
+        let sentence = format!("The name of a room has {LONGEST_ROOM} bytes at most; this one has {}.\n", name.len());
         return (StatusCode::BAD_REQUEST, sentence).into_response();
     }
     let Some(upgrade) = upgrade else { return members(app.hub(), &name) };

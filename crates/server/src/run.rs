@@ -9,8 +9,9 @@ use tokio::runtime::Handle;
 use tokio::sync::watch;
 
 use crate::app::App;
+use crate::error::SettingsError;
 use crate::listen::{self, Listener, Service};
-use crate::settings::{Address, Demo, Settings, SettingsError};
+use crate::settings::{Address, Demo, Settings};
 use crate::socketio::Sockets;
 use crate::tasks::Tasks;
 use crate::workers::Workers;

@@ -1,6 +1,5 @@
 //! The settings that the server runs with: the command line, understood and found possible.
 
-use std::fmt;
 use std::net::{IpAddr, SocketAddr, ToSocketAddrs};
 use std::path::PathBuf;
 use std::time::Duration;
@@ -12,10 +11,11 @@ use switchboard_ws::{
 use tracing_subscriber::EnvFilter;
 
 use crate::cli::{Driver, Serve, Switch};
+use crate::error::{SettingsError, wrong};
 use crate::patience::Patience;
 use crate::socketio::{Sockets, Surroundings};
 use crate::units::{Bytes, MaybeBytes, MaybeCount};
-use crate::{memory, relay, rooms};
+use crate::{memory, names};
 
 /// What [`run`](crate::run::run) needs to know.
 #[derive(Debug)]
@@ -72,18 +72,6 @@ pub enum Address {
     /// A Unix socket.
     Unix(PathBuf),
 }
-
-/// What is wrong, in a sentence that names the flag.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct SettingsError(pub String);
-
-impl fmt::Display for SettingsError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
-    }
-}
-
-impl std::error::Error for SettingsError {}
 
 impl TryFrom<Serve> for Settings {
     type Error = SettingsError;
@@ -157,7 +145,7 @@ fn budget(given: Option<MaybeBytes>) -> Result<Budget, SettingsError> {
 
 /// Topics have the name of a namespace, a comma, and the name of a room.
 fn hub_limits() -> HubLimits {
-    HubLimits { topic_bytes: relay::LONGEST_NAMESPACE + 1 + rooms::LONGEST_NAME, ..HubLimits::default() }
+    HubLimits { topic_bytes: names::LONGEST_NAMESPACE + 1 + names::LONGEST_ROOM, ..HubLimits::default() }
 }
 
 /// Without being told, an address of the internet may have a tenth of all connections, so that no single one can take
@@ -244,11 +232,6 @@ fn open_to_all(address: SocketAddr) -> SettingsError {
 
 fn is_loopback(ip: IpAddr) -> bool {
     ip.to_canonical().is_loopback()
-}
-
-/// A flag, and what is wrong with it.
-pub(crate) fn wrong(flag: &str, error: impl fmt::Display) -> SettingsError {
-    SettingsError(format!("{flag}: {error}"))
 }
 
 #[cfg(test)]

@@ -10,7 +10,7 @@ use switchboard_ws::{Config, DeflateConfig, Hub, Origins, OutboxLimits, Overflow
 
 use crate::cli::Switch;
 use crate::cli::socketio::{ParserName, SocketIoFlags, TransportName};
-use crate::settings::{SettingsError, wrong};
+use crate::error::{SettingsError, wrong};
 use crate::{plain, relay};
 
 /// What pages are told that ask for the client where there is none.

@@ -8,7 +8,7 @@ use std::time::Instant;
 
 use switchboard_hub::{HubError, Member, Outbox};
 use switchboard_io_proto::engine::{self, CloseReason, Known, Out, Protocol, Sid, Transport};
-use switchboard_ws::{BudgetHold, BudgetPart, Parcel, Pushed};
+use switchboard_ws::{BudgetPart, Parcel, Pushed};
 
 use super::app::Conversation;
 use super::clock::{Timed, now};
@@ -42,7 +42,6 @@ pub(crate) struct Inner {
     member: Member<Parcel>,
     /// Bytes that the conversation holds for its client.
     kept: AtomicUsize,
-    _hold: BudgetHold,
     state: Mutex<State>,
 }
 
@@ -205,8 +204,7 @@ impl Session {
         outbox: Option<Arc<Outbox<Parcel>>>,
     ) -> Self {
         let machine = engine::Session::open(&core.proto, known, b64, now());
-        let mut hold = core.budget().hold(BudgetPart::Connections);
-        hold.set(IDLE);
+        core.budget().take(BudgetPart::Connections, IDLE);
         Self(Arc::new_cyclic(|session| Inner {
             sid,
             protocol: known.protocol,
@@ -216,7 +214,6 @@ impl Session {
             handshake,
             member,
             kept: AtomicUsize::new(0),
-            _hold: hold,
             state: Mutex::new(State::new(machine, outbox.map(|outbox| polling(core, session, outbox)))),
         }))
     }
@@ -462,6 +459,12 @@ fn evict(state: &mut State) -> Vec<Parcel> {
         state.machine.abort(CloseReason::TransportError);
     }
     debris
+}
+
+impl Drop for Inner {
+    fn drop(&mut self) {
+        self.core.budget().give(BudgetPart::Connections, IDLE);
+    }
 }
 
 impl Timed for Inner {
