@@ -11,7 +11,7 @@ use crate::depart;
 use crate::dispatch;
 use crate::engine::{Conversation, Limit, Session};
 use crate::enter::{self, Entrant};
-use crate::handler::fail;
+use crate::hearing::fail;
 use crate::in_place::InFlight;
 use crate::listeners::Heard;
 use crate::peer::Peer;

@@ -7,7 +7,7 @@ use std::time::Instant;
 use switchboard_io_proto::engine::CloseReason;
 use switchboard_io_proto::socket::{Args, Flags, Parser};
 
-use crate::handler;
+use crate::hearing;
 use crate::listeners::{For, Heard};
 use crate::peer::{Peer, Stage};
 use crate::publish;
@@ -82,6 +82,6 @@ fn tell(peer: &Arc<Peer>, what: &For, reason: DisconnectReason) {
     let heard = Heard::news(if *what == For::Disconnect { "disconnect" } else { "disconnecting" }, args);
     for listener in listeners {
         let panicked = |peer: &Arc<Peer>| tracing::error!(id = %peer.id, "a listener panicked as its socket left");
-        handler::hear(peer, &heard, &*listener, false, panicked);
+        hearing::hear(peer, &heard, &*listener, false, panicked);
     }
 }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use switchboard_io_proto::socket::{AckId, Args};
 
 use crate::depart;
-use crate::handler::{self, fail};
+use crate::hearing::{self, fail};
 use crate::in_place::{self, Trouble};
 use crate::listeners::{Called, Guards, Heard, Next};
 use crate::peer::Peer;
@@ -48,7 +48,7 @@ fn hear(peer: &Arc<Peer>, mut heard: Heard, called: Called<Peer>) {
         heard.answered = Some(Arc::default());
     }
     for listener in called {
-        handler::hear(peer, &heard, &*listener, true, panicked);
+        hearing::hear(peer, &heard, &*listener, true, panicked);
     }
 }
 

@@ -11,7 +11,7 @@ use switchboard_io_proto::socket::{Args, Flags, Name, Namespace, Parser, Value};
 use crate::depart;
 use crate::engine::{Limit, Session};
 use crate::error::Refusal;
-use crate::handler;
+use crate::hearing;
 use crate::in_place::{self, InFlight};
 use crate::listeners::Heard;
 use crate::peer::{Peer, Stage};
@@ -178,7 +178,7 @@ fn admit(entrant: &Entrant, peer: &Arc<Peer>, claim: Option<Claim>) {
     }
     let heard = Heard::news("connection", peer.auth.clone());
     for listener in peer.space.rules.on_connect() {
-        handler::hear(peer, &heard, &*listener, false, |peer| {
+        hearing::hear(peer, &heard, &*listener, false, |peer| {
             tracing::error!(id = %peer.id, "a handler of connections panicked; its socket is disconnected");
             depart::dismiss(peer);
         });

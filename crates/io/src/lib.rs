@@ -19,6 +19,7 @@ mod error;
 mod extract;
 mod guarded;
 mod handler;
+mod hearing;
 mod in_place;
 mod listen;
 mod listeners;
@@ -43,6 +44,7 @@ mod settings;
 mod socket;
 mod space;
 mod typed;
+mod waiter;
 mod watch;
 
 pub use ack::Ack;

@@ -9,13 +9,13 @@ use switchboard_hub::HubError;
 use switchboard_io_proto::engine::Sid;
 use switchboard_io_proto::socket::{AckId, Acks, Args, Name, Refused, Value};
 
-use crate::answers::Waiter;
 use crate::engine::{Limit, Session};
 use crate::error::EmitError;
 use crate::in_place::InFlight;
 use crate::listeners::Listeners;
 use crate::room;
 use crate::space::Space;
+use crate::waiter::Waiter;
 use crate::watch::{Joined, RoomEvent};
 
 pub(crate) struct Peer {

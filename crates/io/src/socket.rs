@@ -12,7 +12,7 @@ use switchboard_io_proto::socket::{Args, ArgsError, Arguments, EncodeError, Flag
 use tokio::sync::oneshot;
 use tokio::time::Instant;
 
-use crate::answers::{Awaited, Then, Waiter};
+use crate::answers::Awaited;
 use crate::broadcast::{Broadcast, Rooms};
 use crate::depart;
 use crate::engine::{Handshake, Session};
@@ -21,6 +21,7 @@ use crate::namespace::Namespace;
 use crate::peer::{Peer, Stage};
 use crate::publish::{self, Event};
 use crate::reason::DisconnectReason;
+use crate::waiter::{Then, Waiter};
 
 /// A client in a namespace. A cheap handle: clones are the same socket.
 ///
