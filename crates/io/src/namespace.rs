@@ -262,6 +262,14 @@ impl PartialEq for Namespace {
 
 impl Eq for Namespace {}
 
+impl Socket {
+    /// Its namespace (Node: `socket.nsp`).
+    #[must_use]
+    pub fn nsp(&self) -> Namespace {
+        Namespace(Arc::clone(&self.0.space))
+    }
+}
+
 impl fmt::Debug for Namespace {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Namespace").field("name", &self.name()).field("sockets", &self.count()).finish()

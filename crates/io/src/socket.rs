@@ -17,7 +17,6 @@ use crate::broadcast::{Broadcast, Rooms};
 use crate::depart;
 use crate::engine::{Handshake, Session};
 use crate::error::{AckError, EmitError, JoinError};
-use crate::namespace::Namespace;
 use crate::peer::{Peer, Stage};
 use crate::publish::{self, Event};
 use crate::reason::DisconnectReason;
@@ -42,12 +41,6 @@ impl Socket {
     #[must_use]
     pub fn namespace(&self) -> &str {
         self.0.space.name.as_str()
-    }
-
-    /// Its namespace (Node: `socket.nsp`).
-    #[must_use]
-    pub fn nsp(&self) -> Namespace {
-        Namespace(Arc::clone(&self.0.space))
     }
 
     /// The Engine.IO session that it shares with the client's sockets in other namespaces (Node: `socket.conn`).
