@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 
 use switchboard_io_proto::engine::Sid;
 use switchboard_io_proto::socket::{Frames, Name, Namespace, Selector, Value};
-use switchboard_ws::{Budget, BudgetHold, BudgetPart};
+use switchboard_ws::{Budget, BudgetHold, BudgetPart, OutboxLimits};
 
 /// Settings of connection state recovery.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -81,6 +81,8 @@ pub(crate) struct Recovery<P> {
     settings: RecoverySettings,
     /// How long packets are kept: an absence, and the longest that a client's receipt can be unknown before it.
     retention: Duration,
+    /// What may wait for one client, and so the most that one can be given back.
+    room: OutboxLimits,
     budget: Budget,
     log: Mutex<Log>,
     /// Those who are connected, by the secret with which they may come back.
@@ -116,10 +118,17 @@ impl<P> Recovery<P> {
         Self {
             settings,
             retention: settings.max_disconnection_duration + silence,
+            room: OutboxLimits { messages: usize::MAX, bytes: usize::MAX, ..OutboxLimits::default() },
             budget: budget.clone(),
             log: Mutex::new(log),
             live: Mutex::default(),
         }
+    }
+
+    /// Nobody is given back more than a queue of these limits holds. Who has missed more comes as somebody new: it would
+    /// overflow its queue, be closed for that, and come back for the same again and again.
+    pub(crate) fn with_room(self, room: OutboxLimits) -> Self {
+        Self { room, ..self }
     }
 
     pub(crate) fn skips_middlewares(&self) -> bool {
@@ -173,7 +182,7 @@ impl<P> Recovery<P> {
         claim
     }
 
-    /// What was meant for it while it was away; `None` if not all of that is here any more.
+    /// What was meant for it while it was away; `None` if not all of that is here any more, or if it is too much.
     pub(crate) fn missed(&self, log: &mut Log, claim: &Claim, now: Instant) -> Option<Vec<Frames>> {
         self.prune(log, now);
         let oldest = log.newest - log.packets.len() as u64 + 1;
@@ -183,7 +192,17 @@ impl<P> Recovery<P> {
         let is_in = |room: &str| id == room || rooms.iter().any(|joined| joined == room);
         let missed = log.packets.iter().skip(start);
         let missed = missed.filter(|packet| packet.namespace == *namespace && packet.selector.selects(is_in));
-        Some(missed.map(|packet| packet.frames.clone()).collect())
+        let missed: Vec<_> = missed.map(|packet| packet.frames.clone()).collect();
+        self.fits(&missed).then_some(missed)
+    }
+
+    /// Whether a queue holds it all, the welcome too: bytes as base64, which they are on polling.
+    fn fits(&self, missed: &[Frames]) -> bool {
+        const WELCOME: usize = 256;
+        let messages: usize = missed.iter().map(Frames::len).sum();
+        let bytes: usize = missed.iter().map(Frames::bytes).sum();
+        let bytes = bytes.saturating_add(bytes / 3).saturating_add(messages.saturating_mul(4)).saturating_add(WELCOME);
+        missed.is_empty() || (messages < self.room.messages && bytes <= self.room.bytes)
     }
 
     /// Who is connected and would come back by this.

@@ -505,8 +505,9 @@ impl Builder {
         let hub = hub.unwrap_or_default();
         // What a client has received is known by its last pong but one.
         let silence = 2 * (engine.session.ping_interval + engine.session.ping_timeout);
-        let recovery =
-            recovery.map(|settings| Arc::new(Recovery::new(settings, silence, engine.websockets.get_budget())));
+        let recovery = recovery
+            .map(|settings| Recovery::new(settings, silence, engine.websockets.get_budget()).with_room(engine.outbox));
+        let recovery = recovery.map(Arc::new);
         let router = Arc::new(Router::new(hub.clone(), Arc::new(settings), recovery));
         // It is there from the beginning.
         router.of(&Name::ROOT);

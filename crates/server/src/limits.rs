@@ -459,7 +459,7 @@ fn socketio() -> Table {
                 long_time(recovery.max_disconnection_duration)
             ),
             "`RecoverySettings`, `--socketio-recovery`",
-            "the oldest go; who missed one of them is new",
+            "the oldest go; who missed one of them, or more than may wait for a client, is new",
             "`RecoveryCounters`",
         ]),
         row([

@@ -5,12 +5,16 @@ use std::net::SocketAddr;
 
 use bytes::Bytes;
 use switchboard_io::{RecoverySettings, Refusal, Socket, SocketIo};
+use switchboard_ws::OutboxLimits;
 
 use crate::client::{Client, Heard, Journal, Poller, fenced, journal, serve};
 
 /// A server with recovery, and who is lost there.
 fn recovering(settings: RecoverySettings) -> (SocketIo, Journal<String>) {
-    let io = SocketIo::builder().connection_state_recovery(settings).build();
+    told_of(SocketIo::builder().connection_state_recovery(settings).build())
+}
+
+fn told_of(io: SocketIo) -> (SocketIo, Journal<String>) {
     fenced(&io, "/");
     let (tell, told) = journal();
     io.on_connect(move |socket: Socket| {
@@ -140,6 +144,25 @@ async fn one_that_a_middleware_refuses_does_not_come_back() {
     let mut client = Client::open(address).await;
     client.say(&format!(r#"40{{"pid":"{pid}"}}"#)).await;
     client.expect(r#"44{"message":"not again"}"#).await;
+}
+
+/// It would overflow its queue, be closed for that, and come back for the same, as long as it may.
+#[tokio::test]
+async fn who_has_missed_more_than_may_wait_for_it_is_new() {
+    for (missed, size, is_back) in [(3, 10, true), (4, 10, false), (3, 1_000, false)] {
+        let outbox = OutboxLimits { messages: 4, bytes: 3_000, ..OutboxLimits::default() };
+        let builder = SocketIo::builder().connection_state_recovery(RecoverySettings::default());
+        let (io, mut told) = told_of(builder.outbox(outbox).build());
+        let address = serve(&io).await;
+        let client = Client::join(address).await;
+        let (id, pid) = lose(client, &mut told).await;
+        for _ in 0..missed {
+            io.emit("news", &"x".repeat(size)).expect("sent");
+        }
+        let (client, heard, welcome) = back(address, &pid, None).await;
+        assert_eq!((welcome.contains(&id), heard.len()), (is_back, if is_back { missed } else { 0 }), "{size}");
+        drop(client);
+    }
 }
 
 #[tokio::test]
