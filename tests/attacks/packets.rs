@@ -42,7 +42,7 @@ async fn cve_2017_16031_ids_cannot_be_guessed() {
 }
 
 #[tokio::test]
-async fn cve_2020_36048_a_body_beyond_a_megabyte_is_not_read() {
+async fn cve_2020_36048_a_body_beyond_a_megabyte_is_not_kept() {
     let mut arena = Arena::new(&[]).await;
     let body = vec![b'x'; 100 * KIB];
     arena.begin();

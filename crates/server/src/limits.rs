@@ -367,7 +367,7 @@ fn socketio() -> Table {
             "bytes of a message, and of a poll's payload",
             &payload,
             "`max_http_buffer_size`, `--socketio-max-payload`",
-            "WebSocket: 1009; a POST: 413",
+            "WebSocket: 1009; a POST: 413, and at most 8 MiB of it are read and forgotten",
             "`Metrics::payloads_too_large` for POSTs",
         ]),
         row([

@@ -29,6 +29,7 @@ mod registry;
 mod service;
 mod session;
 mod state;
+mod unread;
 mod websocket;
 
 pub use answer::EngineBody;

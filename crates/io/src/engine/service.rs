@@ -28,6 +28,7 @@ use super::hooks::{ConnectionError, Stop};
 use super::limit::Limit;
 use super::polling;
 use super::session::{Call, Core, Session};
+use super::unread::Unread;
 use super::websocket::{EngineSocket, Opening};
 
 /// Answers every request as one for the engine, whatever its path: what is not the engine's is for a
@@ -71,10 +72,12 @@ where
 /// The answer to a request that is the engine's.
 pub(crate) async fn answer<B>(core: &Arc<Core>, request: Request<B>) -> Answer
 where
-    B: Body,
+    B: Body + Send + 'static,
+    B::Data: Send,
 {
     let (parts, body) = request.into_parts();
     let parts = Arc::new(parts);
+    let body = Unread::new(body, &parts.headers, core.config.body_timeout);
     if let (Some(cors), &Method::OPTIONS) = (&core.config.cors, &parts.method) {
         let mut answer = answer::empty(StatusCode::NO_CONTENT);
         cors.write_preflight(&parts.headers, answer.headers_mut());

@@ -97,13 +97,27 @@ async fn a_body_that_is_too_long_is_refused_and_the_session_goes_on() {
     let response = client.post("4123456789x").await;
     assert_eq!((response.status, &*response.body), (413, ""));
     assert_eq!(host.engine.metrics().payloads_too_large(), 1);
-    client.posts = Wire::connect(host.address).await;
     let chunked = "Transfer-Encoding: chunked\r\n\r\nb\r\n4123456789x\r\n0\r\n\r\n";
     client.posts.send(format!("POST {} HTTP/1.1\r\nHost: localhost\r\n{chunked}", client.path)).await;
     assert_eq!(client.posts.response().await.status, 413);
-    client.posts = Wire::connect(host.address).await;
     assert_eq!(client.post("4123456789").await.status, 200);
     assert_eq!(host.heard().await, Heard::Message("123456789".into()));
+}
+
+/// A connection closed over bytes that nobody read is reset, and takes the answer with it.
+#[tokio::test]
+async fn whoever_still_sends_what_was_refused_gets_the_answer_and_keeps_the_connection() {
+    let mut host = Host::new(EngineConfig::default()).await;
+    let (mut client, _) = host.polling().await;
+    let refused = [(client.path.as_str(), 413), ("/engine.io/?EIO=4&transport=polling&sid=unknown", 400)];
+    for (path, status) in refused {
+        let length = 1_000_001;
+        let head = format!("POST {path} HTTP/1.1\r\nHost: localhost\r\nContent-Length: {length}\r\n\r\n");
+        client.posts.send(head).await;
+        assert_eq!(client.posts.response().await.status, status);
+        client.posts.send(vec![b'4'; length]).await;
+    }
+    assert_eq!(client.post("4quiet").await.status, 200);
 }
 
 /// The time is for the whole body: this one never stops to come.

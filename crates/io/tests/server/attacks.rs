@@ -57,7 +57,7 @@ async fn cve_2020_28481_other_sites_are_allowed_nothing_by_default() {
 }
 
 #[tokio::test]
-async fn cve_2020_36048_a_body_beyond_a_megabyte_is_not_read() {
+async fn cve_2020_36048_a_body_beyond_a_megabyte_is_not_kept() {
     let address = reading(Parser::Json).await;
     let poller = Poller::join(address).await;
     let answer = poller.post(&"x".repeat(1_000_001)).await;
