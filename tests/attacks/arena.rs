@@ -19,7 +19,7 @@ use tokio::net::TcpStream;
 use tokio::sync::{Mutex, MutexGuard, watch};
 use tokio_rustls::TlsConnector;
 
-use crate::memory;
+use switchboard_testkit::counting;
 
 /// Attacks take turns: they are measured.
 static TURN: Mutex<()> = Mutex::const_new(());
@@ -63,8 +63,6 @@ pub(crate) struct Arena {
     /// `None` where clients of Socket.IO speak msgpack.
     io: Option<Wire<Line>>,
     said: u32,
-    /// Bytes held before the attack.
-    before: usize,
     _turn: MutexGuard<'static, ()>,
 }
 
@@ -107,8 +105,8 @@ impl Arena {
         plain.request(Side::Plain.path(), "").await;
         assert!(plain.head().await.starts_with("http/1.1 101 "));
         let io = if json { Some(join(dial(address).await).await) } else { None };
-        let (said, before, workers) = (0, 0, Some(workers));
-        let mut arena = Self { address, app, workers, _stopping: stopping, plain, io, said, before, _turn: turn };
+        let (said, workers) = (0, Some(workers));
+        let mut arena = Self { address, app, workers, _stopping: stopping, plain, io, said, _turn: turn };
         arena.is_well().await;
         arena.begin();
         arena
@@ -116,7 +114,7 @@ impl Arena {
 
     /// What is held from here on is the attack's.
     pub(crate) fn begin(&mut self) {
-        self.before = memory::watch();
+        counting::begin();
     }
 
     /// Both connections that were there before are heard.
@@ -143,7 +141,7 @@ impl Arena {
     /// The attack is over. The others are well, and it never took more than so many bytes.
     pub(crate) async fn ends(mut self, most: usize) {
         self.is_well().await;
-        let taken = memory::most() - self.before;
+        let taken = counting::peak();
         println!("{taken} bytes at the worst moment, of {most}");
         assert!(taken <= most, "{taken} bytes at the worst moment, and {most} are allowed");
     }

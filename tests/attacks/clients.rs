@@ -11,7 +11,7 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
 
 use crate::arena::turn;
-use crate::memory;
+use switchboard_testkit::counting;
 
 async fn listener() -> (TcpListener, SocketAddr) {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
@@ -70,7 +70,7 @@ async fn attack_18_answers_without_an_end_are_not_read_to_it() {
         "HTTP/1.1 403 Forbidden\r\nContent-Length: 99999999999\r\n\r\n",
         "HTTP/1.1 101 ",
     ] {
-        let before = memory::watch();
+        counting::begin();
         let url = format!("ws://{address}/");
         let connecting = tokio::spawn(async move { Client::new(url).connect().await });
         let (mut stream, _) = within("the client", listener.accept()).await.unwrap();
@@ -79,7 +79,7 @@ async fn attack_18_answers_without_an_end_are_not_read_to_it() {
         while stream.write_all(&chunk).await.is_ok() {}
         let error = within("the client", connecting).await.unwrap().expect_err("it is no 101");
         assert!(matches!(error, ConnectError::Refused(_) | ConnectError::Handshake(_)), "{error}");
-        assert!(memory::most() - before < 256 << 10, "{head}");
+        assert!(counting::peak() < 256 << 10, "{head}");
     }
 }
 

@@ -1,8 +1,12 @@
 //! Test tools: frames written as words ([`frame`]), and one end of a connection that a test talks to in virtual time
 //! ([`Side`]). For tests of whole programs (feature `live`): the program, and a client that says whatever it likes on its
-//! sockets. For tests of what transports can do to us (feature `faults`): [`Faults`]. Nothing but tests depends on this crate.
-#![forbid(unsafe_code)]
+//! sockets. For tests of what transports can do to us (feature `faults`): [`Faults`]. For tests of what we allocate (feature
+//! `counting`): [`Counting`](counting::Counting). Nothing but tests depends on this crate.
 
+#[cfg(feature = "counting")]
+pub mod blocking;
+#[cfg(feature = "counting")]
+pub mod counting;
 #[cfg(feature = "faults")]
 pub mod faults;
 pub mod frame;

@@ -1,74 +1,15 @@
 //! What the machine allocates, counted per thread: nothing for small messages, and nothing large for a second large one.
-#![expect(unsafe_code, reason = "an allocator that counts")]
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
-use std::alloc::{GlobalAlloc, Layout, System};
-use std::cell::Cell;
 use std::sync::Arc;
 use std::time::Instant;
 
+use switchboard_testkit::counting::{Counting, LARGE, allocated_by};
 use switchboard_testkit::frame;
 use switchboard_ws_proto::{Config, Connection, Event, Input, Message, Output, SendOptions};
 
-/// From here on an allocation counts as large.
-const LARGE: usize = 64 << 10;
-
-thread_local! {
-    static COUNTED: Cell<Counted> = const { Cell::new(Counted { all: 0, large: 0 }) };
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-struct Counted {
-    all: usize,
-    large: usize,
-}
-
-struct Counting;
-
 #[global_allocator]
 static ALLOCATOR: Counting = Counting;
-
-fn count(size: usize) {
-    // A thread that ends has no counter any more.
-    let _ = COUNTED.try_with(|counted| {
-        let Counted { all, large } = counted.get();
-        counted.set(Counted { all: all + 1, large: large + usize::from(size >= LARGE) });
-    });
-}
-
-// SAFETY: everything is passed on to the system's allocator, whose promises are kept.
-unsafe impl GlobalAlloc for Counting {
-    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
-        count(layout.size());
-        // SAFETY: the caller's promises are those that `System` asks for.
-        unsafe { System.alloc(layout) }
-    }
-
-    unsafe fn alloc_zeroed(&self, layout: Layout) -> *mut u8 {
-        count(layout.size());
-        // SAFETY: as above.
-        unsafe { System.alloc_zeroed(layout) }
-    }
-
-    unsafe fn realloc(&self, pointer: *mut u8, layout: Layout, size: usize) -> *mut u8 {
-        count(size);
-        // SAFETY: as above.
-        unsafe { System.realloc(pointer, layout, size) }
-    }
-
-    unsafe fn dealloc(&self, pointer: *mut u8, layout: Layout) {
-        // SAFETY: as above.
-        unsafe { System.dealloc(pointer, layout) }
-    }
-}
-
-/// What `run` allocates.
-fn counted(run: impl FnOnce()) -> Counted {
-    let before = COUNTED.get();
-    run();
-    let after = COUNTED.get();
-    Counted { all: after.all - before.all, large: after.large - before.large }
-}
 
 struct Server {
     connection: Connection,
@@ -123,7 +64,7 @@ fn a_second_large_message_has_the_buffer_of_the_first() {
     let message = server.receive_large(&stream);
     server.echo_large(message);
     for _ in 0..3 {
-        let more = counted(|| {
+        let more = allocated_by(|| {
             let message = server.receive_large(&stream);
             assert_eq!(message.len(), 1 << 20);
             server.echo_large(message);
@@ -140,7 +81,7 @@ fn a_message_that_is_kept_keeps_its_buffer() {
         scope.spawn(|| {
             let (stream, mut server) = (large(), Server::new());
             let kept = server.receive_large(&stream);
-            let other = counted(|| drop(server.receive_large(&stream)));
+            let other = allocated_by(|| drop(server.receive_large(&stream)));
             assert!(other.large > 0);
             assert!(kept.as_bytes().iter().all(|byte| *byte == 7));
         });
@@ -154,7 +95,7 @@ fn the_buffer_stays_with_the_thread_that_dropped_the_message() {
     std::thread::scope(|scope| {
         scope.spawn(|| {
             drop(message);
-            let here = counted(|| drop(server.receive_large(&stream)));
+            let here = allocated_by(|| drop(server.receive_large(&stream)));
             assert_eq!(here.large, 0);
         });
     });
@@ -165,14 +106,14 @@ fn an_unfinished_message_gives_its_buffer_back_too() {
     let (stream, mut server) = (large(), Server::new());
     server.echo_large(Server::new().receive_large(&stream));
     // Half a message, then the connection breaks.
-    let half = counted(|| {
+    let half = allocated_by(|| {
         let bytes = &mut stream[..LARGE].to_vec();
         assert!(server.connection.receive(&mut Input::new(bytes), server.now).is_none());
         assert!(server.connection.room().is_some());
         server.connection.receive_eof();
     });
     assert!(half.large <= 1, "the copy that this test makes: {half:?}");
-    assert_eq!(counted(|| drop(Server::new().receive_large(&stream))).large, 1, "a new server's read buffer");
+    assert_eq!(allocated_by(|| drop(Server::new().receive_large(&stream))).large, 1, "a new server's read buffer");
 }
 
 /// Answers each message of `stream` with the same.
@@ -205,7 +146,7 @@ fn small_messages_allocate_nothing() {
     for (mut connection, stream) in [(server, masked), (client, plain)] {
         let (mut output, mut buffer) = (Output::new(), vec![0; LARGE]);
         echo_small(&mut connection, &mut output, &stream, &mut buffer, now);
-        let warm = counted(|| {
+        let warm = allocated_by(|| {
             for _ in 0..10 {
                 echo_small(&mut connection, &mut output, &stream, &mut buffer, now);
             }
@@ -218,6 +159,6 @@ fn small_messages_allocate_nothing() {
 fn a_server_at_rest_owns_nothing() {
     let (config, now) = (Arc::new(Config::default()), Instant::now());
     let mut connection = None;
-    let made = counted(|| connection = Some(Connection::server(config, None, now)));
+    let made = allocated_by(|| connection = Some(Connection::server(config, None, now)));
     assert_eq!(made.all, 0, "{connection:?}");
 }

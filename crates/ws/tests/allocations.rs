@@ -7,65 +7,15 @@ use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::sync::mpsc;
 use std::thread::{self, JoinHandle};
-use std::time::Duration;
 
-use switchboard_testkit::Frame;
-use switchboard_testkit::frame;
+use switchboard_testkit::blocking::ask_for_websocket;
+use switchboard_testkit::counting::{self, Counting};
+use switchboard_testkit::{Frame, frame};
 use switchboard_ws::{Config, Context, Handler, Hub, Message, MessageRef, Server};
 use tokio::sync::oneshot;
 
-/// Counts what each thread allocates.
-mod counting {
-    #![expect(unsafe_code, reason = "an allocator that counts; everything is left to the system's")]
-
-    use std::alloc::{GlobalAlloc, Layout, System};
-    use std::cell::Cell;
-
-    thread_local! {
-        static ALLOCATIONS: Cell<u64> = const { Cell::new(0) };
-    }
-
-    struct Counting;
-
-    #[global_allocator]
-    static ALLOCATOR: Counting = Counting;
-
-    /// How often this thread has allocated or grown something so far.
-    pub(crate) fn so_far() -> u64 {
-        ALLOCATIONS.get()
-    }
-
-    fn count() {
-        // A thread that ends has no counter any more.
-        let _ = ALLOCATIONS.try_with(|allocations| allocations.set(allocations.get() + 1));
-    }
-
-    // SAFETY: every call is passed on to `System` as it came, whose promises are kept.
-    unsafe impl GlobalAlloc for Counting {
-        unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
-            count();
-            // SAFETY: the caller's promises are those that `System` asks for.
-            unsafe { System.alloc(layout) }
-        }
-
-        unsafe fn alloc_zeroed(&self, layout: Layout) -> *mut u8 {
-            count();
-            // SAFETY: as above.
-            unsafe { System.alloc_zeroed(layout) }
-        }
-
-        unsafe fn realloc(&self, place: *mut u8, layout: Layout, size: usize) -> *mut u8 {
-            count();
-            // SAFETY: as above.
-            unsafe { System.realloc(place, layout, size) }
-        }
-
-        unsafe fn dealloc(&self, place: *mut u8, layout: Layout) {
-            // SAFETY: as above.
-            unsafe { System.dealloc(place, layout) }
-        }
-    }
-}
+#[global_allocator]
+static ALLOCATOR: Counting = Counting;
 
 /// Asks the server's thread what it has allocated so far.
 const QUESTION: &str = "How many?";
@@ -91,7 +41,7 @@ impl Handler for Served {
 
     fn on_message(&mut self, cx: &mut Context<'_>, message: MessageRef<'_>) {
         if message.as_bytes() == QUESTION.as_bytes() {
-            cx.send(&counting::so_far().to_be_bytes()[..]);
+            cx.send(&(counting::so_far().all as u64).to_be_bytes()[..]);
         } else if message.as_bytes() == WISH.as_bytes() {
             cx.publish_to_all(TOPIC, MessageRef::Binary(&LONG));
         } else if self.publishes {
@@ -135,23 +85,8 @@ impl Running {
     }
 
     fn client(&self) -> Client {
-        let mut stream = TcpStream::connect(self.address).unwrap();
-        // Only a hang is ended by this.
-        stream.set_read_timeout(Some(Duration::from_secs(60))).unwrap();
-        stream.set_nodelay(true).unwrap();
-        stream
-            .write_all(
-                b"GET / HTTP/1.1\r\nHost: localhost\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\
-                  Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n\r\n",
-            )
-            .unwrap();
-        let mut response = Vec::new();
-        while !response.ends_with(b"\r\n\r\n") {
-            let mut byte = [0];
-            stream.read_exact(&mut byte).unwrap();
-            response.push(byte[0]);
-        }
-        assert!(response.starts_with(b"HTTP/1.1 101 "), "{}", String::from_utf8_lossy(&response));
+        let (stream, head) = ask_for_websocket(self.address).unwrap();
+        assert!(head.starts_with("HTTP/1.1 101 "), "{head}");
         Client(stream)
     }
 }

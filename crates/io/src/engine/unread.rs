@@ -65,7 +65,7 @@ where
     }
 
     fn size_hint(&self) -> SizeHint {
-        self.rest.as_ref().map_or_else(|| SizeHint::with_exact(0), |rest| rest.size_hint())
+        self.rest.as_ref().map_or_else(|| SizeHint::with_exact(0), Body::size_hint)
     }
 }
 

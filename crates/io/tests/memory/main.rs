@@ -4,18 +4,20 @@
 #[path = "../server/client.rs"]
 #[expect(dead_code, reason = "other tests use the rest")]
 mod client;
-#[path = "../../../ws/tests/memory/counting.rs"]
-mod counting;
 
 use std::net::SocketAddr;
 
 use switchboard_io::{RecoverySettings, SocketIo};
+use switchboard_testkit::counting::{self, Counting};
 use switchboard_testkit::{Wire, frame, within};
 use switchboard_ws::{Budget, BudgetPart, BudgetUsage};
 use tokio::io::AsyncWriteExt as _;
 use tokio::net::TcpStream;
 
 use client::{Client, Heard, Poller, WEBSOCKET, fenced, get, serve};
+
+#[global_allocator]
+static ALLOCATOR: Counting = Counting;
 
 const MIB: usize = 1 << 20;
 const LIMIT: usize = 16 * MIB;

@@ -2,14 +2,17 @@
 //! hold most go first and are told why, and who has done nothing goes on undisturbed.
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
-mod counting;
 mod support;
 
 use std::thread;
 
+use switchboard_testkit::counting::{self, Counting};
 use switchboard_ws::{Budget, BudgetPart, BudgetUsage, Config, Hub, OutboxLimits};
 
 use support::{Peer, Running, told};
+
+#[global_allocator]
+static ALLOCATOR: Counting = Counting;
 
 const MIB: usize = 1 << 20;
 const LIMIT: usize = 32 * MIB;

@@ -4,8 +4,8 @@ use std::io::{self, Read, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::sync::mpsc;
 use std::thread::{self, JoinHandle};
-use std::time::Duration;
 
+use switchboard_testkit::blocking::ask_for_websocket;
 use switchboard_ws::{Config, Context, Handler, MessageRef, Server};
 use tokio::sync::oneshot;
 
@@ -95,24 +95,7 @@ impl Running {
     }
 
     fn ask(&self) -> (TcpStream, String) {
-        let mut stream = TcpStream::connect(self.address).unwrap();
-        // Only a hang is ended by this.
-        stream.set_read_timeout(Some(Duration::from_secs(120))).unwrap();
-        stream.set_write_timeout(Some(Duration::from_secs(120))).unwrap();
-        stream.set_nodelay(true).unwrap();
-        stream
-            .write_all(
-                b"GET / HTTP/1.1\r\nHost: localhost\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\
-                  Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n\r\n",
-            )
-            .unwrap();
-        let mut head = Vec::new();
-        while !head.ends_with(b"\r\n\r\n") {
-            let mut byte = [0];
-            stream.read_exact(&mut byte).unwrap();
-            head.push(byte[0]);
-        }
-        (stream, String::from_utf8(head).unwrap())
+        ask_for_websocket(self.address).unwrap()
     }
 }
 
