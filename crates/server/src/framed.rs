@@ -6,12 +6,14 @@ use std::mem::MaybeUninit;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
+use std::time::Duration;
 
 use axum::Router;
 use axum::response::{IntoResponse as _, Response};
 use http::header::{CONNECTION, HeaderValue, TRANSFER_ENCODING, UPGRADE};
 use http::{Request, StatusCode};
 use hyper::body::Incoming;
+use switchboard_io::engine::Unread;
 use switchboard_ws::Metrics;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tower_service::Service as _;
@@ -44,11 +46,12 @@ impl<S> Framed<S> {
 }
 
 /// The answer to what hyper has seen. A request behind which nothing may be taken for another one is the last of its
-/// connection.
+/// connection. A body that is not wanted has so long to come, so that its sender can read the answer.
 pub(crate) async fn answer(
     mut router: Router,
     request: Request<Incoming>,
     metrics: Arc<Metrics>,
+    patience: Duration,
 ) -> Result<Response, Infallible> {
     let is_refused = request.method() == REFUSED;
     let is_last = is_refused || is_last(&request);
@@ -56,7 +59,9 @@ pub(crate) async fn answer(
         metrics.refuse("ambiguous");
         hardening::harden(REFUSAL.into_response()).await
     } else {
-        router.call(request).await?
+        let (parts, body) = request.into_parts();
+        let body = Unread::new(body, &parts.headers, patience);
+        router.call(Request::from_parts(parts, body)).await?
     };
     if is_last && response.status() != StatusCode::SWITCHING_PROTOCOLS {
         response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));

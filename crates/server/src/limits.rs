@@ -3,7 +3,7 @@
 
 mod table;
 
-use switchboard_io::engine::{EngineConfig, SessionConfig};
+use switchboard_io::engine::{self, EngineConfig, SessionConfig};
 use switchboard_io::{RecoverySettings, Settings as SocketIoSettings};
 use switchboard_ws::{
     DeflateConfig, HandshakeLimits, HubLimits, InboxLimits, Limits, Origins, OutboxLimits, Overflow, ServerOptions,
@@ -367,7 +367,10 @@ fn socketio() -> Table {
             "bytes of a message, and of a poll's payload",
             &payload,
             "`max_http_buffer_size`, `--socketio-max-payload`",
-            "WebSocket: 1009; a POST: 413, and at most 8 MiB of it are read and forgotten",
+            &format!(
+                "WebSocket: 1009; a POST: 413, and at most {} of it are read and forgotten",
+                bytes(engine::MOST_UNREAD)
+            ),
             "`Metrics::payloads_too_large` for POSTs",
         ]),
         row([
@@ -538,7 +541,13 @@ fn binary() -> Table {
             "refused: `write_timeout`",
         ]),
         row(["a WebSocket's peer that takes no byte", &write, "`--write-timeout`", "cut off, 1006", "`write_timeout`"]),
-        row(["body of a request", "not read, but for Socket.IO's", "", "", ""]),
+        row([
+            "body of a request, but for Socket.IO's",
+            &format!("{}, in the time of a head", bytes(engine::MOST_UNREAD)),
+            "fixed, `--request-timeout`",
+            "it is read and forgotten, so that the answer arrives; beyond that the connection is cut",
+            "",
+        ]),
         row(["shutdown", &flags.duration("shutdown-timeout"), "`--shutdown-timeout`", "what is still open is cut", ""]),
     ];
     Table { title: "The binary", before: "", head: HEAD, rows, after: "" }

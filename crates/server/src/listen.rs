@@ -324,7 +324,8 @@ async fn connection(visit: Visit, service: Service) -> io::Result<()> {
     let answer = service_fn(move |mut request: http::Request<Incoming>| {
         request.extensions_mut().insert(peer);
         request.extensions_mut().insert(secure);
-        let (answering, upgraded) = (framed::answer(router.clone(), request, Arc::clone(&counters)), upgraded.clone());
+        let answering = framed::answer(router.clone(), request, Arc::clone(&counters), patience.request);
+        let upgraded = upgraded.clone();
         async move {
             let answer = answering.await?;
             if answer.status() == StatusCode::SWITCHING_PROTOCOLS {

@@ -53,3 +53,4 @@ pub use switchboard_io_proto::engine::{
     BadRequest, CloseReason, Config as SessionConfig, Data, HandshakeError, IdError, Protocol, Sid, Transport,
     Transports,
 };
+pub use unread::{MOST_UNREAD, Unread};

@@ -1,6 +1,7 @@
 //! The body of a request, which is read on behind the answer's back when nobody wants the rest of it. A connection that is
 //! closed over bytes that nobody read is reset by the kernel, and the client loses the answer that tells it why.
 
+use std::fmt;
 use std::pin::{Pin, pin};
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
@@ -14,11 +15,13 @@ use tokio::runtime::Handle;
 use tokio::time::{Instant, timeout_at};
 
 /// The most that is read of what nobody wants, in bytes. Whoever has more to send loses the answer.
-const MOST: u64 = 8 << 20;
+pub const MOST_UNREAD: u64 = 8 << 20;
 
-/// A body whose rest, when it is dropped before its end, is read and forgotten: at most 8 MiB of it, in the time that the
-/// whole body has.
-pub(crate) struct Unread<B>
+/// A body whose rest, when it is dropped before its end, is read and forgotten: at most [`MOST_UNREAD`] of it, in the time that the
+/// whole body has. The engine's own requests have it; for those of other routes beside it, wrap their bodies.
+///
+/// Nothing is read of a client that asks first (`Expect`). Dropped outside of a tokio runtime, it reads nothing.
+pub struct Unread<B>
 where
     B: Body + Send + 'static,
     B::Data: Send,
@@ -36,9 +39,20 @@ where
     B::Data: Send,
 {
     /// A body of a request with these headers, and the time it has from now.
-    pub(crate) fn new(body: B, headers: &HeaderMap, time: Duration) -> Self {
+    #[must_use]
+    pub fn new(body: B, headers: &HeaderMap, time: Duration) -> Self {
         let rest = (!body.is_end_stream()).then(|| Box::pin(body));
         Self { rest, asks_first: headers.contains_key(EXPECT), until: Instant::now() + time }
+    }
+}
+
+impl<B> fmt::Debug for Unread<B>
+where
+    B: Body + Send + 'static,
+    B::Data: Send,
+{
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Unread").field("size", &self.size_hint()).finish_non_exhaustive()
     }
 }
 
@@ -76,7 +90,7 @@ where
 {
     fn drop(&mut self) {
         let Some(rest) = self.rest.take() else { return };
-        let is_worth_it = !self.asks_first && rest.size_hint().lower() <= MOST && self.until > Instant::now();
+        let is_worth_it = !self.asks_first && rest.size_hint().lower() <= MOST_UNREAD && self.until > Instant::now();
         // Without a runtime nothing can be read, and nobody waits for an answer.
         if is_worth_it && let Ok(runtime) = Handle::try_current() {
             runtime.spawn(timeout_at(self.until, forget(rest)));
@@ -89,7 +103,7 @@ async fn forget<B: Body>(body: Pin<Box<B>>) {
     let (mut body, mut read) = (pin!(body), 0);
     while let Some(Ok(frame)) = body.frame().await {
         read += frame.data_ref().map_or(0, |data| data.remaining() as u64);
-        if read > MOST {
+        if read > MOST_UNREAD {
             return;
         }
     }
@@ -172,7 +186,7 @@ mod tests {
         drop(Unread::new(pieces, &HeaderMap::new(), TIME));
         assert_eq!(left(&seen).await, 11);
         let mut pieces = Pieces::new(20, 1 << 20);
-        pieces.told = MOST + 1;
+        pieces.told = MOST_UNREAD + 1;
         let seen = Arc::clone(&pieces.left);
         drop(Unread::new(pieces, &HeaderMap::new(), TIME));
         assert_eq!(left(&seen).await, 20, "more was announced: not begun");

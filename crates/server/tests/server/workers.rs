@@ -134,6 +134,11 @@ async fn a_request_with_a_body_is_read_whole() {
         wire.send(head + &body).await;
         let response = wire.response().await;
         assert_eq!((response.status, response.header("allow")), (405, Some("get,head")));
+        // Whoever still sends when the answer is there has it, and the connection.
+        wire.send(format!("POST /rooms HTTP/1.1\r\nHost: localhost\r\nContent-Length: {}\r\n\r\n", body.len())).await;
+        assert_eq!(wire.response().await.status, 404);
+        wire.send(&body).await;
+        assert_eq!(wire.get("/health").await.body, "ok\n");
     }
 }
 
