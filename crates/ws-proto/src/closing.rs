@@ -13,6 +13,17 @@ use crate::close::{CloseCode, CloseFrame};
 use crate::error::{ProtocolError, Timeout};
 use crate::utf8::Utf8Bytes;
 
+/// The state in the words of the WebSocket API.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ReadyState {
+    /// Messages go both ways.
+    Open,
+    /// One side has said Close, or the connection failed.
+    Closing,
+    /// The transport may be dropped.
+    Closed,
+}
+
 /// Why a connection ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]

@@ -8,7 +8,7 @@ use bytes::Bytes;
 use crate::assembler::{self, Assembler, Terms};
 use crate::clock::{self, Span};
 use crate::close::{CloseCode, CloseFrame};
-use crate::closing::{Cause, Closing, Disconnect, Ended};
+use crate::closing::{Cause, Closing, Disconnect, Ended, ReadyState};
 use crate::compression::Compression;
 use crate::config::Config;
 use crate::control::Control;
@@ -23,40 +23,8 @@ use crate::message::{Kind, Message, MessageRef};
 use crate::output::Output;
 use crate::prepared::Prepared;
 use crate::reader::{Chunk, Masking, Reader};
-use crate::writer::{self, Means, Writer};
-
-/// Which end of the connection the machine is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Role {
-    /// Takes masked frames and sends unmasked ones; closes the transport first.
-    Server,
-    /// Sends masked frames and takes unmasked ones.
-    Client,
-}
-
-/// The state in the words of the WebSocket API.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum ReadyState {
-    /// Messages go both ways.
-    Open,
-    /// One side has said Close, or the connection failed.
-    Closing,
-    /// The transport may be dropped.
-    Closed,
-}
-
-/// How a message is sent.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct SendOptions {
-    /// Compress it, where that was negotiated and the message is long enough. Default: yes.
-    pub compress: bool,
-}
-
-impl Default for SendOptions {
-    fn default() -> Self {
-        Self { compress: true }
-    }
-}
+use crate::role::Role;
+use crate::writer::{self, Means, SendOptions, Writer};
 
 /// An open WebSocket connection, after the opening handshake, without a transport.
 ///

@@ -29,6 +29,7 @@ mod output;
 mod pool;
 mod prepared;
 mod reader;
+mod role;
 pub mod utf8;
 mod writer;
 
@@ -48,9 +49,9 @@ pub mod fixed {
 }
 
 pub use close::{CloseCode, CloseFrame};
-pub use closing::{Cause, Disconnect, Ended};
+pub use closing::{Cause, Disconnect, Ended, ReadyState};
 pub use config::Config;
-pub use connection::{Connection, ReadyState, Role, SendOptions};
+pub use connection::Connection;
 pub use deflate::{DeflateConfig, DeflateParams, WindowBits};
 pub use error::{ProtocolError, SendError, Timeout};
 pub use event::{Data, Event, Piece, Received};
@@ -58,5 +59,7 @@ pub use input::Input;
 pub use message::{Kind, Message, MessageRef};
 pub use output::Output;
 pub use prepared::Prepared;
+pub use role::Role;
 pub use switchboard_budget::Budget;
 pub use utf8::Utf8Bytes;
+pub use writer::SendOptions;

@@ -20,6 +20,19 @@ thread_local! {
     static SCRATCH: RefCell<Vec<u8>> = const { RefCell::new(Vec::new()) };
 }
 
+/// How a message is sent.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct SendOptions {
+    /// Compress it, where that was negotiated and the message is long enough. Default: yes.
+    pub compress: bool,
+}
+
+impl Default for SendOptions {
+    fn default() -> Self {
+        Self { compress: true }
+    }
+}
+
 #[derive(Debug, Default)]
 pub(crate) struct Writer {
     /// A message sent in pieces, unfinished.

@@ -7,15 +7,17 @@
 //! on. An active connection keeps its inflater all the same, for it costs more to hand over a window than to inflate a
 //! short message.
 
-use std::collections::VecDeque;
 use std::fmt;
 
 use bytes::BytesMut;
 use zlib_rs::{Inflate, InflateFlush, Status};
 
 use super::compress::TAIL;
+use super::error::InflateError;
+use super::history::History;
 use super::live::Live;
-use super::params::{DeflateConfig, DeflateParams, WindowBits};
+use super::params::{DeflateConfig, DeflateParams};
+use super::sink::Sink;
 use super::{moved, pool};
 
 /// An empty stored block, from a byte boundary on.
@@ -27,39 +29,6 @@ pub(crate) const STATE_SIZE: usize = 47 * 1024;
 /// window, so that a message made of two-byte final blocks would cost far more to read than to write.
 pub(crate) const MAX_FINAL_BLOCKS: u16 = 1024;
 
-/// Why a compressed message cannot be had. The connection must be failed: what comes after such a message may refer
-/// to what was lost in it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum InflateError {
-    /// Not a DEFLATE stream, or one that stops in the middle of a block.
-    Invalid,
-    /// The message inflates to more bytes than there is room for.
-    TooBig,
-    /// There is no memory for what comes out.
-    OutOfMemory,
-}
-
-impl fmt::Display for InflateError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::Invalid => "the compressed message is not a whole DEFLATE stream",
-            Self::TooBig => "the compressed message inflates to more than is allowed",
-            Self::OutOfMemory => "there is no memory for what the compressed message inflates to",
-        })
-    }
-}
-
-impl std::error::Error for InflateError {}
-
-/// Where what comes out is put together.
-pub(crate) trait Sink {
-    /// What has come out so far, and what was there before.
-    fn bytes(&self) -> &[u8];
-
-    /// Appends `fresh`, beyond which at most `room` bytes less its length will come.
-    fn append(&mut self, fresh: &[u8], room: usize) -> Result<(), InflateError>;
-}
-
 /// The peer's side of one connection: inflates each compressed message that it sends.
 ///
 /// Memory on top of itself, measured: between messages none without context takeover. With it the last bytes received, at
@@ -67,10 +36,7 @@ pub(crate) trait Sink {
 /// either case, the larger part borrowed from the thread's pool.
 pub struct Inflater {
     takes_context_over: bool,
-    /// The peer's window, in bytes.
-    window: usize,
-    /// The last bytes of the context, at most `window`.
-    history: VecDeque<u8>,
+    history: History,
     /// What goes on from `history`. `None` after a final block, and between messages unless it is `live`.
     state: Option<Inflate>,
     live: Option<Live>,
@@ -84,15 +50,14 @@ impl Inflater {
     /// The codec for what `params` allows the peer; `is_server` is our own role, `config` says how much memory to spend.
     #[must_use]
     pub fn new(params: &DeflateParams, config: &DeflateConfig, is_server: bool) -> Self {
-        let (no_takeover, window): (bool, WindowBits) = if is_server {
+        let (no_takeover, window) = if is_server {
             (params.client_no_context_takeover, params.client_max_window_bits)
         } else {
             (params.server_no_context_takeover, params.server_max_window_bits)
         };
         Self {
             takes_context_over: !no_takeover,
-            window: 1 << window.get(),
-            history: VecDeque::new(),
+            history: History::new(window),
             state: None,
             live: None,
             max_live: config.max_live,
@@ -151,7 +116,7 @@ impl Inflater {
             self.give_back();
         }
         if !self.takes_context_over {
-            self.history = VecDeque::new();
+            self.history.clear();
         }
         if whole { Ok(()) } else { Err(InflateError::Invalid) }
     }
@@ -170,13 +135,13 @@ impl Inflater {
     pub(crate) fn abandon(&mut self) {
         self.open = false;
         self.rest();
-        self.history = VecDeque::new();
+        self.history.clear();
     }
 
     /// Bytes of memory held now, without this value itself.
     #[must_use]
     pub fn memory(&self) -> usize {
-        self.history.capacity() + self.state.as_ref().map_or(0, |_| STATE_SIZE)
+        self.history.memory() + self.state.as_ref().map_or(0, |_| STATE_SIZE)
     }
 
     fn inflate(
@@ -205,7 +170,7 @@ impl Inflater {
                 if step.ended {
                     // "The next DEFLATE block follows the padded data if any" (§7.2.1), and its matches may still reach
                     // back over the final block.
-                    self.remember(&out.bytes()[fresh_from..]);
+                    self.history.remember(&out.bytes()[fresh_from..]);
                     fresh_from = out.bytes().len();
                 }
                 // Filling all the space may mean that there is more to come.
@@ -214,7 +179,7 @@ impl Inflater {
             Ok(())
         })?;
         if self.takes_context_over || !last {
-            self.remember(&out.bytes()[fresh_from..]);
+            self.history.remember(&out.bytes()[fresh_from..]);
         }
         Ok(())
     }
@@ -269,27 +234,13 @@ impl Inflater {
             pool::give_inflater(inflate);
         }
     }
-
-    /// Makes `bytes` the newest of the history.
-    fn remember(&mut self, bytes: &[u8]) {
-        let bytes = &bytes[bytes.len().saturating_sub(self.window)..];
-        let excess = (self.history.len() + bytes.len()).saturating_sub(self.window);
-        self.history.drain(..excess);
-        let needed = self.history.len() + bytes.len();
-        if needed > self.history.capacity() {
-            // Doubles, but never beyond the window, itself a power of two.
-            self.history.reserve_exact(needed.next_power_of_two() - self.history.len());
-        }
-        self.history.extend(bytes);
-    }
 }
 
 impl fmt::Debug for Inflater {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Inflater")
             .field("takes_context_over", &self.takes_context_over)
-            .field("window", &self.window)
-            .field("history", &self.history.len())
+            .field("history", &self.history)
             .finish_non_exhaustive()
     }
 }
@@ -312,37 +263,15 @@ fn to_end_of_block<const N: usize>(inflate: &mut Inflate, bytes: [u8; N]) -> Opt
     (inflate.total_out() == written).then(|| (status, moved(read, inflate.total_in())))
 }
 
-impl Sink for BytesMut {
-    fn bytes(&self) -> &[u8] {
-        self
-    }
-
-    /// The capacity at most doubles and never exceeds `room`, which `fresh` fits in.
-    fn append(&mut self, fresh: &[u8], room: usize) -> Result<(), InflateError> {
-        let needed = self.len() + fresh.len();
-        if needed > self.capacity() {
-            // Not `reserve`, which doubles without regard to the limit.
-            let target = needed.max((2 * self.len()).min(self.len().saturating_add(room)));
-            let mut larger = Self::with_capacity(target);
-            larger.extend_from_slice(self);
-            *self = larger;
-        }
-        self.extend_from_slice(fresh);
-        Ok(())
-    }
-}
-
 #[cfg(test)]
-mod tests {
-    use flate2::{Compress, Compression, FlushCompress};
+pub(super) mod tests {
+    use bytes::BytesMut;
     use proptest::prelude::*;
 
     use super::super::compress::Deflater;
-    use super::super::oracle::{self, echoes, noise};
-    use super::super::params::DeflateConfig;
+    use super::super::oracle::{self, Peer, echoes, finished, noise};
+    use super::super::params::WindowBits;
     use super::*;
-
-    const STEP: usize = 16 * 1024;
 
     fn params(takeover: bool, bits: u8) -> DeflateParams {
         DeflateParams {
@@ -352,44 +281,15 @@ mod tests {
         }
     }
 
-    fn inflater(takeover: bool) -> Inflater {
+    pub(crate) fn inflater(takeover: bool) -> Inflater {
         Inflater::new(&params(takeover, 15), &DeflateConfig::default(), true)
     }
 
-    fn message(inflater: &mut Inflater, payload: &[u8]) -> Result<BytesMut, InflateError> {
+    pub(crate) fn message(inflater: &mut Inflater, payload: &[u8]) -> Result<BytesMut, InflateError> {
         let mut out = BytesMut::new();
         inflater.push(payload, &mut out, usize::MAX)?;
         inflater.finish()?;
         Ok(out)
-    }
-
-    /// An independent peer, which takes its context over.
-    struct Peer(Compress);
-
-    impl Peer {
-        fn new(level: u32) -> Self {
-            Self(Compress::new(Compression::new(level), false))
-        }
-
-        fn flush(&mut self, payload: &[u8], flush: FlushCompress) -> Vec<u8> {
-            let mut out = Vec::with_capacity(2 * payload.len() + 100);
-            let before = self.0.total_in();
-            self.0.compress_vec(payload, &mut out, flush).unwrap();
-            assert_eq!(moved(before, self.0.total_in()), payload.len());
-            out
-        }
-
-        fn message(&mut self, payload: &[u8]) -> Vec<u8> {
-            let mut out = self.flush(payload, FlushCompress::Sync);
-            assert!(out.ends_with(&TAIL));
-            out.truncate(out.len() - TAIL.len());
-            out
-        }
-    }
-
-    /// A peer that ends each message with a final block (§7.2.3.4).
-    fn finished(payload: &[u8]) -> Vec<u8> {
-        Peer::new(6).flush(payload, FlushCompress::Finish)
     }
 
     #[test]
@@ -435,172 +335,6 @@ mod tests {
                 assert_eq!(message(&mut inflater, &[0xf2, 0x48, 0xcd, 0xc9, 0xc9, 0x07, 0x00]).unwrap(), "Hello");
             }
         }
-    }
-
-    /// Attack 3: a bomb is stopped by what comes out of it, and costs no more than the limit and one step.
-    #[test]
-    fn attack_3_a_bomb_stops_at_the_limit() {
-        let bomb = Peer::new(9).message(&vec![0; 1 << 20]);
-        assert!(bomb.len() < 1100, "{}", bomb.len());
-        for limit in [0, 1, 1000, STEP - 1, STEP, STEP + 1, 100_000, (1 << 20) - 1] {
-            let mut out = BytesMut::new();
-            let result = inflater(false).push(&bomb, &mut out, limit);
-            assert_eq!(result, Err(InflateError::TooBig));
-            assert!(out.len() <= limit && out.capacity() <= limit + STEP, "{limit}: {}", out.capacity());
-        }
-        let mut out = BytesMut::new();
-        let mut inflater = inflater(false);
-        inflater.push(&bomb, &mut out, 1 << 20).unwrap();
-        inflater.finish().unwrap();
-        assert_eq!((out.len(), out.capacity()), (1 << 20, 1 << 20));
-    }
-
-    /// Attack 3, in its patient form: the limit is for the message, however it is cut.
-    #[test]
-    fn attack_3_a_bomb_byte_by_byte() {
-        let bomb = Peer::new(9).message(&vec![0; 1 << 20]);
-        let mut inflater = inflater(true);
-        let mut out = BytesMut::new();
-        let stopped = bomb.iter().find_map(|byte| {
-            let room = 100_000 - out.len();
-            inflater.push(&[*byte], &mut out, room).err()
-        });
-        assert_eq!(stopped, Some(InflateError::TooBig));
-        assert!(out.capacity() <= 100_000 + STEP);
-    }
-
-    /// Attack 27 (sockudo-ws#76): what comes out last counts too, and what just fits is let through.
-    #[test]
-    fn attack_27_the_last_chunk_over_the_limit() {
-        for len in [1, 5, STEP - 1, STEP, STEP + 1, 3 * STEP] {
-            let payload = echoes(4, len);
-            let packed = Peer::new(6).message(&payload);
-            for cut in [0, 1, packed.len() / 2, packed.len() - 1] {
-                let (head, tail) = packed.split_at(cut);
-                let run = |room: usize| {
-                    let (mut inflater, mut out) = (inflater(true), BytesMut::new());
-                    inflater.push(head, &mut out, room)?;
-                    let left = room - out.len();
-                    inflater.push(tail, &mut out, left)?;
-                    inflater.finish().map(|()| out)
-                };
-                assert_eq!(run(len).unwrap(), payload);
-                assert_eq!(run(len - 1), Err(InflateError::TooBig), "{len} cut at {cut}");
-            }
-        }
-    }
-
-    #[test]
-    fn grows_by_what_comes_out() {
-        let packed = Peer::new(6).message(&noise(1, 200_000));
-        let (mut inflater, mut out) = (inflater(false), BytesMut::new());
-        for piece in packed.chunks(1000) {
-            inflater.push(piece, &mut out, usize::MAX).unwrap();
-            assert!(out.capacity() <= 2 * out.len().max(STEP));
-        }
-        assert_eq!(out, noise(1, 200_000));
-    }
-
-    /// Attack 27 (sockudo-ws#88): final blocks end neither the message nor the context.
-    #[test]
-    fn attack_27_final_blocks_keep_the_context() {
-        let mut inflater = inflater(true);
-        let mut peer = Peer::new(6);
-        let payload = echoes(8, 40_000);
-        assert_eq!(message(&mut inflater, &peer.message(&payload)).unwrap(), payload);
-
-        // An empty final block, alone and before another block of the same message; then a reference over both.
-        assert_eq!(message(&mut inflater, &[0x03, 0x00]).unwrap(), "");
-        let second = [&[0x03, 0x00][..], &peer.message(&payload)].concat();
-        assert!(second.len() < 20_000);
-        assert_eq!(message(&mut inflater, &second).unwrap(), payload);
-
-        // A final block with content, and a reference to it: a match of 5 bytes, 5 bytes back (§7.2.3.2).
-        assert_eq!(message(&mut inflater, &finished(b"Hello")).unwrap(), "Hello");
-        assert_eq!(message(&mut inflater, &[0xf2, 0x00, 0x11, 0x00, 0x00]).unwrap(), "Hello");
-    }
-
-    /// Within one message the window outlives a final block, whether or not the context is taken over.
-    #[test]
-    fn attack_27_a_message_of_several_final_blocks() {
-        for takeover in [false, true] {
-            let mut inflater = inflater(takeover);
-            let several = [finished(b"Hello"), finished(b" World"), vec![0x03, 0x00], finished(b"!")].concat();
-            for ending in [&[][..], &[0x00], &[0x01]] {
-                let payload = [&several, ending].concat();
-                assert_eq!(message(&mut inflater, &payload).unwrap(), "Hello World!");
-                for cut in 0..payload.len() {
-                    let mut out = BytesMut::new();
-                    inflater.push(&payload[..cut], &mut out, 12).unwrap();
-                    inflater.push(&payload[cut..], &mut out, 12).unwrap();
-                    inflater.finish().unwrap();
-                    assert_eq!(out, "Hello World!");
-                }
-            }
-            let back = [finished(b"Hello"), vec![0xf2, 0x00, 0x11, 0x00, 0x00]].concat();
-            assert_eq!(message(&mut inflater, &back).unwrap(), "HelloHello");
-        }
-    }
-
-    #[test]
-    fn too_many_final_blocks_are_refused() {
-        let most = [0x03, 0x00].repeat(usize::from(MAX_FINAL_BLOCKS));
-        let mut inflater = inflater(true);
-        for _ in 0..2 {
-            assert_eq!(message(&mut inflater, &most).unwrap(), "");
-        }
-        assert_eq!(message(&mut inflater, &[&most[..], &[0x03, 0x00]].concat()), Err(InflateError::Invalid));
-    }
-
-    #[test]
-    fn garbage_after_a_final_block_is_invalid() {
-        for garbage in [&b"garbage"[..], &[0xff], &[0x07], &[0x00, 0x05, 0x00]] {
-            let payload = [&finished(b"Hello"), garbage].concat();
-            assert_eq!(message(&mut inflater(true), &payload), Err(InflateError::Invalid), "{garbage:02x?}");
-        }
-    }
-
-    /// Attack 27 (sockudo-ws#68), seen from the other side: a stream that stops early is not passed off as whole. A
-    /// few prefixes are whole streams themselves, such as the first byte of a stored block; a second inflater knows.
-    #[test]
-    fn attack_27_truncated_streams_are_invalid() {
-        for payload in [b"Hello".to_vec(), noise(2, 700), echoes(2, 700)] {
-            for level in [0, 1, 9] {
-                let packed = Peer::new(level).message(&payload);
-                let mut whole = 0;
-                for cut in 1..packed.len() {
-                    let got = message(&mut inflater(false), &packed[..cut]);
-                    let mut plain = Vec::new();
-                    if oracle::inflate(&packed[..cut], &mut plain).is_some() {
-                        assert_eq!(got.unwrap(), plain, "level {level}, cut at {cut}");
-                        whole += 1;
-                    } else {
-                        assert_eq!(got, Err(InflateError::Invalid), "level {level}, cut at {cut}");
-                    }
-                }
-                assert!(whole <= 1, "level {level}: {whole} of {} prefixes", packed.len());
-            }
-        }
-    }
-
-    #[test]
-    fn a_message_that_kept_its_tail_is_invalid() {
-        let mut packed = Peer::new(6).message(b"Hello");
-        packed.extend_from_slice(&TAIL);
-        assert_eq!(message(&mut inflater(true), &packed), Err(InflateError::Invalid));
-    }
-
-    /// The inflater comes from the pool: what it saw for another connection must be out of reach.
-    #[test]
-    fn nothing_leaks_from_one_connection_to_another() {
-        let reach_back = [0xf2, 0x00, 0x11, 0x00, 0x00];
-        let (mut one, mut other) = (inflater(true), inflater(true));
-        assert_eq!(message(&mut one, &Peer::new(6).message(b"secret")).unwrap(), "secret");
-        assert_eq!(message(&mut other, &reach_back), Err(InflateError::Invalid));
-        // Nor from one message to the next without takeover.
-        let mut forgetful = inflater(false);
-        assert_eq!(message(&mut forgetful, &Peer::new(6).message(b"secret")).unwrap(), "secret");
-        assert_eq!(message(&mut forgetful, &reach_back), Err(InflateError::Invalid));
     }
 
     #[test]
@@ -673,14 +407,14 @@ mod tests {
                 let mut packed = Vec::new();
                 peer.compress(&echoes(len as u64, len), &mut packed);
                 assert_eq!(message(&mut inflater, &packed).unwrap(), echoes(len as u64, len));
-                assert!(inflater.history.capacity() <= 1 << bits, "{}", inflater.history.capacity());
+                assert!(inflater.history.memory() <= 1 << bits, "{}", inflater.history.memory());
                 inflater.rest();
                 assert!(inflater.state.is_none());
             }
         }
         let mut forgetful = inflater(false);
         message(&mut forgetful, &Peer::new(6).message(b"Hello")).unwrap();
-        assert_eq!(forgetful.history.capacity(), 0);
+        assert_eq!(forgetful.history.memory(), 0);
     }
 
     proptest! {

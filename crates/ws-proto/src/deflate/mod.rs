@@ -8,24 +8,30 @@ mod block;
 mod compress;
 mod effort;
 mod encoder;
+mod error;
 mod finder;
+mod history;
 mod huffman;
 mod inflate;
 mod live;
 pub mod params;
 mod pool;
+mod sink;
 
+#[cfg(test)]
+mod attacks;
 #[cfg(test)]
 mod oracle;
 
 pub use compress::{Deflater, compress_alone};
-pub(crate) use inflate::Sink;
-pub use inflate::{InflateError, Inflater};
+pub use error::InflateError;
+pub use inflate::Inflater;
 pub use live::live_contexts;
 
 pub(crate) use inflate::{MAX_FINAL_BLOCKS as FINAL_BLOCKS, STATE_SIZE as INFLATER};
 pub use params::{DeflateConfig, DeflateParams, WindowBits};
 pub(crate) use pool::{CHUNK as INFLATED_AT_ONCE, MOST_KEPT as IDLE_CODECS};
+pub(crate) use sink::Sink;
 
 /// How far a counter of the codec moved in one call.
 #[expect(clippy::cast_possible_truncation, reason = "one call moves at most the length of a slice")]

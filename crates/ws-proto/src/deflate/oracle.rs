@@ -1,4 +1,10 @@
-//! A second inflater, for tests: slow, small, written from RFC 1951, and able to tell how far back a stream reaches.
+//! For tests: a second inflater, slow, small, written from RFC 1951, and able to tell how far back a stream reaches; and peers
+//! that compress by another library.
+
+use flate2::{Compress, Compression, FlushCompress};
+
+use super::compress::TAIL;
+use super::moved;
 
 /// What a stream did.
 #[derive(Debug, Default, PartialEq, Eq)]
@@ -209,6 +215,35 @@ pub(super) fn echoes(seed: u64, len: usize) -> Vec<u8> {
     bytes
 }
 
+/// An independent peer, which takes its context over.
+pub(super) struct Peer(Compress);
+
+impl Peer {
+    pub(super) fn new(level: u32) -> Self {
+        Self(Compress::new(Compression::new(level), false))
+    }
+
+    fn flush(&mut self, payload: &[u8], flush: FlushCompress) -> Vec<u8> {
+        let mut out = Vec::with_capacity(2 * payload.len() + 100);
+        let before = self.0.total_in();
+        self.0.compress_vec(payload, &mut out, flush).unwrap();
+        assert_eq!(moved(before, self.0.total_in()), payload.len());
+        out
+    }
+
+    pub(super) fn message(&mut self, payload: &[u8]) -> Vec<u8> {
+        let mut out = self.flush(payload, FlushCompress::Sync);
+        assert!(out.ends_with(&TAIL));
+        out.truncate(out.len() - TAIL.len());
+        out
+    }
+}
+
+/// A peer that ends each message with a final block (§7.2.3.4).
+pub(super) fn finished(payload: &[u8]) -> Vec<u8> {
+    Peer::new(6).flush(payload, FlushCompress::Finish)
+}
+
 #[cfg(test)]
 mod tests {
     use std::io::Write;
@@ -220,7 +255,7 @@ mod tests {
     fn agrees_with_another_deflate() {
         for level in [0, 1, 9] {
             for payload in [b"Hello".to_vec(), noise(1, 70_000), echoes(2, 70_000)] {
-                let mut encoder = flate2::write::DeflateEncoder::new(Vec::new(), flate2::Compression::new(level));
+                let mut encoder = flate2::write::DeflateEncoder::new(Vec::new(), Compression::new(level));
                 encoder.write_all(&payload).unwrap();
                 let mut stream = encoder.finish().unwrap();
                 stream.push(0x00);

@@ -2,12 +2,12 @@
 //! what does not fit is freed, so that a burst of half-sent messages does not stay in memory.
 
 use std::cell::RefCell;
-use std::collections::VecDeque;
 
 use zlib_rs::Inflate;
 
 use super::block::Tokens;
 use super::encoder::Encoder;
+use super::history::History;
 use super::params::WindowBits;
 
 /// How many bytes one call of the inflater may produce; see [`with_scratch`].
@@ -41,7 +41,7 @@ pub(super) fn with_tokens<R>(work: impl FnOnce(&mut Tokens) -> R) -> R {
 }
 
 /// An inflater that remembers `history` and nothing else.
-pub(super) fn take_inflater(history: &VecDeque<u8>) -> Inflate {
+pub(super) fn take_inflater(history: &History) -> Inflate {
     let mut inflater = match INFLATERS.with_borrow_mut(Vec::pop) {
         Some(mut kept) => {
             kept.reset(false);
@@ -49,8 +49,7 @@ pub(super) fn take_inflater(history: &VecDeque<u8>) -> Inflate {
         }
         None => Inflate::new(false, INFLATE_WINDOW),
     };
-    let (older, newer) = history.as_slices();
-    for part in [older, newer] {
+    for part in history.parts() {
         inflater.set_dictionary(part).expect("a raw stream takes any dictionary at its start");
     }
     inflater
@@ -83,7 +82,7 @@ mod tests {
         encoders.into_iter().for_each(give_encoder);
         assert_eq!(ENCODERS.with_borrow(Vec::len), MOST_KEPT);
 
-        let inflaters: Vec<_> = (0..2 * MOST_KEPT).map(|_| take_inflater(&VecDeque::new())).collect();
+        let inflaters: Vec<_> = (0..2 * MOST_KEPT).map(|_| take_inflater(&History::new(WindowBits::MAX))).collect();
         inflaters.into_iter().for_each(give_inflater);
         assert_eq!(INFLATERS.with_borrow(Vec::len), MOST_KEPT);
     }
