@@ -12,7 +12,8 @@
 //! * 17, timing of passwords (PYSEC-2021-95): the server knows no passwords.
 //! * 21 and 22, HTTP/2 and QUIC (RUSTSEC-2023-0034, 2024-0003, 2024-0332, 2026-0258, 2026-0037, 2026-0185): neither is
 //!   spoken yet. `dependencies.rs` fails when they come with a version that has the fault.
-//! * 26, use after free (CVE-2025-11677): `unsafe` is in two named files, and Miri runs them.
+//! * 26, use after free (CVE-2025-11677): `unsafe` is in two named files. Miri runs the one that it can, the text that is not
+//!   validated twice; the other is the poller's calls to the system.
 //! * Signing keys fetched from an address in a token (CVE-2026-32301, CVE-2026-49998): no token is read.
 //! * Code in messages between servers (CVE-2026-23524, CVE-2025-61765): there is no cluster yet, and no format with code.
 //! * LZ4 in msgpack (CVE-2026-48109): an extension type, which nothing here unpacks.
