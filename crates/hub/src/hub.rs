@@ -302,7 +302,8 @@ impl<P: Parcel> Hub<P> {
     }
 
     fn deliver_topic(&self, except: Option<MemberId>, topic: &str, parcel: P) -> Delivery {
-        let audience = Audience { include: Some(&[topic]), except: &[], skip: except };
+        let topics = [topic];
+        let audience = Audience { include: Some(&topics), except: &[], skip: except };
         self.publish_to(&audience, parcel)
     }
 

@@ -15,7 +15,7 @@ use crate::driver::Io;
 use crate::error::Outcome;
 use crate::handler::Handler;
 use crate::info::{Info, PeerAddr};
-use crate::opened::Opened;
+use crate::opened::{Begun, Opened};
 use crate::refusal::{AcceptError, admit, refuse, write_all};
 use crate::socket::Socket;
 use crate::turn::now;
@@ -106,7 +106,9 @@ impl<S: Io> Pending<S> {
     /// # Cancel safety
     /// Dropped, the stream is closed.
     pub async fn accept(self) -> Result<Socket, AcceptError> {
-        Ok(self.answer().await?.socket())
+        let Waiting { mut io, answer, info, config, leftover } = self.judge().await?;
+        tell(&mut io, &answer, &config).await?;
+        Ok(Opened { io, role: Role::Server, info, config, leftover }.socket())
     }
 
     /// Opens the connection and runs a handler on it to the end.
@@ -117,19 +119,31 @@ impl<S: Io> Pending<S> {
     /// # Cancel safety
     /// Dropped, the connection is cut without a Close frame.
     pub async fn serve<H: Handler>(self, handler: H) -> Result<Outcome, AcceptError> {
-        Ok(self.answer().await?.serve(handler).await)
+        let Waiting { mut io, answer, info, config, leftover } = self.judge().await?;
+        let mut begun = Begun::new(info, &config, handler);
+        begun.open();
+        tell(&mut io, &answer, &config).await?;
+        Ok(begun.serve(io, leftover).await)
     }
 
     /// Opens the connection and lets a handler run on it without the caller: plain sockets are driven many to a task,
     /// others by tasks of their own.
     ///
     /// # Errors
-    /// As [`accept`](Self::accept).
+    /// As [`accept`](Self::accept). A plain socket is answered by its driver, which also keeps the time: that it could not be
+    /// is told to the handler.
     ///
     /// # Cancel safety
     /// Dropped, the stream is closed.
     pub async fn spawn<H: Handler>(self, handler: H) -> Result<(), AcceptError> {
-        self.answer().await?.spawn(handler);
+        let Waiting { io, answer, info, config, leftover } = self.judge().await?;
+        let begun = Begun::new(info, &config, Box::new(handler) as Box<dyn Handler>);
+        #[cfg(unix)]
+        let Some((begun, io, answer, leftover)) = begun.into_shard(io, answer, leftover) else { return Ok(()) };
+        let (mut begun, mut io) = (begun, io);
+        begun.open();
+        tell(&mut io, &answer, &config).await?;
+        tokio::spawn(begun.serve(io, leftover));
         Ok(())
     }
 
@@ -141,20 +155,31 @@ impl<S: Io> Pending<S> {
         refuse(self.io, AcceptError::Rejected(rejection), &self.config).await;
     }
 
-    /// Judges the request and answers it.
-    async fn answer(self) -> Result<Opened<S>, AcceptError> {
-        let Self { mut io, request, leftover, peer, config } = self;
+    /// Judges the request, and answers it if it is to be refused.
+    async fn judge(self) -> Result<Waiting<S>, AcceptError> {
+        let Self { io, request, leftover, peer, config } = self;
         let (response, info) = match judge(request, peer, &config) {
             Ok(judged) => judged,
             Err(rejection) => return Err(refuse(io, AcceptError::Rejected(rejection), &config).await),
         };
         let mut answer = Vec::with_capacity(256);
         encode_response(&response, &mut answer);
-        write_all(&mut io, &answer, config.get_handshake())
-            .await
-            .map_err(|error| AcceptError::Io(error).counted(&config))?;
-        Ok(Opened { io, role: Role::Server, info, config, leftover })
+        Ok(Waiting { io, answer, info, config, leftover })
     }
+}
+
+/// A client that is let in and has not been told yet.
+struct Waiting<S> {
+    io: S,
+    answer: Vec<u8>,
+    info: Info,
+    config: Config,
+    leftover: Vec<u8>,
+}
+
+async fn tell<S: Io>(io: &mut S, answer: &[u8], config: &Config) -> Result<(), AcceptError> {
+    let told = write_all(io, answer, config.get_handshake()).await;
+    told.map_err(|error| AcceptError::Io(error).counted(config))
 }
 
 /// Judges a whole request, whoever read it: the 101 to send, and what the connection will know of its handshake.

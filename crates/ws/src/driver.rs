@@ -17,7 +17,6 @@ use crate::backlog::Backlog;
 use crate::connections::{Seat, Watch};
 use crate::error::Outcome;
 use crate::handler::Handler;
-use crate::metrics::Tally;
 use crate::scratch;
 use crate::session::Session;
 use crate::turn::{Turn, now};
@@ -31,17 +30,19 @@ pub(crate) const READS_PER_TURN: usize = 16;
 /// So many slices are written at once.
 const SLICES: usize = 16;
 
-/// Drives a connection to its end. `leftover`: bytes that came together with the handshake. No `async fn`: that would keep
-/// its arguments beside the driver that they were moved into, for as long as the connection lasts.
+/// Drives a connection to its end. `said`: what its handler has sent before there was a transport; `leftover`: bytes that
+/// came together with the handshake. No `async fn`: that would keep its arguments beside the driver that they were moved
+/// into, for as long as the connection lasts.
 pub(crate) fn drive<S: Io, H: Handler>(
     io: S,
-    session: Session<H>,
+    mut session: Session<H>,
+    said: Backlog,
     leftover: Vec<u8>,
 ) -> impl Future<Output = Outcome> + Send {
+    session.enter();
     let connections = session.config().connections();
     let (seat, watch) = (connections.enter(), connections.watch());
-    let mut driver =
-        Driver { io, session, watch, backlog: Backlog::default(), timer: None, flush: Flush::Idle, _seat: seat };
+    let mut driver = Driver { io, session, watch, backlog: said, timer: None, flush: Flush::Idle, _seat: seat };
     let mut unopened = Some(leftover);
     poll_fn(move |cx| {
         if let Some(mut leftover) = unopened.take() {
@@ -232,15 +233,9 @@ impl<S: Io, H: Handler> Driver<S, H> {
     }
 
     fn turn<R>(&mut self, run: impl FnOnce(&mut Self, &mut Turn) -> R) -> R {
-        let out = scratch::take_output();
-        let mut turn = Turn { now: now(), out, place: None, delivering: false, tally: Tally::default() };
-        self.backlog.lend(&mut turn.out);
+        let mut turn = Turn::begin(&mut self.backlog);
         let result = run(self, &mut turn);
-        let config = self.session.config();
-        config.get_metrics().add(&turn.tally);
-        self.backlog.keep(&mut turn.out, config.get_budget());
-        scratch::put_output(turn.out);
-        config.get_budget().relieve();
+        turn.end(&mut self.backlog, self.session.config());
         result
     }
 }

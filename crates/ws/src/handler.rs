@@ -8,9 +8,7 @@ use std::task::{self, Poll, Waker};
 use std::time::{Duration, Instant};
 
 use switchboard_budget::LEAST;
-#[cfg(doc)]
-use switchboard_hub::Outbox;
-use switchboard_hub::{Delivery, HubError, Member, Pushed};
+use switchboard_hub::{Delivery, HubError, Member, Outbox, Pushed};
 use switchboard_ws_proto::{
     CloseCode, CloseFrame, Connection, Kind, Message, MessageRef, Prepared, ProtocolError, SendError, SendOptions,
 };
@@ -31,6 +29,11 @@ pub(crate) const REPLIES: usize = 64 << 10;
 /// not block: other connections wait meanwhile. A panic ends this connection alone, with 1011.
 pub trait Handler: Send + 'static {
     /// The connection is open. Called once, before anything else.
+    ///
+    /// A server's handler is called before the client can know: its 101 leaves after this returns, and before all that is
+    /// sent here. So a client that has seen its connection open is subscribed to whatever this
+    /// [subscribes](Context::subscribe) to: what anyone publishes from then on reaches it. Behind hyper and axum this runs
+    /// before the response is returned, and should the client never get that, [`on_close`](Self::on_close) follows.
     fn on_open(&mut self, cx: &mut Context<'_>) {
         let _ = cx;
     }
@@ -246,12 +249,28 @@ pub(crate) struct Flags {
     pub(crate) lagged: bool,
     /// The output had no room for more: there may be something left to encode when it has.
     pub(crate) more: bool,
-    /// Everyone was told that the connection is over.
-    pub(crate) over: bool,
+    /// How far it has come.
+    pub(crate) stage: Stage,
     /// The handler's deadline has come nearer than what it said last.
     pub(crate) deadline_moved: bool,
     /// What kind of connection it is.
     pub(crate) form: Form,
+}
+
+/// How far a connection has come.
+#[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Stage {
+    /// It has no driver yet, and nobody was told of it.
+    #[default]
+    New,
+    /// The handler was told that it is open, and it has no driver yet.
+    Early,
+    /// After that: it has a driver, which has not gone on from there yet.
+    Arrived,
+    /// It has a driver, and counts as open.
+    Open,
+    /// Everyone was told that it is over.
+    Over,
 }
 
 impl Own {
@@ -275,7 +294,13 @@ impl Own {
     fn member(&mut self, place: Option<&Place>) -> Option<&Member<Parcel>> {
         if self.member.is_none() {
             let hub = self.config.get_hub()?.clone();
-            self.member = Some(Box::new(self.join(&hub, place)));
+            let member = if self.flags.stage == Stage::Early {
+                // Of its own, so that what is in it can follow the member to the driver.
+                hub.join(Arc::new(Outbox::with_budget(self.config.get_outbox(), self.config.get_budget())))
+            } else {
+                self.join(&hub, place)
+            };
+            self.member = Some(Box::new(member));
         }
         self.member.as_deref()
     }
@@ -352,6 +377,8 @@ impl Context<'_> {
         self.own.flags.queued
             || self.turn.place.as_ref().is_some_and(is_due)
             || self.own.link.as_ref().is_some_and(|link| !link.outbox.is_empty())
+            || (self.own.flags.stage == Stage::Early
+                && self.own.member.as_ref().is_some_and(|member| member.has_undelivered()))
     }
 
     /// Sends a piece of a message: the first begins it, `last` ends it. In between nothing else can be sent here, and
@@ -411,12 +438,12 @@ impl Context<'_> {
     /// # Panics
     /// When the endpoint's configuration has no hub.
     pub fn publish_parcel_to_all(&mut self, topic: &str, parcel: Parcel) -> Delivery {
-        if self.turn.place.is_none() {
+        if self.turn.place.is_none() && self.own.flags.stage != Stage::Early {
             // This connection may be among them, and what it sends next must come after.
             self.own.flags.queued = true;
             return self.hub().publish(topic, parcel);
         }
-        // Its own copy would come by way of the shard, after what it sends next.
+        // Its own copy would come by way of the shard, or of the driver to come, after what it sends next.
         let is_among = self.own.member.as_ref().is_some_and(|member| member.is_subscribed(topic));
         if !is_among {
             return self.hub().publish(topic, parcel);

@@ -1,9 +1,11 @@
-//! A transport whose opening handshake is done, from whichever side and by whichever means.
+//! A transport whose opening handshake is done, from whichever side and by whichever means; and a server's connection whose
+//! handler is told that it is open before the client is.
 
 use std::sync::Arc;
 
 use switchboard_ws_proto::{Connection, Role};
 
+use crate::backlog::Backlog;
 use crate::config::Config;
 use crate::driver::{self, Io};
 use crate::error::Outcome;
@@ -15,7 +17,7 @@ use crate::shard::{NewSlot, Socket as PlainSocket, Unread};
 #[cfg(unix)]
 use crate::shards::Shards;
 use crate::socket::{Socket, Start};
-use crate::turn::now;
+use crate::turn::{Turn, now};
 
 #[derive(Debug)]
 pub(crate) struct Opened<S> {
@@ -35,45 +37,63 @@ impl<S: Io> Opened<S> {
         Socket::spawn(io, start, leftover)
     }
 
-    /// The handler style, driven by whoever does it best: a shard, when the transport is a plain socket, else a task.
-    pub(crate) fn spawn<H: Handler>(self, handler: H) {
-        #[cfg(unix)]
-        let Some(this) = self.into_shard(Box::new(handler)) else { return };
-        #[cfg(unix)]
-        let (this, handler) = this;
-        #[cfg(not(unix))]
-        let this = self;
-        tokio::spawn(this.serve(handler));
-    }
-
     /// The handler style: the caller's task drives the connection to its end.
     pub(crate) fn serve<H: Handler>(self, handler: H) -> impl Future<Output = Outcome> + Send {
         let Self { io, role, info, config, leftover } = self;
-        driver::drive(io, session(role, info, &config, handler), leftover)
+        driver::drive(io, session(role, info, &config, handler), Backlog::default(), leftover)
+    }
+}
+
+/// A server's connection before it has a driver. Dropped, it is over: its handler is told, if it was told of the beginning.
+#[derive(Debug)]
+pub(crate) struct Begun<H: Handler> {
+    session: Session<H>,
+    /// What the handler has sent already.
+    said: Backlog,
+}
+
+impl<H: Handler> Begun<H> {
+    pub(crate) fn new(info: Info, config: &Config, handler: H) -> Self {
+        Self { session: session(Role::Server, info, config, handler), said: Backlog::default() }
+    }
+
+    /// Tells the handler that the connection is open, while the client still waits for the 101: whoever publishes because
+    /// the client says that it is open finds it subscribed. Without this the driver tells it.
+    pub(crate) fn open(&mut self) {
+        let mut turn = Turn::begin(&mut self.said);
+        self.session.open_early(&mut turn);
+        turn.end(&mut self.said, self.session.config());
+    }
+
+    /// The caller's task drives the connection to its end.
+    pub(crate) fn serve<S: Io>(self, io: S, leftover: Vec<u8>) -> impl Future<Output = Outcome> + Send {
+        driver::drive(io, self.session, self.said, leftover)
     }
 }
 
 #[cfg(unix)]
-impl<S: Io> Opened<S> {
-    /// Hands the connection to a shard, or gives it back with its handler.
-    fn into_shard(self, handler: Box<dyn Handler>) -> Option<(Self, Box<dyn Handler>)> {
-        if !self.config.uses_shards() {
-            return Some((self, handler));
+impl Begun<Box<dyn Handler>> {
+    /// Has a shard drive the connection, or gives everything back: when the transport is no plain socket. `answer`: what the
+    /// client is to be told of the handshake, before all else.
+    pub(crate) fn into_shard<S: Io>(self, io: S, answer: Vec<u8>, leftover: Vec<u8>) -> Option<NoShard<S>> {
+        let Self { session, said } = self;
+        let config = session.config().clone();
+        if !config.uses_shards() {
+            return Some((Self { session, said }, io, answer, leftover));
         }
-        let Self { io, role, info, config, leftover } = self;
         let socket = match PlainSocket::take(io) {
             Ok(Ok(socket)) => socket,
             Ok(Err(error)) => {
-                tracing::debug!(peer = %info.peer(), %error, "a socket could not be taken back from the runtime");
+                let peer = session.info().peer();
+                tracing::debug!(%peer, %error, "a socket could not be taken back from the runtime");
                 return None;
             }
             Err(io) => {
                 config.get_metrics().unsharded();
-                return Some((Self { io, role, info, config, leftover }, handler));
+                return Some((Self { session, said }, io, answer, leftover));
             }
         };
-        let session = session(role, info, &config, handler);
-        let new = Box::new(NewSlot { socket, session, answer: Vec::new(), leftover, unread: Unread::default() });
+        let new = Box::new(NewSlot { socket, session, answer, said, leftover, unread: Unread::default() });
         if Shards::of(&config).adopt(&config, new).is_err() {
             // Dropping it tells everyone; there is no runtime left that could do better.
             tracing::error!("a connection was dropped: no shard takes it");
@@ -81,6 +101,10 @@ impl<S: Io> Opened<S> {
         None
     }
 }
+
+/// What no shard can drive.
+#[cfg(unix)]
+pub(crate) type NoShard<S> = (Begun<Box<dyn Handler>>, S, Vec<u8>, Vec<u8>);
 
 fn session<H: Handler>(role: Role, info: Info, config: &Config, handler: H) -> Session<H> {
     let limits = Arc::clone(config.get_limits());

@@ -17,7 +17,7 @@ use tokio::sync::oneshot;
 
 use crate::config::Config;
 use crate::error::{Error, Outcome};
-use crate::handler::{Context, Flags, Handler, Own};
+use crate::handler::{Context, Flags, Handler, Own, Stage};
 use crate::info::Info;
 use crate::link::{Link, Requests};
 use crate::metrics::Tally;
@@ -57,7 +57,6 @@ struct Rare {
 
 impl<H: Handler> Session<H> {
     pub(crate) fn new(connection: Connection, handler: H, info: Arc<Info>, config: Config) -> Self {
-        config.get_metrics().open();
         config.get_budget().take(Part::Connections, IDLE);
         let own = Own { config, info, link: None, member: None, flags: Flags::default() };
         Self { connection, handler, own, rare: None }
@@ -91,8 +90,40 @@ impl<H: Handler> Session<H> {
         self.own.link.is_some()
     }
 
-    /// To be called once, before anything else.
+    /// It has a driver from now on, and counts as open. Dropped before, it was none, and only a handler that was told of it
+    /// is told of the end.
+    pub(crate) fn enter(&mut self) {
+        self.own.config.get_metrics().open();
+        let was_early = self.own.flags.stage == Stage::Early;
+        self.own.flags.stage = if was_early { Stage::Arrived } else { Stage::Open };
+    }
+
+    /// To be called once by the driver, before anything else.
     pub(crate) fn open(&mut self, turn: &mut Turn) {
+        match std::mem::replace(&mut self.own.flags.stage, Stage::Open) {
+            Stage::Arrived => self.settle(turn),
+            _ => self.tell_open(turn),
+        }
+    }
+
+    /// To be called before the connection has a driver, if at all.
+    pub(crate) fn open_early(&mut self, turn: &mut Turn) {
+        self.own.flags.stage = Stage::Early;
+        self.tell_open(turn);
+    }
+
+    /// The handler was told before there was a driver: from now on the connection is reached through that.
+    fn settle(&mut self, turn: &mut Turn) {
+        let Some(member) = self.own.member.take() else { return };
+        let old = member.outbox();
+        self.context(turn).relocate(&member);
+        self.own.member = Some(member);
+        if old.is_some_and(|old| old.is_overflowed()) {
+            self.overflowed(turn);
+        }
+    }
+
+    fn tell_open(&mut self, turn: &mut Turn) {
         self.guarded(turn, H::on_open);
         if !self.own.config.keeps_requests()
             && let Some(info) = Arc::get_mut(&mut self.own.info)
@@ -325,7 +356,8 @@ impl<H: Handler> Session<H> {
         let ended = self.connection.ended().expect("after the end of the stream the connection has ended");
         let error = self.rare.as_ref().and_then(|rare| rare.error.clone());
         let outcome = Outcome::new(ended, error);
-        if std::mem::replace(&mut self.own.flags.over, true) {
+        let stage = std::mem::replace(&mut self.own.flags.stage, Stage::Over);
+        if stage == Stage::Over {
             return outcome;
         }
         self.own.config.get_budget().give(Part::Connections, IDLE);
@@ -335,7 +367,9 @@ impl<H: Handler> Session<H> {
         let by_us = !matches!(outcome.ended.cause, Cause::Peer);
         let frame = if by_us { outcome.sent().or_else(|| outcome.received()) } else { outcome.received() };
         let code = frame.map_or(CloseCode::ABNORMAL, |frame| frame.code);
-        self.own.config.get_metrics().end(code, outcome.error());
+        if matches!(stage, Stage::Arrived | Stage::Open) {
+            self.own.config.get_metrics().end(code, outcome.error());
+        }
         self.own.member = None;
         if let Some(rare) = &mut self.rare {
             rare.pings.clear();
@@ -347,7 +381,7 @@ impl<H: Handler> Session<H> {
         if let Some(error) = outcome.error().filter(|error| !matches!(error, Error::Disconnected | Error::Terminated)) {
             tracing::info!(peer = %self.own.info.peer(), %error, "a connection failed");
         }
-        if !self.has_panicked() {
+        if stage != Stage::New && !self.has_panicked() {
             let closed = catch_unwind(AssertUnwindSafe(|| self.handler.on_close(&outcome)));
             if closed.is_err() {
                 tracing::error!(peer = %self.own.info.peer(), "the handler panicked in on_close");
@@ -569,7 +603,7 @@ impl<H: Handler> Session<H> {
 impl<H: Handler> Drop for Session<H> {
     /// The task that drove it was aborted, or the runtime is shutting down.
     fn drop(&mut self) {
-        if !self.own.flags.over {
+        if self.own.flags.stage != Stage::Over {
             self.finish();
         }
     }

@@ -13,6 +13,7 @@ use switchboard_ws_proto::{
     CloseCode, CloseFrame, Message, MessageRef, Prepared, ProtocolError, ReadyState, SendOptions,
 };
 
+use crate::backlog::Backlog;
 use crate::driver::{self, Io};
 use crate::error::{Error, Outcome};
 use crate::handler::{self, Handler};
@@ -53,7 +54,7 @@ impl Socket {
         let mut session = session;
         let sender = Sender::owning(Arc::clone(session.link()), Arc::clone(session.info()));
         let receiver = Receiver { inbox, sender: sender.clone(), failed: false };
-        tokio::spawn(driver::drive(io, session, leftover));
+        tokio::spawn(driver::drive(io, session, Backlog::default(), leftover));
         Self { sender, receiver, push: None, flush: None, closing: None }
     }
 

@@ -7,8 +7,11 @@ use std::time::Instant;
 use switchboard_hub::{Port, SlotId};
 use switchboard_ws_proto::Output;
 
+use crate::backlog::Backlog;
+use crate::config::Config;
 use crate::metrics::Tally;
 use crate::parcel::Parcel;
+use crate::scratch;
 
 #[derive(Debug)]
 pub(crate) struct Turn {
@@ -25,6 +28,22 @@ pub(crate) struct Turn {
 }
 
 impl Turn {
+    /// A turn of one connection, with the thread's output, which has what is left of earlier turns.
+    pub(crate) fn begin(backlog: &mut Backlog) -> Self {
+        let mut turn =
+            Self { now: now(), out: scratch::take_output(), place: None, delivering: false, tally: Tally::default() };
+        backlog.lend(&mut turn.out);
+        turn
+    }
+
+    /// What it counted is added up, and what of the output is left is kept.
+    pub(crate) fn end(mut self, backlog: &mut Backlog, config: &Config) {
+        config.get_metrics().add(&self.tally);
+        backlog.keep(&mut self.out, config.get_budget());
+        scratch::put_output(self.out);
+        config.get_budget().relieve();
+    }
+
     /// Whose turn it is, on a shard.
     #[cfg(unix)]
     pub(crate) fn set_slot(&mut self, slot: SlotId) {

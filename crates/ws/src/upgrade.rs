@@ -23,7 +23,7 @@ use crate::driver::Io;
 use crate::error::Outcome;
 use crate::handler::Handler;
 use crate::info::{Info, PeerAddr};
-use crate::opened::Opened;
+use crate::opened::{Begun, Opened};
 use crate::refusal::{AcceptError, internal_error};
 use crate::socket::Socket;
 
@@ -122,24 +122,35 @@ impl Upgrade {
     /// # Cancel safety
     /// Dropped, the connection is closed.
     pub async fn socket(self) -> Result<Socket, AcceptError> {
-        Ok(self.open().await?.socket())
+        let Self { transport, info, config } = self;
+        // What the client sent behind its request is in there.
+        let io = TokioIo::new(arrival(transport, &config).await?);
+        Ok(Opened { io, role: Role::Server, info, config, leftover: Vec::new() }.socket())
     }
 
-    /// Waits for the transport, then runs a handler on the connection to its end. To be awaited in a task of its own,
-    /// as [`socket`](Self::socket).
+    /// Tells the handler at once that the connection is open, and gives a future that waits for the transport, then runs the
+    /// handler on the connection to its end. To be called before the response is returned to hyper, if what
+    /// [`on_open`](Handler::on_open) does is to be done before the client knows; to be awaited in a task of its own, as
+    /// [`socket`](Self::socket).
     ///
     /// # Errors
-    /// As `socket`; no method of the handler was called then.
+    /// As `socket`; [`on_close`](Handler::on_close) is called then, too.
     ///
     /// # Cancel safety
     /// Dropped, the connection is cut without a Close frame.
-    pub async fn serve<H: Handler>(self, handler: H) -> Result<Outcome, AcceptError> {
-        Ok(self.open().await?.serve(handler).await)
+    pub fn serve<H: Handler>(self, handler: H) -> impl Future<Output = Result<Outcome, AcceptError>> + Send + use<H> {
+        let Self { transport, info, config } = self;
+        let mut begun = Begun::new(info, &config, handler);
+        begun.open();
+        async move {
+            let io = TokioIo::new(arrival(transport, &config).await?);
+            Ok(begun.serve(io, Vec::new()).await)
+        }
     }
 
-    /// Runs a handler on the connection without the caller, as soon as there is one: on a shard, where hyper was given a
-    /// plain socket, else in a task of its own. When the transport never comes, that is logged, and the handler is dropped
-    /// without having been called.
+    /// Runs a handler on the connection without the caller: on a shard, where hyper was given a plain socket, else in a task
+    /// of its own. [`on_open`](Handler::on_open) is called at once, before the client knows. When the transport never comes,
+    /// that is logged, and [`on_close`](Handler::on_close) is called.
     ///
     /// # Panics
     /// Outside of a tokio runtime.
@@ -147,13 +158,23 @@ impl Upgrade {
         self.spawn_handler_or(handler, |error| log_failure(&error));
     }
 
+    /// [`spawn_handler`](Self::spawn_handler) for a handler that is to know of nothing before its connection has its driver:
+    /// [`on_open`](Handler::on_open) is called a moment after the client was sent the 101, or never. What it
+    /// [joins](crate::Context::join) is then reached the shortest way.
+    ///
+    /// # Panics
+    /// Outside of a tokio runtime.
+    pub fn spawn_handler_late<H: Handler>(self, handler: H) {
+        let Self { transport, info, config } = self;
+        let begun = Begun::new(info, &config, Box::new(handler) as Box<dyn Handler>);
+        spawn(transport, begun, config, |error| log_failure(&error));
+    }
+
     fn spawn_handler_or<H: Handler>(self, handler: H, failed: impl FnOnce(AcceptError) + Send + 'static) {
-        tokio::spawn(async move {
-            match self.open().await {
-                Ok(opened) => spawn(opened, handler),
-                Err(error) => failed(error),
-            }
-        });
+        let Self { transport, info, config } = self;
+        let mut begun = Begun::new(info, &config, Box::new(handler) as Box<dyn Handler>);
+        begun.open();
+        spawn(transport, begun, config, failed);
     }
 
     /// Runs a function on the socket in a task of its own. A panic in it ends this connection alone, with 1011, and is
@@ -198,32 +219,40 @@ impl Upgrade {
         self.spawn_handler_or(handler, failed);
         Ok(())
     }
-
-    async fn open(self) -> Result<Opened<TokioIo<Upgraded>>, AcceptError> {
-        let Self { transport, info, config } = self;
-        let failure = match timeout(config.get_handshake().limits.timeout, transport).await {
-            // What the client sent behind its request is in there.
-            Ok(Ok(upgraded)) => {
-                let io = TokioIo::new(upgraded);
-                return Ok(Opened { io, role: Role::Server, info, config, leftover: Vec::new() });
-            }
-            Ok(Err(error)) if error.is_canceled() => AcceptError::Disconnected,
-            Ok(Err(error)) => AcceptError::Io(io::Error::other(error)),
-            Err(_) => AcceptError::Io(io::ErrorKind::TimedOut.into()),
-        };
-        Err(failure.counted(&config))
-    }
 }
 
-/// Runs a handler, on a shard if the transport can be taken back out of hyper and is a plain socket.
-fn spawn<H: Handler>(opened: Opened<TokioIo<Upgraded>>, handler: H) {
-    let Opened { io, role, info, config, .. } = opened;
-    match recover(io.into_inner()) {
-        Ok((io, read)) => Opened { io, role, info, config, leftover: read.to_vec() }.spawn(handler),
-        Err(upgraded) => {
-            Opened { io: TokioIo::new(upgraded), role, info, config, leftover: Vec::new() }.spawn(handler);
+/// Waits until hyper has sent the 101.
+async fn arrival(transport: OnUpgrade, config: &Config) -> Result<Upgraded, AcceptError> {
+    let failure = match timeout(config.get_handshake().limits.timeout, transport).await {
+        Ok(Ok(upgraded)) => return Ok(upgraded),
+        Ok(Err(error)) if error.is_canceled() => AcceptError::Disconnected,
+        Ok(Err(error)) => AcceptError::Io(io::Error::other(error)),
+        Err(_) => AcceptError::Io(io::ErrorKind::TimedOut.into()),
+    };
+    Err(failure.counted(config))
+}
+
+/// Has a connection driven as soon as it has its transport: by a shard if that can be taken back out of hyper and is a plain
+/// socket.
+fn spawn(
+    transport: OnUpgrade,
+    begun: Begun<Box<dyn Handler>>,
+    config: Config,
+    failed: impl FnOnce(AcceptError) + Send + 'static,
+) {
+    tokio::spawn(async move {
+        match arrival(transport, &config).await.map(recover) {
+            Ok(Ok((io, read))) => drive(begun, io, read.to_vec()),
+            Ok(Err(upgraded)) => drive(begun, TokioIo::new(upgraded), Vec::new()),
+            Err(error) => failed(error),
         }
-    }
+    });
+}
+
+fn drive<S: Io>(begun: Begun<Box<dyn Handler>>, io: S, leftover: Vec<u8>) {
+    #[cfg(unix)]
+    let Some((begun, io, _, leftover)) = begun.into_shard(io, Vec::new(), leftover) else { return };
+    tokio::spawn(begun.serve(io, leftover));
 }
 
 /// The transport that hyper was given, with what hyper has read ahead of it: known are the kinds that hyper itself is

@@ -232,7 +232,8 @@ fn switch<B>(core: &Core, parts: &Arc<Parts>, body: B, handler: EngineSocket) ->
     let mut request = Request::from_parts((**parts).clone(), body);
     match switchboard_ws::upgrade::<_, Bytes>(&mut request, &core.ws) {
         Ok((response, upgrade)) => {
-            upgrade.spawn_handler(handler);
+            // A client is let in by the first packet, which the handler sends: nobody can know of it earlier.
+            upgrade.spawn_handler_late(handler);
             response
         }
         Err(rejection) => rejection.into_response(),

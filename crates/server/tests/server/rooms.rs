@@ -47,6 +47,23 @@ async fn the_sender_hears_itself_when_it_asks_to() {
     assert_eq!(hear(&mut bob).await, "to both");
 }
 
+/// Whatever is said once a newcomer's connection is open reaches it, by both ways in.
+#[tokio::test]
+async fn who_has_come_in_misses_nothing() {
+    for driver in ["auto", "task"] {
+        let server = Server::start(&["--driver", driver, "--workers", "2"]).await;
+        let mut ann = server.join("/rooms/lobby").await;
+        let mut bob = server.join("/rooms/lobby").await;
+        for _ in 0..200 {
+            let mut newcomer = server.connect("/rooms/lobby").await;
+            say(&mut ann, "welcome").await;
+            assert_eq!(hear(&mut bob).await, "welcome");
+            assert_eq!(hear(&mut newcomer).await, "welcome", "{driver}");
+            leave(newcomer).await;
+        }
+    }
+}
+
 #[tokio::test]
 async fn members_are_counted() {
     let server = Server::start(&[]).await;

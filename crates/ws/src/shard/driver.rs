@@ -187,6 +187,7 @@ impl Driver {
     fn adopt(&mut self, mut new: Box<NewSlot>) {
         let key = self.entries.vacant_key();
         if let Err(error) = self.poller.register(new.socket.source(), key) {
+            new.session.enter();
             new.session.failed(error);
             new.session.finish();
             return;

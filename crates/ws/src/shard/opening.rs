@@ -12,6 +12,7 @@ use switchboard_budget::{Hold, Part};
 use switchboard_ws_proto::Connection;
 use switchboard_ws_proto::handshake::{Parsed, ServerHandshake, encode_response};
 
+use crate::backlog::Backlog;
 use crate::config::Config;
 use crate::gate::{Gate, Pass, Reason, Verdict, Visitor, judge};
 use crate::info::PeerAddr;
@@ -155,7 +156,7 @@ impl Opening {
         let connection = Connection::server(limits, info.deflate().copied(), now);
         let session = Session::new(connection, handler, Arc::new(info), config);
         let leftover = read[consumed..].to_vec();
-        Step::Opened(Box::new(NewSlot { socket, session, answer, leftover, unread }))
+        Step::Opened(Box::new(NewSlot { socket, session, answer, said: Backlog::default(), leftover, unread }))
     }
 
     fn leave(self, reason: Reason, forget: impl FnOnce(&mut dyn Source)) -> Step {

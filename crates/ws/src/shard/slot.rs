@@ -28,6 +28,8 @@ pub(crate) struct NewSlot {
     pub(crate) session: Session<Box<dyn Handler>>,
     /// The answer to the handshake, where it was not given yet.
     pub(crate) answer: Vec<u8>,
+    /// What the handler has sent before there was a transport.
+    pub(crate) said: Backlog,
     /// Bytes that came together with the handshake.
     pub(crate) leftover: Vec<u8>,
     /// What is known of bytes that were not read.
@@ -89,12 +91,13 @@ pub(super) enum Next {
 
 impl Slot {
     pub(super) fn new(new: NewSlot, generation: u32) -> (Self, First) {
-        let NewSlot { socket, session, answer, leftover, unread } = new;
+        let NewSlot { socket, mut session, answer, said, leftover, unread } = new;
+        session.enter();
         session.config().connections().enter_unseated();
         let slot = Self {
             socket,
             session,
-            backlog: Backlog::default(),
+            backlog: said,
             waker: None,
             armed: Tick::NEVER,
             generation,
@@ -114,10 +117,16 @@ impl Slot {
     /// The first turn.
     pub(super) fn open(&mut self, first: First, at: At<'_>, turn: &mut Turn) -> Next {
         let First { answer, mut leftover } = first;
-        let answered = self.answer(&answer, turn);
+        self.backlog.lend(&mut turn.out);
+        // It leaves with what the handler says, before that and after the call: the client is to know of nothing that the
+        // handler does not.
+        turn.out.extend(&answer);
         self.session.open(turn);
         self.session.received(&mut leftover, turn);
-        let result = answered.and_then(|()| self.write_all(at, turn));
+        let before = turn.tally.bytes_out;
+        let result = self.write_all(at, turn);
+        // Counted is what comes after the handshake.
+        turn.tally.bytes_out -= (turn.tally.bytes_out - before).min(answer.len() as u64);
         self.conclude(result, turn)
     }
 
@@ -153,20 +162,6 @@ impl Slot {
     /// Who has this place now, unlike whoever had it before.
     pub(super) fn id(&self, key: usize) -> SlotId {
         SlotId { key: index(key), generation: self.generation }
-    }
-
-    /// Answers the opening handshake. A fresh socket has room for that; if not, it goes before everything else.
-    fn answer(&mut self, answer: &[u8], turn: &mut Turn) -> io::Result<()> {
-        if answer.is_empty() {
-            return Ok(());
-        }
-        let written = match self.socket.write(answer) {
-            Ok(count) => count,
-            Err(error) if matches!(error.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::Interrupted) => 0,
-            Err(error) => return Err(error),
-        };
-        turn.out.extend(&answer[written..]);
-        Ok(())
     }
 
     /// Reads once. Of a long message the rest is read at once, if it is there: the buffer that it lies in is warm, and is

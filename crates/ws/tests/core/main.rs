@@ -12,6 +12,7 @@ mod gate;
 mod handler;
 mod hub;
 mod membership;
+mod opening;
 mod panics;
 mod peer;
 mod pressure;

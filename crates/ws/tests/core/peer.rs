@@ -163,6 +163,11 @@ impl Peer {
         Self { io: Box::new(io), unread: Vec::new() }
     }
 
+    /// A client at this end.
+    pub(crate) fn over(io: Box<dyn Io>) -> Self {
+        Self { io, unread: Vec::new() }
+    }
+
     /// A client whose connection is open.
     pub(crate) async fn open(address: SocketAddr) -> Self {
         let mut peer = Self::connect(address).await;

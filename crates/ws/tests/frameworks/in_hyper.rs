@@ -1,5 +1,6 @@
 //! `upgrade` in a service of hyper's own.
 
+use std::collections::BTreeMap;
 use std::convert::Infallible;
 use std::future::{Future, pending};
 use std::net::SocketAddr;
@@ -12,7 +13,8 @@ use hyper::{Request, Response};
 use hyper_util::rt::TokioIo;
 use switchboard_testkit::frame;
 use switchboard_ws::{
-    AcceptError, CloseCode, Config, Context, Handler, MessageRef, Outcome, PeerAddr, Upgrade, is_upgrade, upgrade,
+    AcceptError, CloseCode, Config, Context, Handler, Hub, MessageRef, OutboxLimits, Outcome, PeerAddr, Prepared,
+    Upgrade, is_upgrade, upgrade,
 };
 use tokio::net::TcpStream;
 use tokio::sync::mpsc;
@@ -133,6 +135,121 @@ async fn a_handler_is_run_by_a_shard_without_the_caller() {
     assert_eq!(config.get_metrics().snapshot().unsharded, 0);
     leave(&mut client).await;
     assert!(outcomes.recv().await.unwrap().is_clean());
+}
+
+/// Joins the room and greets; tells how it ended.
+struct Member(mpsc::UnboundedSender<Outcome>);
+
+impl Handler for Member {
+    fn on_open(&mut self, cx: &mut Context<'_>) {
+        cx.subscribe("room").unwrap();
+        cx.publish_to_all("room", MessageRef::Text("own"));
+        cx.send("hello");
+    }
+
+    fn on_message(&mut self, _: &mut Context<'_>, _: MessageRef<'_>) {}
+
+    fn on_close(&mut self, outcome: &Outcome) {
+        self.0.send(outcome.clone()).unwrap();
+    }
+}
+
+/// Members of the room, each with so many who publish before its client is answered: on shards and in tasks, run by the
+/// connection and by the caller.
+async fn early(config: &Config, published: usize, check: impl AsyncFn(Wire, &Hub)) {
+    for (tasks, spawned) in [(false, true), (false, false), (true, true), (true, false)] {
+        let config = if tasks { config.clone().task_per_connection() } else { config.clone() };
+        let hub = Hub::default();
+        let (sender, mut ends) = mpsc::unbounded_channel();
+        let room = hub.clone();
+        let addr = serve_upgrades(&config.hub(hub.clone()), move |upgrade| {
+            let member = Member(sender.clone());
+            if spawned {
+                upgrade.spawn_handler(member);
+            } else {
+                tokio::spawn(upgrade.serve(member));
+            }
+            assert_eq!(room.count("room"), 1, "before the response is returned");
+            for _ in 0..published {
+                room.publish("room", Prepared::text("early").into());
+            }
+        })
+        .await;
+        let mut wire = Wire::ask(addr, "/", "").await;
+        assert!(wire.head().await.starts_with("http/1.1 101 "));
+        for text in ["own", "hello"] {
+            assert_eq!(wire.frame().await, frame::text(text));
+        }
+        check(wire, &hub).await;
+        ends.recv().await.unwrap();
+        while hub.members() > 0 {
+            tokio::task::yield_now().await;
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_handler_is_subscribed_before_its_client_is_answered() {
+    early(&Config::default(), 3, async |mut wire, hub| {
+        assert_eq!(hub.publish("room", Prepared::text("then").into()).reached, 1);
+        for text in ["early", "early", "early", "then"] {
+            assert_eq!(wire.frame().await, frame::text(text));
+        }
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn who_has_missed_something_before_the_answer_is_closed() {
+    let outbox = OutboxLimits { messages: 2, ..OutboxLimits::default() };
+    early(&Config::default().outbox(outbox), 3, async |mut wire, _| {
+        assert_eq!(wire.frame().await, frame::close(1013, "the peer does not keep up"));
+    })
+    .await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_handler_whose_client_was_never_answered_leaves_everything() {
+    let hub = Hub::default();
+    let config = Config::default().hub(hub.clone());
+    let (sender, mut ends) = mpsc::unbounded_channel();
+    let (tell, mut told) = mpsc::unbounded_channel();
+    let (room, settings) = (hub.clone(), config.clone());
+    let addr = serve(move |mut request| {
+        let (_, upgrade) = upgrade::<_, ()>(&mut request, &settings).unwrap();
+        upgrade.spawn_handler(Member(sender.clone()));
+        tell.send(room.count("room")).unwrap();
+        pending()
+    })
+    .await;
+    let _wire = Wire::ask(addr, "/", "").await;
+    assert_eq!(told.recv().await, Some(1));
+    assert!(!ends.recv().await.unwrap().is_clean());
+    while hub.members() > 0 {
+        tokio::task::yield_now().await;
+    }
+    let snapshot = config.get_metrics().snapshot();
+    assert_eq!((snapshot.refused["io"], snapshot.total, snapshot.open), (1, 0, 0));
+    assert_eq!((snapshot.closes, snapshot.failures), (BTreeMap::new(), BTreeMap::new()), "it was never open");
+}
+
+#[tokio::test]
+async fn a_handler_that_is_told_late_is_told_when_the_client_was() {
+    let hub = Hub::default();
+    let (sender, mut ends) = mpsc::unbounded_channel();
+    let room = hub.clone();
+    let addr = serve_upgrades(&Config::default().hub(hub.clone()), move |upgrade| {
+        upgrade.spawn_handler_late(Member(sender.clone()));
+        assert_eq!(room.count("room"), 0);
+    })
+    .await;
+    let mut client = connect(addr, "/").await;
+    for text in ["own", "hello"] {
+        assert_eq!(hear(&mut client).await, text);
+    }
+    assert_eq!(hub.count("room"), 1);
+    leave(&mut client).await;
+    assert!(ends.recv().await.unwrap().is_clean());
 }
 
 #[tokio::test]

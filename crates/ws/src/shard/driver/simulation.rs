@@ -10,6 +10,7 @@ use http::{HeaderMap, Uri};
 use switchboard_ws_proto::Connection;
 
 use super::{Driver, Entry};
+use crate::backlog::Backlog;
 use crate::config::Config;
 use crate::handler::Handler;
 use crate::info::Info;
@@ -40,6 +41,7 @@ impl Simulation {
                 socket,
                 session,
                 answer: Vec::new(),
+                said: Backlog::default(),
                 leftover: Vec::new(),
                 unread: Unread::default(),
             }));
