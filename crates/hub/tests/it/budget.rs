@@ -4,7 +4,9 @@ use std::sync::Arc;
 use std::task::Poll;
 
 use switchboard_budget::{Budget, Charge, Part};
-use switchboard_hub::{Accepted, Audience, Hub, Limits, Outbox, Overflow, Parcel, Port, PortLimits, Pushed, Refused, SlotId};
+use switchboard_hub::{
+    Accepted, Audience, Hub, Limits, Outbox, Overflow, Parcel, Port, PortLimits, Pushed, Refused, SlotId,
+};
 
 use crate::support::{Bell, Word, drain, poll, pop, take, word};
 
