@@ -71,6 +71,17 @@ impl Inner {
             holder.evict();
         }
     }
+
+    /// Less is held than when relief is due: as it falls, so does that, or memory could stay short and nobody would go.
+    #[cold]
+    fn ease(&self, used: i64, relief_at: i64) {
+        let tight = self.tight();
+        let eased = if used < tight { tight } else { relief_at.min(used + self.limit / 64) };
+        if eased < relief_at {
+            // Who came in between knows better.
+            let _ = self.relief_at.compare_exchange(relief_at, eased, Relaxed, Relaxed);
+        }
+    }
 }
 
 impl Budget {
@@ -171,7 +182,7 @@ impl Budget {
 
     /// When memory is short, evicts those who hold most. To be called after something was counted, where no lock is held
     /// that a [`Holder`] needs. Costs a comparison mostly; while memory stays short those who hold most are looked for
-    /// each time that a 64th of the limit more is held.
+    /// each time that a 64th of the limit more is held than then, or than was held at the least since.
     #[inline]
     pub fn relieve(&self) {
         let Some(inner) = &self.0 else { return };
@@ -179,8 +190,8 @@ impl Budget {
         let relief_at = inner.relief_at.load(Relaxed);
         if used >= relief_at {
             inner.relieve(used, relief_at);
-        } else if used < inner.tight() && relief_at != inner.tight() {
-            inner.relief_at.store(inner.tight(), Relaxed);
+        } else if relief_at > inner.tight() {
+            inner.ease(used, relief_at);
         }
     }
 }

@@ -10,8 +10,9 @@ pub const LEAST: usize = 4 << 10;
 
 /// A connection, or a session, that memory is held for.
 ///
-/// Both methods are called by whichever thread found memory short, perhaps while that holds locks of its own: they may take
-/// no lock under which somebody counts or [relieves](crate::Budget::relieve), and run nobody else's code but wakers.
+/// Both methods are called by whichever thread [found memory short](crate::Budget::relieve), `held` under the lock of the
+/// list of holders. They may take no lock under which somebody relieves, [watches](crate::Budget::watch) or drops a [`Watch`];
+/// one under which somebody counts they may: counting takes none. They run nobody else's code but wakers.
 pub trait Holder: Send + Sync {
     /// Bytes that would be free if it were gone. What it shares with others counts in full.
     fn held(&self) -> usize;

@@ -114,6 +114,22 @@ fn who_was_told_and_still_holds_something_is_told_again_before_others_are() {
     assert_eq!((used(&budget), budget.usage().unwrap().evicted), (42 * MIB, 1));
 }
 
+/// Relief that found nobody, or not enough, is no reason to wait for as much again.
+#[test]
+fn those_who_hold_most_go_as_well_when_less_is_held_than_before_and_still_too_much() {
+    let budget = Budget::new(100 * MIB);
+    budget.take(Part::Connections, 97 * MIB);
+    budget.relieve();
+    budget.give(Part::Connections, 6 * MIB);
+    budget.relieve();
+    let (peer, _watch) = Peer::new(&budget, MIB, false);
+    budget.relieve();
+    assert_eq!(peer.evictions(), 0, "92 are not a 64th more than 91");
+    budget.take(Part::Connections, MIB);
+    budget.relieve();
+    assert_eq!(peer.evictions(), 1);
+}
+
 #[test]
 fn who_holds_next_to_nothing_is_no_offender() {
     let budget = Budget::new(100 * MIB);

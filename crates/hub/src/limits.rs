@@ -43,13 +43,14 @@ pub enum Overflow {
 ///
 /// They bound what a shard that falls behind can make the process hold. Besides the parcels, a publication holds its
 /// list of receivers; that is shared with the topic and with other publications until a member comes or goes, and then
-/// a copy of about 2 KiB and 8 bytes per 256 members of the topic stays with it.
+/// a copy of about 2 KiB and 8 bytes per 256 members of the topic stays with it. One to several topics, or with
+/// exceptions, has a list of its own, of 8 bytes for each receiver, which counts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct PortLimits {
     /// Publications queued at most. Default 65,536. Zero acts as one.
     pub publications: usize,
     /// Bytes queued at most: each publication's parcel by its [weight](crate::Parcel::weight), once, however many
-    /// receive it. Default 64 MiB.
+    /// receive it, and the list of receivers if it was made for this publication. Default 64 MiB.
     pub bytes: usize,
 }
 

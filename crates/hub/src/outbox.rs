@@ -314,10 +314,12 @@ impl<P: Parcel> Outbox<P> {
     /// Takes nothing more, as if [closed](Self::close), but that what is pushed from now on goes `onward`. No effect on an
     /// outbox that is closed.
     pub(crate) fn pass_on(&self, onward: Onward<P>) {
+        // One that is not taken outlives the lock: it may hold the last handle to something.
+        let mut onward = Some(onward);
         self.with(|state, after| {
             if state.phase == Phase::Open {
                 state.shut(Phase::Closed, after);
-                state.onward = Some(onward);
+                state.onward = onward.take();
             }
         });
     }
@@ -585,5 +587,37 @@ impl<P: Parcel> fmt::Debug for Outbox<P> {
             .field("dropped", &state.dropped)
             .field("limits", &self.limits)
             .finish_non_exhaustive()
+    }
+}
+
+#[cfg(all(test, not(loom)))]
+mod tests {
+    use super::*;
+
+    impl Parcel for u8 {
+        fn weight(&self) -> usize {
+            1
+        }
+    }
+
+    /// Looks at the outbox as it is dropped, as what it belongs to might.
+    struct Looks(Arc<Outbox<u8>>);
+
+    impl Drop for Looks {
+        fn drop(&mut self) {
+            assert!(self.0.state.try_lock().is_ok(), "dropped under the lock");
+        }
+    }
+
+    #[test]
+    fn a_way_onward_that_is_not_taken_is_dropped_outside_the_lock() {
+        let outbox = Arc::new(Outbox::<u8>::new(Limits::default()));
+        outbox.close();
+        let looks = Looks(Arc::clone(&outbox));
+        outbox.pass_on(Arc::new(move |_| {
+            let _ = &looks;
+            Pushed::Sent
+        }));
+        assert_eq!(outbox.push(7), Pushed::Closed);
     }
 }

@@ -146,7 +146,8 @@ impl<P: Parcel> Port<P> {
         self.len.load(Ordering::Acquire) == 0
     }
 
-    /// Bytes queued now: each publication's parcel by its weight, once.
+    /// Bytes queued now: each publication's parcel by its weight, once, and lists of receivers that were made for one
+    /// publication.
     #[must_use]
     pub fn bytes(&self) -> usize {
         self.lock().bytes
@@ -181,7 +182,14 @@ impl<P: Parcel> Port<P> {
 
     /// Queues a publication. `Sent`, `Dropped` or `Closed`.
     pub(crate) fn push(&self, publication: Publication<P>) -> Pushed {
-        let weighed = self.weigh(publication.parcel());
+        self.push_with_list(publication, 0)
+    }
+
+    /// [`push`](Self::push) of one whose list of receivers, of so many bytes, was made for it alone.
+    pub(crate) fn push_with_list(&self, publication: Publication<P>, list: usize) -> Pushed {
+        let mut weighed = self.weigh(publication.parcel());
+        weighed.weight = weighed.weight.saturating_add(list);
+        weighed.held = weighed.held.saturating_add(list);
         let pushed = self.put(publication, weighed).finish();
         self.budget.relieve();
         pushed

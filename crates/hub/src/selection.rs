@@ -89,11 +89,14 @@ impl<'a, P: Parcel> Selection<'a, P> {
             delivery.count(seat.outbox.push(parcel), 1);
         }
         for ((port, slots), parcel) in self.ports.iter().zip(parcels) {
-            let publication = match slots[..] {
-                [only] => Publication::to_one(parcel, *only),
-                _ => Publication::new(parcel, List::from_sorted(slots), None),
+            let pushed = match slots[..] {
+                [only] => port.push(Publication::to_one(parcel, *only)),
+                _ => {
+                    let publication = Publication::new(parcel, List::from_sorted(slots), None);
+                    port.push_with_list(publication, slots.len() * size_of::<SlotId>())
+                }
             };
-            delivery.count(port.push(publication), slots.len());
+            delivery.count(pushed, slots.len());
         }
         delivery
     }

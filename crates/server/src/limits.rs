@@ -335,7 +335,7 @@ fn topics() -> Table {
 fn shards() -> Table {
     let (publications, most) = fixed::port();
     let rows = vec![row([
-        "publications that wait for one shard; their bytes, each message once",
+        "publications that wait for one shard; their bytes, each message once, with lists made for one",
         &format!("{}; {}", count(publications), bytes(most)),
         "`publications`, `bytes`",
         "the newest is lost for all its receivers of that shard",

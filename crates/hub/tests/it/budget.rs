@@ -4,7 +4,9 @@ use std::sync::Arc;
 use std::task::Poll;
 
 use switchboard_budget::{Budget, Charge, Part};
-use switchboard_hub::{Accepted, Hub, Limits, Outbox, Overflow, Parcel, Port, PortLimits, Pushed, Refused, SlotId};
+use switchboard_hub::{
+    Accepted, Audience, Hub, Limits, Outbox, Overflow, Parcel, Port, PortLimits, Pushed, Refused, SlotId,
+};
 
 use crate::support::{Bell, Word, drain, poll, pop, take, word};
 
@@ -105,4 +107,25 @@ fn a_port_counts_too() {
     assert_eq!(hub.publish("news", long()).reached, 1);
     port.close();
     assert_eq!(queued(&budget), 0);
+}
+
+/// To several topics, a list of the receivers is made for each publication.
+#[test]
+fn a_list_of_receivers_that_no_topic_shares_counts_for_its_port() {
+    let budget = Budget::new(LIMIT);
+    let limits = PortLimits { bytes: 9000, ..PortLimits::default() };
+    let port = Arc::new(Port::with_budget(limits, &budget));
+    let hub = Hub::default();
+    let members: Vec<_> = (0..1000).map(|key| hub.join_slot(&port, SlotId { key, generation: 0 })).collect();
+    for (member, topic) in members.iter().zip(["red", "blue"].iter().cycle()) {
+        assert_eq!(member.subscribe(topic), Ok(true));
+    }
+    let both = Audience::topics(&["red", "blue"]);
+    assert_eq!(hub.publish_to(&both, word("x")).reached, 1000);
+    assert_eq!(port.bytes(), 8001);
+    assert!((8000..8200).contains(&queued(&budget)), "{}", queued(&budget));
+    assert_eq!(hub.publish_to(&both, word("x")).dropped, 1000, "there is no room for another list");
+    assert_eq!(hub.publish("red", word("x")).reached, 500, "the topic's own is no burden");
+    take(&port);
+    assert_eq!((port.bytes(), queued(&budget)), (0, 0));
 }
