@@ -7,11 +7,12 @@ use switchboard_io_proto::engine::{Encoding, Frame, Packet, PacketError, Protoco
 
 pub fn run(data: &[u8]) {
     let Some((kind, bytes)) = data.split_first() else { return };
+    let text = String::from_utf8_lossy(bytes);
     match kind % 6 {
-        0 => body(Protocol::V4, decode(Protocol::V4, bytes).collect()),
-        1 => body(Protocol::V3, decode(Protocol::V3, bytes).collect()),
+        0 => body(Protocol::V4, decode(Protocol::V4, &text).collect()),
+        1 => body(Protocol::V3, decode(Protocol::V3, &text).collect()),
         2 => body(Protocol::V3, decode_binary_v3(bytes).collect()),
-        3 => form(bytes),
+        3 => form(&text),
         4 => frame(bytes),
         _ => query(bytes),
     }
@@ -25,7 +26,7 @@ fn body(protocol: Protocol, packets: Vec<Result<Packet<'_>, PacketError>>) {
         let encoding = Encoding { protocol, b64 };
         let payload = encode(&good, encoding);
         let read: Vec<_> = match &payload {
-            Payload::Text(text) => decode(protocol, text.as_bytes()).collect(),
+            Payload::Text(text) => decode(protocol, text).collect(),
             Payload::Binary(bytes) => {
                 assert!(protocol == Protocol::V3 && !b64);
                 decode_binary_v3(bytes).collect()
@@ -61,10 +62,10 @@ fn script(payload: &str) {
     assert_eq!(serde_json::from_str::<String>(literal).expect("a string"), payload);
 }
 
-fn form(bytes: &[u8]) {
-    let Ok(payload) = decode_jsonp_form(bytes) else { return };
+fn form(text: &str) {
+    let Some(payload) = decode_jsonp_form(text) else { return };
     for protocol in [Protocol::V3, Protocol::V4] {
-        body(protocol, decode(protocol, payload.as_bytes()).collect());
+        body(protocol, decode(protocol, &payload).collect());
     }
     // The client's escapes are ambiguous beside backslashes of the payload's own.
     if !payload.contains('\\') {
@@ -73,7 +74,7 @@ fn form(bytes: &[u8]) {
         for byte in escaped.bytes() {
             form.push_str(&format!("%{byte:02x}"));
         }
-        assert_eq!(decode_jsonp_form(form.as_bytes()), Ok(payload));
+        assert_eq!(decode_jsonp_form(&form), Some(payload));
     }
 }
 

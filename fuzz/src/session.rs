@@ -249,7 +249,7 @@ impl World {
             let packets: Vec<EnginePacket<'static>> = outs.into_iter().map(|out| self.packet(out)).collect();
             let payload = payload::encode(&packets, encoding);
             let read: Vec<Result<EnginePacket<'_>, PacketError>> = match &payload {
-                Payload::Text(text) => payload::decode(encoding.protocol, text.as_bytes()).collect(),
+                Payload::Text(text) => payload::decode(encoding.protocol, text).collect(),
                 Payload::Binary(bytes) => payload::decode_binary_v3(bytes).collect(),
             };
             for packet in read {
@@ -310,7 +310,7 @@ impl World {
         self.session.post_begin().expect("one POST at a time");
         let payload = payload::encode(packets, self.encoding);
         let read: Vec<_> = match &payload {
-            Payload::Text(text) => payload::decode(self.encoding.protocol, text.as_bytes()).collect(),
+            Payload::Text(text) => payload::decode(self.encoding.protocol, text).collect(),
             Payload::Binary(bytes) => payload::decode_binary_v3(bytes).collect(),
         };
         for packet in read {

@@ -187,16 +187,12 @@ pub enum PacketError {
     Empty,
     /// The first byte is no packet type.
     UnknownType(u8),
-    /// Text that is not UTF-8.
+    /// v3: text in a body of bytes that is not UTF-8.
     InvalidUtf8,
-    /// Bytes after `b` that are not base64.
-    InvalidBase64,
     /// v3: a packet whose length is missing, is no number, or is longer than what follows.
     InvalidLength,
     /// v3: a binary packet that is no message.
     BinaryControl,
-    /// JSON-P: the form has no field `d`, or several.
-    MissingFormData,
 }
 
 impl PacketError {
@@ -207,10 +203,8 @@ impl PacketError {
             Self::Empty => "empty_packet",
             Self::UnknownType(_) => "unknown_packet_type",
             Self::InvalidUtf8 => "invalid_utf8",
-            Self::InvalidBase64 => "invalid_base64",
             Self::InvalidLength => "invalid_length",
             Self::BinaryControl => "binary_control",
-            Self::MissingFormData => "missing_form_data",
         }
     }
 }
@@ -221,10 +215,8 @@ impl fmt::Display for PacketError {
             Self::Empty => f.write_str("a packet without a type"),
             Self::UnknownType(byte) => write!(f, "a packet of the unknown type {byte:#04x}"),
             Self::InvalidUtf8 => f.write_str("a packet that is not UTF-8"),
-            Self::InvalidBase64 => f.write_str("a binary packet that is not base64"),
             Self::InvalidLength => f.write_str("a packet that does not have the length it names"),
             Self::BinaryControl => f.write_str("a binary packet that is no message"),
-            Self::MissingFormData => f.write_str("a JSON-P form without the field d"),
         }
     }
 }

@@ -81,22 +81,17 @@ fn encode_v3_binary<'a>(packets: impl Iterator<Item = &'a Packet<'a>>) -> Vec<u8
     out
 }
 
-/// Reads a body of text. The packets come in order; at the first bad one comes its error and then nothing more, so that what
+/// Reads a body of text; where it came as bytes that are no UTF-8, Node reads U+FFFD in their place. The packets come in order; at the first bad one comes its error and then nothing more, so that what
 /// was good before it counts, as in Node. A body is one packet at least: an empty one is an error.
 ///
 /// The driver bounds the body ([`max_payload`](crate::engine::Config::max_payload)), and with it every packet: the most
 /// memory that a packet takes beside the body is three quarters of its base64.
 #[must_use]
-pub fn decode(protocol: Protocol, body: &[u8]) -> Packets<'_> {
-    // What is no UTF-8 is the fault of the packet that holds it, not of those before.
-    let (text, whole) = match std::str::from_utf8(body) {
-        Ok(text) => (text, true),
-        Err(error) => (std::str::from_utf8(&body[..error.valid_up_to()]).unwrap_or_default(), false),
-    };
+pub fn decode(protocol: Protocol, body: &str) -> Packets<'_> {
     let rest = match protocol {
-        Protocol::V4 => Rest::V4 { text, whole },
+        Protocol::V4 => Rest::V4(body),
         Protocol::V3 if body.is_empty() => Rest::Bad(PacketError::Empty),
-        Protocol::V3 => Rest::V3 { text, whole },
+        Protocol::V3 => Rest::V3(body),
     };
     Packets { rest }
 }
@@ -117,15 +112,8 @@ pub struct Packets<'a> {
 
 #[derive(Debug, Clone)]
 enum Rest<'a> {
-    /// `whole`: the text is all of the body. Else what follows it is not UTF-8.
-    V4 {
-        text: &'a str,
-        whole: bool,
-    },
-    V3 {
-        text: &'a str,
-        whole: bool,
-    },
+    V4(&'a str),
+    V3(&'a str),
     V3Binary(&'a [u8]),
     Bad(PacketError),
     Done,
@@ -136,8 +124,8 @@ impl<'a> Iterator for Packets<'a> {
 
     fn next(&mut self) -> Option<Self::Item> {
         let packet = match std::mem::replace(&mut self.rest, Rest::Done) {
-            Rest::V4 { text, whole } => self.next_v4(text, whole),
-            Rest::V3 { text, whole } => self.next_v3(text, whole).transpose()?,
+            Rest::V4(text) => self.next_v4(text),
+            Rest::V3(text) => self.next_v3(text).transpose()?,
             Rest::V3Binary([]) | Rest::Done => return None,
             Rest::V3Binary(bytes) => self.next_v3_binary(bytes),
             Rest::Bad(error) => Err(error),
@@ -150,33 +138,31 @@ impl<'a> Iterator for Packets<'a> {
 }
 
 impl<'a> Packets<'a> {
-    fn next_v4(&mut self, text: &'a str, whole: bool) -> Result<Packet<'a>, PacketError> {
+    fn next_v4(&mut self, text: &'a str) -> Result<Packet<'a>, PacketError> {
         let packet = match text.split_once(SEPARATOR) {
             Some((packet, text)) => {
-                self.rest = Rest::V4 { text, whole };
+                self.rest = Rest::V4(text);
                 packet
             }
-            None if whole => text,
-            None => return Err(PacketError::InvalidUtf8),
+            None => text,
         };
         Packet::from_text(Protocol::V4, packet)
     }
 
-    fn next_v3(&mut self, mut text: &'a str, whole: bool) -> Result<Option<Packet<'a>>, PacketError> {
-        let cut = if whole { PacketError::InvalidLength } else { PacketError::InvalidUtf8 };
+    fn next_v3(&mut self, mut text: &'a str) -> Result<Option<Packet<'a>>, PacketError> {
         while !text.is_empty() {
-            let (length, after) = text.split_once(':').ok_or(cut)?;
+            let (length, after) = text.split_once(':').ok_or(PacketError::InvalidLength)?;
             let length = decimal(length.bytes().map(|byte| byte.wrapping_sub(b'0')))?;
-            let end = utf16_end(after, length).ok_or(cut)?;
+            let end = utf16_end(after, length).ok_or(PacketError::InvalidLength)?;
             let (packet, after) = after.split_at(end);
             text = after;
             // As in Node, a packet of no characters is passed over.
             if !packet.is_empty() {
-                self.rest = Rest::V3 { text, whole };
+                self.rest = Rest::V3(text);
                 return Packet::from_text(Protocol::V3, packet).map(Some);
             }
         }
-        if whole { Ok(None) } else { Err(PacketError::InvalidUtf8) }
+        Ok(None)
     }
 
     fn next_v3_binary(&mut self, bytes: &'a [u8]) -> Result<Packet<'a>, PacketError> {
@@ -237,13 +223,12 @@ pub fn jsonp_script(j: u32, payload: &str) -> String {
 /// Forms change line ends, so that the client writes a line feed as `\n` (backslash, n) and what was `\n` before as `\\n`;
 /// both are turned back here.
 ///
-/// # Errors
-/// When the form has not exactly one field `d`, or that is not UTF-8.
-pub fn decode_jsonp_form(body: &[u8]) -> Result<String, PacketError> {
-    let body = std::str::from_utf8(body).map_err(|_| PacketError::InvalidUtf8)?;
+/// `None`: the form has not exactly one field `d`. Node takes such a form for one that says nothing.
+#[must_use]
+pub fn decode_jsonp_form(body: &str) -> Option<String> {
     let mut fields = urlencoded::fields(body).filter(|(name, _)| *name == "d");
-    let (Some((_, value)), None) = (fields.next(), fields.next()) else { return Err(PacketError::MissingFormData) };
-    let mut rest = &*value.ok_or(PacketError::InvalidUtf8)?;
+    let (Some((_, value)), None) = (fields.next(), fields.next()) else { return None };
+    let mut rest = &*value;
     let mut out = String::with_capacity(rest.len());
     while let Some(at) = rest.find('\\') {
         out.push_str(&rest[..at]);
@@ -259,7 +244,7 @@ pub fn decode_jsonp_form(body: &[u8]) -> Result<String, PacketError> {
         rest = &rest[read..];
     }
     out.push_str(rest);
-    Ok(out)
+    Some(out)
 }
 
 #[cfg(test)]
@@ -287,7 +272,7 @@ mod tests {
         assert_eq!(payload, Payload::Text("4a€\x1ebAQIDBA==\x1e2".into()));
         assert_eq!(encode(&packets, Encoding { b64: true, ..Encoding::V4 }), payload, "polling has no bytes in v4");
         let Payload::Text(text) = payload else { unreachable!() };
-        assert_eq!(read(decode(Protocol::V4, text.as_bytes())), (packets.to_vec(), None));
+        assert_eq!(read(decode(Protocol::V4, &text)), (packets.to_vec(), None));
     }
 
     #[test]
@@ -296,9 +281,9 @@ mod tests {
         let payload = encode(&packets, V3);
         assert_eq!(payload, Payload::Text("4:4€🦀1:6".into()));
         let Payload::Text(text) = payload else { unreachable!() };
-        assert_eq!(read(decode(Protocol::V3, text.as_bytes())), (packets.to_vec(), None));
+        assert_eq!(read(decode(Protocol::V3, &text)), (packets.to_vec(), None));
         assert_eq!(encode(&[], V3), Payload::Text("0:".into()));
-        assert_eq!(read(decode(Protocol::V3, b"0:")), (vec![], None));
+        assert_eq!(read(decode(Protocol::V3, "0:")), (vec![], None));
     }
 
     #[test]
@@ -309,7 +294,7 @@ mod tests {
         let Payload::Binary(bytes) = payload else { panic!("{payload:?}") };
         assert_eq!(bytes, [&[0, 4, 255][..], "4€".as_bytes(), &[1, 5, 255, 4, 1, 2, 3, 4]].concat());
         assert_eq!(read(decode_binary_v3(&bytes)), (packets.to_vec(), None));
-        let text = "2:4€10:b4AQIDBA==".as_bytes();
+        let text = "2:4€10:b4AQIDBA==";
         assert_eq!(read(decode(Protocol::V3, text)), (packets.to_vec(), None));
         let long = Packet::Message(crate::engine::Data::Binary(vec![7; 299].into()));
         let Payload::Binary(bytes) = encode([&long], V3) else { panic!("not binary") };
@@ -320,36 +305,32 @@ mod tests {
     fn what_is_good_before_the_bad_is_delivered() {
         let good = vec![Packet::text("a")];
         for (body, error) in [
-            (&b"4a\x1ex\x1e4b"[..], PacketError::UnknownType(b'x')),
-            (b"4a\x1e", PacketError::Empty),
-            (b"4a\x1e\x1e4b", PacketError::Empty),
-            (b"4a\x1e4\xff", PacketError::InvalidUtf8),
-            (b"4a\x1e\xff", PacketError::InvalidUtf8),
-            (b"4a\x1eb!", PacketError::InvalidBase64),
+            ("4a\x1ex\x1e4b", PacketError::UnknownType(b'x')),
+            ("4a\x1e", PacketError::Empty),
+            ("4a\x1e\x1e4b", PacketError::Empty),
+            ("4a\x1e\u{fffd}", PacketError::UnknownType(0xef)),
         ] {
             assert_eq!(read(decode(Protocol::V4, body)), (good.clone(), Some(error)), "{body:?}");
         }
-        assert_eq!(decode(Protocol::V4, b"x\x1e4b").count(), 1, "nothing after an error");
-        assert_eq!(read(decode(Protocol::V4, b"")), (vec![], Some(PacketError::Empty)));
-        assert_eq!(read(decode(Protocol::V4, b"4\xff\x1e4b")), (vec![], Some(PacketError::InvalidUtf8)));
+        assert_eq!(decode(Protocol::V4, "x\x1e4b").count(), 1, "nothing after an error");
+        assert_eq!(read(decode(Protocol::V4, "")), (vec![], Some(PacketError::Empty)));
     }
 
     #[test]
     fn v3_lengths_must_be_true() {
         let good = vec![Packet::text("a")];
         for (body, error) in [
-            (&b"2:4a3:4b"[..], PacketError::InvalidLength),
-            (b"2:4a:4b", PacketError::InvalidLength),
-            (b"2:4a2", PacketError::InvalidLength),
-            (b"2:4a-1:4b", PacketError::InvalidLength),
-            (b"2:4a99999999999:4b", PacketError::InvalidLength),
-            ("2:4a2:4🦀".as_bytes(), PacketError::InvalidLength),
-            (b"2:4a2:4\xff", PacketError::InvalidUtf8),
-            (b"2:4a1:x", PacketError::UnknownType(b'x')),
+            ("2:4a3:4b", PacketError::InvalidLength),
+            ("2:4a:4b", PacketError::InvalidLength),
+            ("2:4a2", PacketError::InvalidLength),
+            ("2:4a-1:4b", PacketError::InvalidLength),
+            ("2:4a99999999999:4b", PacketError::InvalidLength),
+            ("2:4a2:4🦀", PacketError::InvalidLength),
+            ("2:4a1:x", PacketError::UnknownType(b'x')),
         ] {
             assert_eq!(read(decode(Protocol::V3, body)), (good.clone(), Some(error)), "{body:?}");
         }
-        assert_eq!(read(decode(Protocol::V3, b"")), (vec![], Some(PacketError::Empty)));
+        assert_eq!(read(decode(Protocol::V3, "")), (vec![], Some(PacketError::Empty)));
     }
 
     #[test]
@@ -375,11 +356,11 @@ mod tests {
     #[test]
     fn a_full_body_of_the_smallest_packets_is_read() {
         const COUNT: usize = 250_000;
-        assert_eq!(decode(Protocol::V4, &b"6\x1e".repeat(COUNT)[..2 * COUNT - 1]).flatten().count(), COUNT);
-        assert_eq!(decode(Protocol::V3, &b"1:6".repeat(COUNT)).flatten().count(), COUNT);
-        assert_eq!(decode(Protocol::V3, &b"0:".repeat(COUNT)).count(), 0);
+        assert_eq!(decode(Protocol::V4, &"6\x1e".repeat(COUNT)[..2 * COUNT - 1]).flatten().count(), COUNT);
+        assert_eq!(decode(Protocol::V3, &"1:6".repeat(COUNT)).flatten().count(), COUNT);
+        assert_eq!(decode(Protocol::V3, &"0:".repeat(COUNT)).count(), 0);
         assert_eq!(decode_binary_v3(&[0, 1, 255, b'6'].repeat(COUNT)).flatten().count(), COUNT);
-        assert_eq!(decode(Protocol::V3, &b"1".repeat(COUNT)).count(), 1);
+        assert_eq!(decode(Protocol::V3, &"1".repeat(COUNT)).count(), 1);
     }
 
     #[test]
@@ -391,14 +372,13 @@ mod tests {
     #[test]
     fn forms_give_line_feeds_back() {
         // What the client makes of `4a<line feed>b` and of `4a\nb` with a backslash and an n.
-        assert_eq!(decode_jsonp_form(br"d=4a%5Cnb").unwrap(), "4a\nb");
-        assert_eq!(decode_jsonp_form(br"d=4a%5C%5Cnb").unwrap(), r"4a\nb");
-        assert_eq!(decode_jsonp_form(br"d=4a%5C%5C%5Cnb%5C%5Cc%5C").unwrap(), r"4a\\nb\\c\");
-        assert_eq!(decode_jsonp_form(b"d=6%3A4a+b%26c").unwrap(), "6:4a b&c");
-        for form in [&b""[..], b"e=1", b"d=1&d=2"] {
-            assert_eq!(decode_jsonp_form(form), Err(PacketError::MissingFormData));
+        assert_eq!(decode_jsonp_form(r"d=4a%5Cnb").unwrap(), "4a\nb");
+        assert_eq!(decode_jsonp_form(r"d=4a%5C%5Cnb").unwrap(), r"4a\nb");
+        assert_eq!(decode_jsonp_form(r"d=4a%5C%5C%5Cnb%5C%5Cc%5C").unwrap(), r"4a\\nb\\c\");
+        assert_eq!(decode_jsonp_form("d=6%3A4a+b%26c").unwrap(), "6:4a b&c");
+        assert_eq!(decode_jsonp_form("d=4%ff").unwrap(), "4\u{fffd}");
+        for form in ["", "e=1", "d=1&d=2"] {
+            assert_eq!(decode_jsonp_form(form), None);
         }
-        assert_eq!(decode_jsonp_form(b"d=%ff"), Err(PacketError::InvalidUtf8));
-        assert_eq!(decode_jsonp_form(b"d=\xff"), Err(PacketError::InvalidUtf8));
     }
 }

@@ -45,7 +45,7 @@ impl Query {
                 "EIO" => eio.meet(value),
                 "transport" => transport.meet(value),
                 "sid" => sid.meet(value),
-                "b64" => b64 |= value.is_none_or(|value| !value.is_empty()),
+                "b64" => b64 |= !value.is_empty(),
                 "j" => j.meet(value),
                 _ => {}
             }
@@ -85,11 +85,8 @@ enum Field<'a> {
 }
 
 impl<'a> Field<'a> {
-    fn meet(&mut self, value: Option<std::borrow::Cow<'a, str>>) {
-        *self = match (&self, value) {
-            (Self::Missing, Some(value)) => Self::Once(value),
-            _ => Self::Wrong,
-        };
+    fn meet(&mut self, value: std::borrow::Cow<'a, str>) {
+        *self = if matches!(self, Self::Missing) { Self::Once(value) } else { Self::Wrong };
     }
 
     fn text(&self) -> Option<&str> {

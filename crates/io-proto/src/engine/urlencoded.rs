@@ -2,8 +2,8 @@
 
 use std::borrow::Cow;
 
-/// The fields in order, decoded. A value that is not UTF-8 is `None`.
-pub(crate) fn fields(text: &str) -> impl Iterator<Item = (&str, Option<Cow<'_, str>>)> {
+/// The fields in order, decoded. What is not UTF-8 in a value becomes U+FFFD, as in browsers and in Node.
+pub(crate) fn fields(text: &str) -> impl Iterator<Item = (&str, Cow<'_, str>)> {
     text.split('&').filter(|field| !field.is_empty()).map(|field| {
         let (name, value) = field.split_once('=').unwrap_or((field, ""));
         (name, decode(value))
@@ -11,9 +11,9 @@ pub(crate) fn fields(text: &str) -> impl Iterator<Item = (&str, Option<Cow<'_, s
 }
 
 /// A `%` that is not followed by two hexadecimal digits stands for itself, as in browsers and in Node.
-fn decode(text: &str) -> Option<Cow<'_, str>> {
+fn decode(text: &str) -> Cow<'_, str> {
     if !text.bytes().any(|byte| matches!(byte, b'%' | b'+')) {
-        return Some(Cow::Borrowed(text));
+        return Cow::Borrowed(text);
     }
     let mut out = Vec::with_capacity(text.len());
     let mut rest = text.as_bytes();
@@ -31,7 +31,7 @@ fn decode(text: &str) -> Option<Cow<'_, str>> {
             _ => byte,
         });
     }
-    String::from_utf8(out).ok().map(Cow::Owned)
+    Cow::Owned(String::from_utf8(out).unwrap_or_else(|error| String::from_utf8_lossy(error.as_bytes()).into_owned()))
 }
 
 fn hex(digit: u8) -> Option<u8> {
@@ -49,17 +49,16 @@ mod tests {
 
     #[test]
     fn fields_are_decoded() {
-        let read: Vec<_> = fields("a=1&b=x%20y+z&&c&d=%zz%4&e=%ff&f=a=b").collect();
-        let some = |text| Some(Cow::Borrowed(text));
+        let read: Vec<_> = fields("a=1&b=x%20y+z&&c&d=%zz%4&e=x%ff&f=a=b").collect();
         assert_eq!(
             read,
             [
-                ("a", some("1")),
-                ("b", some("x y z")),
-                ("c", some("")),
-                ("d", some("%zz%4")),
-                ("e", None),
-                ("f", some("a=b"))
+                ("a", "1".into()),
+                ("b", "x y z".into()),
+                ("c", "".into()),
+                ("d", "%zz%4".into()),
+                ("e", "x\u{fffd}".into()),
+                ("f", "a=b".into())
             ]
         );
     }

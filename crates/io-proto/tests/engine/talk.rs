@@ -96,7 +96,7 @@ impl Talk {
 
     /// What the body of a POST brings.
     pub(crate) fn post_body(&mut self, body: &str) {
-        for packet in payload::decode(self.session.encoding().protocol, body.as_bytes()) {
+        for packet in payload::decode(self.session.encoding().protocol, body) {
             let event = self.session.receive(Transport::Polling, packet, self.now);
             self.heard.extend(event.map(told));
         }

@@ -1,5 +1,6 @@
 //! Polling requests: a GET waits until there is something to tell and fetches it, a POST brings what the client says.
 
+use std::borrow::Cow;
 use std::future::poll_fn;
 use std::pin::Pin;
 use std::task::{Context, Poll};
@@ -195,7 +196,7 @@ where
         return answer::empty(StatusCode::BAD_REQUEST);
     }
     let reading = read(session, body, &parts.headers);
-    let (body, hold) = match timeout(session.core().config.body_timeout, reading).await {
+    let (body, mut hold) = match timeout(session.core().config.body_timeout, reading).await {
         Ok(Ok(read)) => read,
         Err(_) => {
             session.hit(Limit::BodyTime);
@@ -216,15 +217,12 @@ where
         // The client is gone: nobody reads this.
         Ok(Err(Unread::Failed)) => return answer::empty(StatusCode::BAD_REQUEST),
     };
-    let reason = hear(session, query, is_binary, &body);
+    hear(session, query, is_binary, &body, &mut hold);
     drop((body, hold));
     poll_fn(|cx| poll_resumed(session, cx)).await;
     posting.finish();
-    match reason {
-        // Node cuts the connection here; that tells less.
-        Some(CloseReason::ParseError | CloseReason::TransportError) => answer::empty(StatusCode::BAD_REQUEST),
-        _ => answer::with_body(StatusCode::OK, answer::HTML, "ok"),
-    }
+    // As in Node also when that has ended the session, which the next poll tells.
+    answer::with_body(StatusCode::OK, answer::HTML, "ok")
 }
 
 /// Ends a session whose client gives a POST up.
@@ -330,24 +328,27 @@ fn make_room(whole: &mut BytesMut, more: usize, limit: usize, hold: &mut BudgetH
     Ok(())
 }
 
-/// Tells the session what a body holds; returns how the session has ended, if it has.
-fn hear(session: &Session, query: &Query, is_binary: bool, body: &[u8]) -> Option<CloseReason> {
-    if query.jsonp.is_some() {
-        return match payload::decode_jsonp_form(body) {
-            Ok(text) => hear_packets(session, payload::decode(session.protocol(), text.as_bytes())),
-            Err(error) => {
-                session.act(|state| state.machine.receive(Transport::Polling, Err(error), now()).is_some());
-                session.lock().machine.ended()
-            }
-        };
+/// Tells the session what a body holds. `hold` counts what is read from it too.
+fn hear(session: &Session, query: &Query, is_binary: bool, body: &[u8], hold: &mut BudgetHold) {
+    if is_binary && query.jsonp.is_none() {
+        return hear_packets(session, payload::decode_binary_v3(body));
     }
-    match is_binary {
-        true => hear_packets(session, payload::decode_binary_v3(body)),
-        false => hear_packets(session, payload::decode(session.protocol(), body)),
+    // As in Node: what is no UTF-8 is U+FFFD, which has three bytes for perhaps one.
+    let text = String::from_utf8_lossy(body);
+    if let Cow::Owned(text) = &text {
+        hold.set(body.len() + text.len());
+    }
+    match query.jsonp {
+        None => hear_packets(session, payload::decode(session.protocol(), &text)),
+        Some(_) => {
+            if let Some(text) = payload::decode_jsonp_form(&text) {
+                hear_packets(session, payload::decode(session.protocol(), &text));
+            }
+        }
     }
 }
 
-fn hear_packets(session: &Session, packets: Packets<'_>) -> Option<CloseReason> {
+fn hear_packets(session: &Session, packets: Packets<'_>) {
     for packet in packets {
         let is_pong = session.protocol() == Protocol::V4 && matches!(packet, Ok(Packet::Pong(_)));
         let mut state = session.lock();
@@ -357,7 +358,6 @@ fn hear_packets(session: &Session, packets: Packets<'_>) -> Option<CloseReason> 
             _ => session.follow(state),
         }
     }
-    session.lock().machine.ended()
 }
 
 fn poll_resumed(session: &Session, cx: &mut Context<'_>) -> Poll<()> {

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use switchboard_io::engine::{CloseReason, EngineConfig, Limit, ParcelOptions, SessionConfig, parcel};
-use switchboard_testkit::Wire;
+use switchboard_testkit::{Response, Wire};
 use switchboard_ws::{Message, Pushed};
 
 use crate::support::{Heard, Host, post};
@@ -171,10 +171,51 @@ async fn answers_stay_below_the_largest_payload() {
 async fn what_is_no_packet_ends_the_session_after_what_came_before() {
     let mut host = Host::new(EngineConfig::default()).await;
     let (mut client, _) = host.polling().await;
-    assert_eq!(client.post("4good\u{1e}abc\u{1e}4never").await.status, 400);
+    is_ok(&client.post("4good\u{1e}abc\u{1e}4never").await);
     assert_eq!(host.heard().await, Heard::Message("good".into()));
     assert_eq!(host.heard().await, Heard::Closed(CloseReason::ParseError));
     assert_eq!(client.poll().await.status, 400);
+}
+
+fn is_ok(response: &Response) {
+    assert_eq!((response.status, &*response.body), (200, "ok"));
+}
+
+/// The answers of Node 20 with `engine.io` 6.6.
+#[tokio::test]
+async fn a_post_that_ends_its_session_is_answered_like_others() {
+    let mut host = Host::new(EngineConfig::default()).await;
+    for (body, reason) in [
+        ("abc", CloseReason::ParseError),
+        ("", CloseReason::ParseError),
+        ("7", CloseReason::ParseError),
+        ("4x\u{1e}\u{1e}4y", CloseReason::ParseError),
+        ("2", CloseReason::TransportError),
+        ("1", CloseReason::TransportClose),
+    ] {
+        let (mut client, _) = host.polling().await;
+        is_ok(&client.post(body).await);
+        if body.starts_with("4x") {
+            assert_eq!(host.heard().await, Heard::Message("x".into()));
+        }
+        assert_eq!(host.heard().await, Heard::Closed(reason), "{body}");
+        assert_eq!(client.poll().await.body, r#"{"code":1,"message":"Session ID unknown"}"#, "{body}");
+    }
+}
+
+#[tokio::test]
+async fn what_is_no_utf_8_and_no_base64_is_read_as_node_reads_it() {
+    let mut host = Host::new(EngineConfig::default()).await;
+    let (mut client, _) = host.polling().await;
+    let length = "Content-Length: 5\r\n\r\n";
+    let head = format!("POST {} HTTP/1.1\r\nHost: localhost\r\n{length}", client.path);
+    client.posts.send([head.as_bytes(), b"4a\xff\xfeb"].concat()).await;
+    is_ok(&client.posts.response().await);
+    assert_eq!(host.heard().await, Heard::Message("a\u{fffd}\u{fffd}b".into()));
+    is_ok(&client.post("bYQ==!!\u{1e}b!Y!Q\u{1e}4end").await);
+    assert_eq!(host.heard().await, Heard::Message(b"a".to_vec().into()));
+    assert_eq!(host.heard().await, Heard::Message(b"a".to_vec().into()));
+    assert_eq!(host.heard().await, Heard::Message("end".into()));
 }
 
 #[tokio::test]

@@ -94,11 +94,37 @@ async fn who_sends_what_is_no_packet_is_closed() {
     assert_eq!(io.of("/").count(), 0);
 }
 
+/// As Node 4.8 does it: nothing but CONNECT speaks to a namespace that the client is not in, or not any more.
 #[tokio::test]
-async fn a_disconnect_for_a_namespace_that_it_is_not_in_is_nothing() {
+async fn who_speaks_to_a_namespace_that_it_is_not_in_is_closed() {
+    let io = SocketIo::new();
+    let _ = io.of("/a");
+    let address = serve(&io).await;
+    for breach in ["41/a,", "41/nowhere,", r#"42/a,["event"]"#, r#"43/a,1["x"]"#] {
+        for has_joined in [false, true] {
+            let poller = if has_joined { Poller::join(address).await } else { Poller::open(address).await };
+            poller.say(breach).await;
+            assert_eq!(poller.poll().await, "1", "{breach}");
+        }
+    }
+    for breach in ["41", r#"42["event"]"#] {
+        let poller = Poller::join(address).await;
+        poller.say("41").await;
+        poller.say(breach).await;
+        assert_eq!(poller.poll().await, "1", "{breach} after the farewell");
+    }
+    assert_eq!(io.engine().sessions(), 0);
+}
+
+#[tokio::test]
+async fn a_farewell_that_crosses_the_server_s_is_no_breach() {
     let io = SocketIo::new();
     crate::client::fenced(&io, "/");
+    io.of("/a").on_connect(async |socket: Socket| socket.disconnect());
     let mut client = Client::join(serve(&io).await).await;
-    client.say("41/nowhere,").await;
+    client.say("40/a,").await;
+    client.text().await;
+    client.expect("41/a,").await;
+    client.say("41/a,").await;
     client.expect_nothing().await;
 }
