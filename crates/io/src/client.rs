@@ -37,7 +37,8 @@ pub(crate) struct Client {
 struct Waiting {
     /// It must be whole by then.
     until: Instant,
-    /// Of those that came so far.
+    /// Bytes of those that came so far.
+    kept: usize,
     hold: BudgetHold,
 }
 
@@ -68,18 +69,24 @@ impl Client {
         if self.decoder.is_waiting() {
             let waiting = self.waiting.get_or_insert_with(|| {
                 let hold = session.core().budget().hold(BudgetPart::Reading);
-                Box::new(Waiting { until: Instant::now() + settings.attachments_timeout, hold })
+                Box::new(Waiting { until: Instant::now() + settings.attachments_timeout, kept: 0, hold })
             });
             let kept = self.decoder.held();
+            session.keep(std::mem::replace(&mut waiting.kept, kept), kept);
             waiting.hold.set(kept);
-            session.set_kept(kept);
-        } else if self.waiting.take().is_some() {
-            session.set_kept(0);
+        } else {
+            self.forget_waiting(session);
         }
         match decoded {
             Ok(Some(packet)) => self.packet(session, packet),
             Ok(None) => {}
             Err(error) => self.broke(session, error),
+        }
+    }
+
+    fn forget_waiting(&mut self, session: &Session) {
+        if let Some(waiting) = self.waiting.take() {
+            session.keep(waiting.kept, 0);
         }
     }
 
@@ -210,7 +217,7 @@ impl Conversation<Session> for Client {
         } else {
             return;
         }
-        self.waiting = None;
+        self.forget_waiting(session);
         session.close(CloseReason::ForcedClose);
     }
 
@@ -221,7 +228,7 @@ impl Conversation<Session> for Client {
             depart::dismiss_for(peer, DisconnectReason::ForcedServerClose);
         }
         self.decoder = Decoder::new();
-        self.waiting = None;
+        self.forget_waiting(session);
     }
 
     fn closed(&mut self, _: &Session, reason: CloseReason) {

@@ -52,6 +52,7 @@ pub(crate) fn depart(peer: &Arc<Peer>, reason: DisconnectReason) {
             }
             peer.leave_all();
             peer.space.roll().remove(&peer.id);
+            peer.session.keep(peer.auth.bytes(), 0);
             tell(peer, &For::Disconnect, reason);
             peer.retire();
             peer.space.guest_left();

@@ -34,7 +34,15 @@ pub(crate) struct Entrant {
 }
 
 /// Lets a client in, or refuses it: now, or when everyone who is to be asked has answered.
-pub(crate) fn enter(entrant: Entrant) {
+pub(crate) fn enter(mut entrant: Entrant) {
+    if entrant.name.as_str().len().saturating_add(entrant.auth.bytes()) > entrant.router.settings.max_auth {
+        entrant.session.hit(Limit::Auth);
+        return refuse(&entrant, &Refusal::new("too much is said in auth"));
+    }
+    // It is kept for long. As it came it may be a part of a message, and keep all of that.
+    if let Ok(auth) = Args::new(entrant.auth.encoding(), &entrant.auth) {
+        entrant.auth = auth;
+    }
     match entrant.router.find(&entrant.name) {
         Found::Ask(parents) => {
             let asking = Arc::clone(&entrant.router).ask(parents, entrant.name.clone(), entrant.auth.clone());
@@ -158,7 +166,11 @@ fn admit(entrant: &Entrant, peer: &Arc<Peer>, claim: Option<Claim>) {
     if !(entrant.seats.admit(peer) && entrant.session.is_open()) {
         return depart::depart(peer, DisconnectReason::TransportClose);
     }
+    let auth = peer.auth.bytes();
+    // Before it can leave, by which this is taken back.
+    peer.session.keep(0, auth);
     if !peer.set_connected() {
+        peer.session.keep(auth, 0);
         // A middleware has disconnected it.
         return refuse(entrant, &Refusal::new("the server has disconnected this socket"));
     }

@@ -8,6 +8,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use switchboard_hub::HubError;
 use switchboard_io_proto::engine::Sid;
 use switchboard_io_proto::socket::{AckId, Acks, Args, Name, Refused, Value};
+use switchboard_ws::BudgetPart;
 
 use crate::engine::{Limit, Session};
 use crate::error::EmitError;
@@ -62,6 +63,7 @@ impl Peer {
         space: Arc<Space<Self>>,
         auth: Args,
     ) -> Self {
+        session.core().budget().take(BudgetPart::Connections, auth.bytes());
         Self {
             id,
             pid,
@@ -273,6 +275,7 @@ impl Peer {
 
 impl Drop for Peer {
     fn drop(&mut self) {
+        self.session.core().budget().give(BudgetPart::Connections, self.auth.bytes());
         // Its client has gone before it was decided whether to let it in.
         if self.stage() == Stage::Connecting {
             self.space.guest_left();

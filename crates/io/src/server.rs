@@ -449,6 +449,14 @@ impl Builder {
         self
     }
 
+    /// How many bytes a client may say of itself when it asks for a namespace: its `auth` as it is written, and the name.
+    /// Default: 16 KiB. They are kept for as long as the socket is. One that says more is refused. (Node has no bound but
+    /// that of a message.)
+    pub fn max_auth(mut self, bytes: usize) -> Self {
+        self.settings.max_auth = bytes;
+        self
+    }
+
     /// How many children a parent namespace may have. Default: 10,000. Clients that want more are told that there is no such
     /// namespace.
     pub fn max_child_namespaces(mut self, children: usize) -> Self {

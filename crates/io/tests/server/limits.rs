@@ -60,6 +60,22 @@ async fn one_namespace_too_many_ends_the_connection() {
 }
 
 #[tokio::test]
+async fn who_says_too_much_of_itself_is_refused() {
+    let io = SocketIo::builder().max_auth(100).build();
+    fenced(&io, "/");
+    let mut client = Client::open(serve(&io).await).await;
+    // With the name, one byte more than that.
+    client.say(&format!(r#"40{{"token":"{}"}}"#, "x".repeat(88))).await;
+    client.expect(r#"44{"message":"too much is said in auth"}"#).await;
+    client.say(&format!(r#"40/{},"#, "x".repeat(100))).await;
+    assert!(client.text().await.ends_with(r#",{"message":"too much is said in auth"}"#));
+    client.say(&format!(r#"40{{"token":"{}"}}"#, "x".repeat(87))).await;
+    client.welcomed("/").await;
+    client.expect_nothing().await;
+    assert_eq!(hits(&io), [("auth_too_big", 2)]);
+}
+
+#[tokio::test]
 async fn one_child_namespace_too_many_is_unknown() {
     let io = SocketIo::builder().max_child_namespaces(2).build();
     let parent = io.of_pattern("/x-{id}").unwrap();
