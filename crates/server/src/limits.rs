@@ -459,7 +459,7 @@ fn socketio() -> Table {
         row([
             "recovery: packets; bytes; lost clients; their absence",
             &format!(
-                "{}; {}; {}; {}; {recovers} by default",
+                "{}; {}, and as many for lost clients; {}; {}; {recovers} by default",
                 count(recovery.max_packets),
                 bytes(recovery.max_bytes),
                 count(recovery.max_sessions),
