@@ -45,13 +45,16 @@ pub(crate) fn enter(mut entrant: Entrant) {
     }
     match entrant.router.find(&entrant.name) {
         Found::Ask(parents) => {
-            let asking = Arc::clone(&entrant.router).ask(parents, entrant.name.clone(), entrant.auth.clone());
+            let asking = Router::ask(parents, entrant.name.clone(), entrant.auth.clone());
             let unanswered = entrant.clone();
             let session = entrant.session.clone();
             let pending = async move {
-                let found = asking.await;
+                let parent = asking.await;
                 // What follows is to happen among the calls for what the client says.
-                entrant.session.clone().run(move |_| arrive(entrant, &found));
+                entrant.session.clone().run(move |_| {
+                    let found = parent.map_or(Found::Nowhere, |parent| entrant.router.child(&parent, &entrant.name));
+                    arrive(entrant, &found);
+                });
                 Ok(())
             };
             let in_trouble = || move |_| panicked(&unanswered, None);
