@@ -5,7 +5,7 @@
 //! learnt from its pongs, so that a quiet connection recovers however long it was quiet. And one whose old connection is
 //! not yet known to be dead takes its session over from it.
 
-use std::collections::{BTreeMap, HashMap, VecDeque};
+use std::collections::{BTreeMap, HashMap, HashSet, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::{Duration, Instant};
 
@@ -217,7 +217,9 @@ impl<P> Recovery<P> {
         // As the place is a count of packets that are or were in memory, it fits.
         let start = usize::try_from((claim.received + 1).checked_sub(oldest)?).ok()?;
         let Lost { id, namespace, rooms, .. } = &claim.lost;
-        let is_in = |room: &str| id == room || rooms.iter().any(|joined| joined == room);
+        // Each packet asks for its rooms, and everyone who publishes waits.
+        let rooms: HashSet<&str> = rooms.iter().chain([id]).map(|room| &**room).collect();
+        let is_in = |room: &str| rooms.contains(room);
         let missed = log.packets.iter().skip(start);
         let missed = missed.filter(|packet| packet.namespace == *namespace && packet.selector.selects(is_in));
         let missed: Vec<_> = missed.map(|packet| packet.frames.clone()).collect();
