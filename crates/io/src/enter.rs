@@ -208,7 +208,7 @@ fn give_back(recovery: &Recovery<Peer>, peer: &Arc<Peer>, claim: Option<Claim>) 
     let confirmed = claim.as_ref().map_or_else(|| log.newest(), |claim| claim.received);
     let mut joined = Vec::new();
     if let Some(claim) = claim {
-        let Some(missed) = recovery.missed(&mut log, &claim, Instant::now()) else { return false };
+        let Some(missed) = recovery.give_back(&mut log, &claim, Instant::now()) else { return false };
         for frames in &missed {
             publish::send(peer, frames, Flags::default());
         }

@@ -203,15 +203,24 @@ impl<P> Recovery<P> {
             Some(_) => {
                 log.find_again(pid);
                 log.count_bytes();
-                log.counters.recovered += 1;
             }
             None => log.counters.failed += 1,
         }
         claim
     }
 
+    /// What it missed, which it is given now: that is counted. `None` as of [`missed`](Self::missed).
+    pub(crate) fn give_back(&self, log: &mut Log, claim: &Claim, now: Instant) -> Option<Vec<Frames>> {
+        let missed = self.missed(log, claim, now);
+        match missed {
+            Some(_) => log.counters.recovered += 1,
+            None => log.counters.failed += 1,
+        }
+        missed
+    }
+
     /// What was meant for it while it was away; `None` if not all of that is here any more, or if it is too much.
-    pub(crate) fn missed(&self, log: &mut Log, claim: &Claim, now: Instant) -> Option<Vec<Frames>> {
+    fn missed(&self, log: &mut Log, claim: &Claim, now: Instant) -> Option<Vec<Frames>> {
         self.prune(log, now);
         let oldest = log.newest - log.packets.len() as u64 + 1;
         // As the place is a count of packets that are or were in memory, it fits.
@@ -396,7 +405,7 @@ mod tests {
 
         fn back(&self, pid: Sid, offset: Option<&str>) -> Option<Vec<String>> {
             let claim = self.recovery.claim(&pid, &ROOT, offset, self.now)?;
-            let missed = self.recovery.missed(&mut self.recovery.lock(), &claim, self.now)?;
+            let missed = self.recovery.give_back(&mut self.recovery.lock(), &claim, self.now)?;
             Some(missed.iter().map(text).collect())
         }
     }

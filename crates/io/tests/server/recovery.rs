@@ -144,6 +144,7 @@ async fn one_that_a_middleware_refuses_does_not_come_back() {
     let mut client = Client::open(address).await;
     client.say(&format!(r#"40{{"pid":"{pid}"}}"#)).await;
     client.expect(r#"44{"message":"not again"}"#).await;
+    assert_eq!(io.recovery().unwrap().recovered, 0);
 }
 
 /// It would overflow its queue, be closed for that, and come back for the same, as long as it may.
