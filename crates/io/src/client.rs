@@ -1,6 +1,7 @@
 //! What one client says over its Engine.IO session: packets for all the namespaces that it is in, or wants to be in.
 
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Instant;
 
 use switchboard_io_proto::engine::{CloseReason, Protocol};
@@ -23,7 +24,7 @@ use crate::seats::{Seats, Unasked};
 pub(crate) struct Client {
     router: Arc<Router>,
     in_flight: Arc<InFlight>,
-    seats: Arc<Seats>,
+    seats: Arc<Seats<Peer>>,
     /// Where the last packet went: most clients are in one namespace.
     nearest: Option<Arc<Peer>>,
     decoder: Decoder,
@@ -97,13 +98,13 @@ impl Client {
                 Some(peer) if peer.is_connected() => {
                     dispatch::event(peer, Heard::event(name, args, id));
                 }
-                // The client does not know yet that it was disconnected.
+                // It is just being disconnected.
                 Some(_) => {}
-                None => self.misbehaved(session, &namespace, "an event for a namespace that it is not in"),
+                None => self.strayed(session, &namespace, "an event for a namespace that it is not in"),
             },
             Kind::Ack { args, id } => match self.seat(&namespace) {
                 Some(peer) => dispatch::ack(peer, id, args),
-                None => self.misbehaved(session, &namespace, "an ack for a namespace that it is not in"),
+                None => self.strayed(session, &namespace, "an ack for a namespace that it is not in"),
             },
             Kind::Connect(auth) => self.connect(session, namespace, auth.unwrap_or_default()),
             Kind::Disconnect => {
@@ -163,6 +164,13 @@ impl Client {
         session.close(CloseReason::ForcedClose);
     }
 
+    /// The client sent a packet for a namespace that it is not in. One that was taken out may not know it yet.
+    fn strayed(&self, session: &Session, namespace: &Namespace, what: &str) {
+        if !self.seats.has_left(namespace) {
+            self.misbehaved(session, namespace, what);
+        }
+    }
+
     /// The client sent a packet that makes no sense here.
     fn misbehaved(&self, session: &Session, namespace: &Namespace, what: &str) {
         tracing::info!(peer = %session.handshake().peer(), %namespace, "a client sent {what}, and is closed");
@@ -189,9 +197,14 @@ impl Conversation<Session> for Client {
     }
 
     fn alive(&mut self, _: &Session) {
+        // One that was disconnected is kept no longer than from pong to pong.
+        self.nearest.take_if(|peer| !peer.is_connected());
         if let Some(recovery) = &self.router.recovery {
             let newest = recovery.lock().newest();
-            self.seats.confirm(newest);
+            let confirmed = self.seats.confirm(newest);
+            for peer in &self.seats.all() {
+                peer.confirmed.fetch_max(confirmed, Ordering::AcqRel);
+            }
         }
     }
 

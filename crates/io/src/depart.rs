@@ -52,6 +52,8 @@ pub(crate) fn depart(peer: &Arc<Peer>, reason: DisconnectReason) {
             }
             peer.leave_all();
             peer.space.roll().remove(&peer.id);
+            // Not before it has left all else: then its client may come again, by the same membership in the hub.
+            peer.leave_seat();
             peer.session.keep(peer.auth.bytes(), 0);
             tell(peer, &For::Disconnect, reason);
             peer.retire();

@@ -27,7 +27,7 @@ use crate::space::Space;
 pub(crate) struct Entrant {
     pub(crate) router: Arc<Router>,
     pub(crate) session: Session,
-    pub(crate) seats: Arc<Seats>,
+    pub(crate) seats: Arc<Seats<Peer>>,
     pub(crate) in_flight: Arc<InFlight>,
     pub(crate) name: Namespace,
     pub(crate) auth: Args,
@@ -136,8 +136,8 @@ fn peer(entrant: &Entrant, space: &Arc<Space<Peer>>, claim: Option<&Claim>) -> O
         (None, Protocol::V3) if space.name.is_root() => session.sid().as_str().into(),
         (None, Protocol::V3) => format!("{}#{}", space.name, session.sid().as_str()).into(),
     };
-    let in_flight = Arc::clone(&entrant.in_flight);
-    let mut peer = Peer::new(id, pid, session.clone(), in_flight, Arc::clone(space), auth.clone());
+    let (seats, in_flight) = (Arc::downgrade(&entrant.seats), Arc::clone(&entrant.in_flight));
+    let mut peer = Peer::new(id, pid, session.clone(), seats, in_flight, Arc::clone(space), auth.clone());
     if let Some(claim) = claim {
         peer.recovered = true;
         peer.set_data(claim.lost.data.clone());
@@ -166,7 +166,7 @@ fn claim(entrant: &Entrant, space: &Arc<Space<Peer>>) -> Option<Claim> {
 
 /// The client is in.
 fn admit(entrant: &Entrant, peer: &Arc<Peer>, claim: Option<Claim>) {
-    if !(entrant.seats.admit(peer) && entrant.session.is_open()) {
+    if !(entrant.seats.admit(&peer.space.name, peer) && entrant.session.is_open()) {
         return depart::depart(peer, DisconnectReason::TransportClose);
     }
     let auth = peer.auth.bytes();
@@ -174,6 +174,7 @@ fn admit(entrant: &Entrant, peer: &Arc<Peer>, claim: Option<Claim>) {
     peer.session.keep(0, auth);
     if !peer.set_connected() {
         peer.session.keep(auth, 0);
+        peer.leave_seat();
         // A middleware has disconnected it.
         return refuse(entrant, &Refusal::new("the server has disconnected this socket"));
     }
