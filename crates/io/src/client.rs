@@ -200,7 +200,7 @@ impl Conversation<Session> for Client {
         // One that was disconnected is kept no longer than from pong to pong.
         self.nearest.take_if(|peer| !peer.is_connected());
         if let Some(recovery) = &self.router.recovery {
-            let newest = recovery.lock().newest();
+            let newest = recovery.newest();
             let confirmed = self.seats.confirm(newest);
             for peer in &self.seats.all() {
                 peer.confirmed.fetch_max(confirmed, Ordering::AcqRel);

@@ -6,6 +6,8 @@
 //! not yet known to be dead takes its session over from it.
 
 use std::collections::{BTreeMap, HashMap, HashSet, VecDeque};
+use std::ops::{Deref, DerefMut};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::{Duration, Instant};
 
@@ -86,8 +88,16 @@ pub(crate) struct Recovery<P> {
     room: OutboxLimits,
     budget: Budget,
     log: Mutex<Log>,
+    /// The place of the newest packet that was handed on, for those who need not wait for the memory.
+    newest: AtomicU64,
     /// Those who are connected, by the secret with which they may come back.
     live: Mutex<HashMap<Sid, Weak<P>>>,
+}
+
+/// The memory, in the hands of one. What is recorded with it is handed on before it is let go of.
+pub(crate) struct Locked<'a> {
+    log: MutexGuard<'a, Log>,
+    newest: &'a AtomicU64,
 }
 
 #[derive(Debug, Default)]
@@ -140,6 +150,7 @@ impl<P> Recovery<P> {
             room: OutboxLimits { messages: usize::MAX, bytes: usize::MAX, ..OutboxLimits::default() },
             budget: budget.clone(),
             log: Mutex::new(log),
+            newest: AtomicU64::new(0),
             live: Mutex::default(),
         }
     }
@@ -156,8 +167,14 @@ impl<P> Recovery<P> {
 
     /// The memory, for a step that must be one: to record and publish, or to look up and subscribe. Everyone who publishes
     /// waits meanwhile, so that packets reach each client in the order of their places.
-    pub(crate) fn lock(&self) -> MutexGuard<'_, Log> {
-        self.log.lock().unwrap_or_else(PoisonError::into_inner)
+    pub(crate) fn lock(&self) -> Locked<'_> {
+        Locked { log: self.log.lock().unwrap_or_else(PoisonError::into_inner), newest: &self.newest }
+    }
+
+    /// The place of the newest packet that was handed on. Clients ask for it whenever they answer a ping: it waits for nobody
+    /// who publishes.
+    pub(crate) fn newest(&self) -> Place {
+        self.newest.load(Ordering::Acquire)
     }
 
     /// Records what `write` makes of the offset, and returns it.
@@ -303,6 +320,26 @@ impl<P> Recovery<P> {
             log.counters.sessions_dropped += u64::from(!expired);
             log.count_bytes();
         }
+    }
+}
+
+impl Deref for Locked<'_> {
+    type Target = Log;
+
+    fn deref(&self) -> &Log {
+        &self.log
+    }
+}
+
+impl DerefMut for Locked<'_> {
+    fn deref_mut(&mut self) -> &mut Log {
+        &mut self.log
+    }
+}
+
+impl Drop for Locked<'_> {
+    fn drop(&mut self) {
+        self.newest.store(self.log.newest, Ordering::Release);
     }
 }
 
@@ -556,6 +593,19 @@ mod tests {
         }
         let log = memory.recovery.lock();
         assert_eq!((log.ages.len(), log.lost.len(), log.lost_bytes), (0, 0, 0));
+    }
+
+    #[test]
+    fn the_newest_place_is_known_while_somebody_publishes_and_moves_when_all_is_handed_on() {
+        let memory = Memory::new(RecoverySettings::default());
+        memory.say("first", Selector::new());
+        let mut log = memory.recovery.lock();
+        let write = |_: &str| Ok::<_, ()>(Frames { first: Frame::Text(Bytes::new()), attachments: Vec::new() });
+        let recorded = memory.recovery.record(&mut log, &ROOT, Selector::new(), memory.now, write);
+        assert!(recorded.is_ok() && log.newest() == 2);
+        assert_eq!(memory.recovery.newest(), 1, "the second is not on its way yet");
+        drop(log);
+        assert_eq!(memory.recovery.newest(), 2);
     }
 
     #[test]
