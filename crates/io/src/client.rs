@@ -10,7 +10,7 @@ use switchboard_ws::{BudgetHold, BudgetPart, Message, MessageRef};
 
 use crate::depart;
 use crate::dispatch;
-use crate::engine::{Conversation, Limit, Session};
+use crate::engine::{Conversation, Limit, Session, now};
 use crate::enter::{self, Entrant};
 use crate::hearing::fail;
 use crate::in_place::InFlight;
@@ -70,7 +70,7 @@ impl Client {
         if self.decoder.is_waiting() {
             let waiting = self.waiting.get_or_insert_with(|| {
                 let hold = session.core().budget().hold(BudgetPart::Reading);
-                Box::new(Waiting { until: Instant::now() + settings.attachments_timeout, kept: 0, hold })
+                Box::new(Waiting { until: now() + settings.attachments_timeout, kept: 0, hold })
             });
             let kept = self.decoder.held();
             session.keep(std::mem::replace(&mut waiting.kept, kept), kept);

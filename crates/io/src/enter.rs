@@ -2,14 +2,13 @@
 //! before, and welcomed.
 
 use std::sync::Arc;
-use std::time::Instant;
 
 use switchboard_io_proto::engine::{CloseReason, Protocol, Sid};
 use switchboard_io_proto::socket;
 use switchboard_io_proto::socket::{Args, Flags, Name, Namespace, Parser, Value};
 
 use crate::depart;
-use crate::engine::{Limit, Session};
+use crate::engine::{Limit, Session, now};
 use crate::error::Refusal;
 use crate::hearing;
 use crate::in_place::{self, InFlight};
@@ -161,7 +160,7 @@ fn claim(entrant: &Entrant, space: &Arc<Space<Peer>>) -> Option<Claim> {
         depart::depart(&before, DisconnectReason::TransportClose);
         before.session.close(CloseReason::TransportClose);
     }
-    recovery.claim(&pid, &space.name, offset.as_deref(), Instant::now())
+    recovery.claim(&pid, &space.name, offset.as_deref(), now())
 }
 
 /// The client is in.
@@ -209,7 +208,7 @@ fn give_back(recovery: &Recovery<Peer>, peer: &Arc<Peer>, claim: Option<Claim>) 
     let confirmed = claim.as_ref().map_or_else(|| log.newest(), |claim| claim.received);
     let mut joined = Vec::new();
     if let Some(claim) = claim {
-        let Some(missed) = recovery.give_back(&mut log, &claim, Instant::now()) else { return false };
+        let Some(missed) = recovery.give_back(&mut log, &claim, now()) else { return false };
         for frames in &missed {
             publish::send(peer, frames, Flags::default());
         }

@@ -15,7 +15,7 @@ use crate::broadcast::{Broadcast, Rooms};
 use crate::client::Client;
 use crate::depart;
 use crate::engine::{App, ClientFiles, Conversation, Cookie, Cors, Engine, EngineConfig, EngineLayer, EngineService};
-use crate::engine::{Data, Hooks, HttpCompression, Session, Transports};
+use crate::engine::{Data, Hooks, HttpCompression, Session, Transports, now};
 use crate::error::EmitError;
 use crate::handler::{Handler, Middleware};
 use crate::namespace::{Namespace, ParentNamespace};
@@ -230,7 +230,7 @@ struct Clients(Arc<Router>);
 
 impl App<Session> for Clients {
     fn open(&self, session: &Session) -> Box<dyn Conversation<Session>> {
-        Box::new(Client::new(&self.0, session, std::time::Instant::now()))
+        Box::new(Client::new(&self.0, session, now()))
     }
 }
 
