@@ -1,6 +1,7 @@
 //! What one client says over its Engine.IO session: packets for all the namespaces that it is in, or wants to be in.
 
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Instant;
 
 use switchboard_io_proto::engine::{CloseReason, Protocol};
@@ -9,7 +10,7 @@ use switchboard_ws::{BudgetHold, BudgetPart, Message, MessageRef};
 
 use crate::depart;
 use crate::dispatch;
-use crate::engine::{Conversation, Limit, Session};
+use crate::engine::{Conversation, Limit, Session, now};
 use crate::enter::{self, Entrant};
 use crate::hearing::fail;
 use crate::in_place::InFlight;
@@ -23,7 +24,7 @@ use crate::seats::{Seats, Unasked};
 pub(crate) struct Client {
     router: Arc<Router>,
     in_flight: Arc<InFlight>,
-    seats: Arc<Seats>,
+    seats: Arc<Seats<Peer>>,
     /// Where the last packet went: most clients are in one namespace.
     nearest: Option<Arc<Peer>>,
     decoder: Decoder,
@@ -37,7 +38,8 @@ pub(crate) struct Client {
 struct Waiting {
     /// It must be whole by then.
     until: Instant,
-    /// Of those that came so far.
+    /// Bytes of those that came so far.
+    kept: usize,
     hold: BudgetHold,
 }
 
@@ -68,18 +70,24 @@ impl Client {
         if self.decoder.is_waiting() {
             let waiting = self.waiting.get_or_insert_with(|| {
                 let hold = session.core().budget().hold(BudgetPart::Reading);
-                Box::new(Waiting { until: Instant::now() + settings.attachments_timeout, hold })
+                Box::new(Waiting { until: now() + settings.attachments_timeout, kept: 0, hold })
             });
             let kept = self.decoder.held();
+            session.keep(std::mem::replace(&mut waiting.kept, kept), kept);
             waiting.hold.set(kept);
-            session.set_kept(kept);
-        } else if self.waiting.take().is_some() {
-            session.set_kept(0);
+        } else {
+            self.forget_waiting(session);
         }
         match decoded {
             Ok(Some(packet)) => self.packet(session, packet),
             Ok(None) => {}
             Err(error) => self.broke(session, error),
+        }
+    }
+
+    fn forget_waiting(&mut self, session: &Session) {
+        if let Some(waiting) = self.waiting.take() {
+            session.keep(waiting.kept, 0);
         }
     }
 
@@ -90,13 +98,13 @@ impl Client {
                 Some(peer) if peer.is_connected() => {
                     dispatch::event(peer, Heard::event(name, args, id));
                 }
-                // The client does not know yet that it was disconnected.
+                // It is just being disconnected.
                 Some(_) => {}
-                None => self.misbehaved(session, &namespace, "an event for a namespace that it is not in"),
+                None => self.strayed(session, &namespace, "an event for a namespace that it is not in"),
             },
             Kind::Ack { args, id } => match self.seat(&namespace) {
                 Some(peer) => dispatch::ack(peer, id, args),
-                None => self.misbehaved(session, &namespace, "an ack for a namespace that it is not in"),
+                None => self.strayed(session, &namespace, "an ack for a namespace that it is not in"),
             },
             Kind::Connect(auth) => self.connect(session, namespace, auth.unwrap_or_default()),
             Kind::Disconnect => match self.seats.remove(&namespace) {
@@ -156,6 +164,13 @@ impl Client {
         session.close(CloseReason::ForcedClose);
     }
 
+    /// The client sent a packet for a namespace that it is not in. One that was taken out may not know it yet.
+    fn strayed(&self, session: &Session, namespace: &Namespace, what: &str) {
+        if !self.seats.has_left(namespace) {
+            self.misbehaved(session, namespace, what);
+        }
+    }
+
     /// The client sent a packet that makes no sense here.
     fn misbehaved(&self, session: &Session, namespace: &Namespace, what: &str) {
         tracing::info!(peer = %session.handshake().peer(), %namespace, "a client sent {what}, and is closed");
@@ -182,9 +197,14 @@ impl Conversation<Session> for Client {
     }
 
     fn alive(&mut self, _: &Session) {
+        // One that was disconnected is kept no longer than from pong to pong.
+        self.nearest.take_if(|peer| !peer.is_connected());
         if let Some(recovery) = &self.router.recovery {
-            let newest = recovery.lock().newest();
-            self.seats.confirm(newest);
+            let newest = recovery.newest();
+            let confirmed = self.seats.confirm(newest);
+            for peer in &self.seats.all() {
+                peer.confirmed.fetch_max(confirmed, Ordering::AcqRel);
+            }
         }
     }
 
@@ -210,7 +230,7 @@ impl Conversation<Session> for Client {
         } else {
             return;
         }
-        self.waiting = None;
+        self.forget_waiting(session);
         session.close(CloseReason::ForcedClose);
     }
 
@@ -221,7 +241,7 @@ impl Conversation<Session> for Client {
             depart::dismiss_for(peer, DisconnectReason::ForcedServerClose);
         }
         self.decoder = Decoder::new();
-        self.waiting = None;
+        self.forget_waiting(session);
     }
 
     fn closed(&mut self, _: &Session, reason: CloseReason) {

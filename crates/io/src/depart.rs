@@ -2,11 +2,11 @@
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use std::time::Instant;
 
 use switchboard_io_proto::engine::CloseReason;
 use switchboard_io_proto::socket::{Args, Flags, Parser};
 
+use crate::engine::now;
 use crate::hearing;
 use crate::listeners::{For, Heard};
 use crate::peer::{Peer, Stage};
@@ -52,6 +52,9 @@ pub(crate) fn depart(peer: &Arc<Peer>, reason: DisconnectReason) {
             }
             peer.leave_all();
             peer.space.roll().remove(&peer.id);
+            // Not before it has left all else: then its client may come again, by the same membership in the hub.
+            peer.leave_seat();
+            peer.session.keep(peer.auth.bytes(), 0);
             tell(peer, &For::Disconnect, reason);
             peer.retire();
             peer.space.guest_left();
@@ -69,7 +72,7 @@ fn keep(peer: &Peer, reason: DisconnectReason) {
         data: peer.data(),
         confirmed: peer.confirmed.load(Ordering::Acquire),
     };
-    recovery.keep(pid, lost, Instant::now());
+    recovery.keep(pid, lost, now());
 }
 
 fn tell(peer: &Arc<Peer>, what: &For, reason: DisconnectReason) {

@@ -2,14 +2,13 @@
 //! before, and welcomed.
 
 use std::sync::Arc;
-use std::time::Instant;
 
 use switchboard_io_proto::engine::{CloseReason, Protocol, Sid};
 use switchboard_io_proto::socket;
 use switchboard_io_proto::socket::{Args, Flags, Name, Namespace, Parser, Value};
 
 use crate::depart;
-use crate::engine::{Limit, Session};
+use crate::engine::{Limit, Session, now};
 use crate::error::Refusal;
 use crate::hearing;
 use crate::in_place::{self, InFlight};
@@ -27,23 +26,34 @@ use crate::space::Space;
 pub(crate) struct Entrant {
     pub(crate) router: Arc<Router>,
     pub(crate) session: Session,
-    pub(crate) seats: Arc<Seats>,
+    pub(crate) seats: Arc<Seats<Peer>>,
     pub(crate) in_flight: Arc<InFlight>,
     pub(crate) name: Namespace,
     pub(crate) auth: Args,
 }
 
 /// Lets a client in, or refuses it: now, or when everyone who is to be asked has answered.
-pub(crate) fn enter(entrant: Entrant) {
+pub(crate) fn enter(mut entrant: Entrant) {
+    if entrant.name.as_str().len().saturating_add(entrant.auth.bytes()) > entrant.router.settings.max_auth {
+        entrant.session.hit(Limit::Auth);
+        return refuse(&entrant, &Refusal::new("too much is said in auth"));
+    }
+    // It is kept for long. As it came it may be a part of a message, and keep all of that.
+    if let Ok(auth) = Args::new(entrant.auth.encoding(), &entrant.auth) {
+        entrant.auth = auth;
+    }
     match entrant.router.find(&entrant.name) {
         Found::Ask(parents) => {
-            let asking = Arc::clone(&entrant.router).ask(parents, entrant.name.clone(), entrant.auth.clone());
+            let asking = Router::ask(parents, entrant.name.clone(), entrant.auth.clone());
             let unanswered = entrant.clone();
             let session = entrant.session.clone();
             let pending = async move {
-                let found = asking.await;
+                let parent = asking.await;
                 // What follows is to happen among the calls for what the client says.
-                entrant.session.clone().run(move |_| arrive(entrant, &found));
+                entrant.session.clone().run(move |_| {
+                    let found = parent.map_or(Found::Nowhere, |parent| entrant.router.child(&parent, &entrant.name));
+                    arrive(entrant, &found);
+                });
                 Ok(())
             };
             let in_trouble = || move |_| panicked(&unanswered, None);
@@ -125,8 +135,8 @@ fn peer(entrant: &Entrant, space: &Arc<Space<Peer>>, claim: Option<&Claim>) -> O
         (None, Protocol::V3) if space.name.is_root() => session.sid().as_str().into(),
         (None, Protocol::V3) => format!("{}#{}", space.name, session.sid().as_str()).into(),
     };
-    let in_flight = Arc::clone(&entrant.in_flight);
-    let mut peer = Peer::new(id, pid, session.clone(), in_flight, Arc::clone(space), auth.clone());
+    let (seats, in_flight) = (Arc::downgrade(&entrant.seats), Arc::clone(&entrant.in_flight));
+    let mut peer = Peer::new(id, pid, session.clone(), seats, in_flight, Arc::clone(space), auth.clone());
     if let Some(claim) = claim {
         peer.recovered = true;
         peer.set_data(claim.lost.data.clone());
@@ -150,15 +160,20 @@ fn claim(entrant: &Entrant, space: &Arc<Space<Peer>>) -> Option<Claim> {
         depart::depart(&before, DisconnectReason::TransportClose);
         before.session.close(CloseReason::TransportClose);
     }
-    recovery.claim(&pid, &space.name, offset.as_deref(), Instant::now())
+    recovery.claim(&pid, &space.name, offset.as_deref(), now())
 }
 
 /// The client is in.
 fn admit(entrant: &Entrant, peer: &Arc<Peer>, claim: Option<Claim>) {
-    if !(entrant.seats.admit(peer) && entrant.session.is_open()) {
+    if !(entrant.seats.admit(&peer.space.name, peer) && entrant.session.is_open()) {
         return depart::depart(peer, DisconnectReason::TransportClose);
     }
+    let auth = peer.auth.bytes();
+    // Before it can leave, by which this is taken back.
+    peer.session.keep(0, auth);
     if !peer.set_connected() {
+        peer.session.keep(auth, 0);
+        peer.leave_seat();
         // A middleware has disconnected it.
         return refuse(entrant, &Refusal::new("the server has disconnected this socket"));
     }
@@ -193,7 +208,7 @@ fn give_back(recovery: &Recovery<Peer>, peer: &Arc<Peer>, claim: Option<Claim>) 
     let confirmed = claim.as_ref().map_or_else(|| log.newest(), |claim| claim.received);
     let mut joined = Vec::new();
     if let Some(claim) = claim {
-        let Some(missed) = recovery.missed(&mut log, &claim, Instant::now()) else { return false };
+        let Some(missed) = recovery.give_back(&mut log, &claim, now()) else { return false };
         for frames in &missed {
             publish::send(peer, frames, Flags::default());
         }

@@ -78,17 +78,23 @@ pub(crate) fn start<T: FnOnce(Trouble) + Send + 'static>(
         Ok(Some(Started::Waits(pending))) => {
             let under_way = in_flight.map(|in_flight| UnderWay::begin(in_flight, session));
             let in_trouble = in_trouble();
+            let session = session.clone();
             tokio::spawn(async move {
                 match AssertUnwindSafe(pending).catch_unwind().await {
                     Ok(Ok(())) => {}
                     Ok(Err(failure)) => in_trouble(Trouble::Failed(failure)),
-                    Err(_) => in_trouble(Trouble::Panicked),
+                    Err(_) => panicked(&session, in_trouble),
                 }
                 drop(under_way);
             });
         }
-        Err(_) => in_trouble()(Trouble::Panicked),
+        Err(_) => panicked(session, in_trouble()),
     }
+}
+
+fn panicked(session: &Session, in_trouble: impl FnOnce(Trouble)) {
+    session.core().metrics.panicked();
+    in_trouble(Trouble::Panicked);
 }
 
 /// A handler after its first poll.

@@ -3,17 +3,19 @@
 use std::any::{Any, TypeId};
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicU8, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 
 use switchboard_hub::HubError;
 use switchboard_io_proto::engine::Sid;
 use switchboard_io_proto::socket::{AckId, Acks, Args, Name, Refused, Value};
+use switchboard_ws::BudgetPart;
 
 use crate::engine::{Limit, Session};
 use crate::error::EmitError;
 use crate::in_place::InFlight;
 use crate::listeners::Listeners;
 use crate::room;
+use crate::seats::Seats;
 use crate::space::Space;
 use crate::waiter::Waiter;
 use crate::watch::{Joined, RoomEvent};
@@ -24,6 +26,8 @@ pub(crate) struct Peer {
     /// The secret by which its client may come back.
     pub(crate) pid: Option<Sid>,
     pub(crate) session: Session,
+    /// Its client's.
+    seats: Weak<Seats<Self>>,
     /// Shared with its client's sockets in other namespaces.
     pub(crate) in_flight: Arc<InFlight>,
     pub(crate) space: Arc<Space<Self>>,
@@ -58,14 +62,17 @@ impl Peer {
         id: Name,
         pid: Option<Sid>,
         session: Session,
+        seats: Weak<Seats<Self>>,
         in_flight: Arc<InFlight>,
         space: Arc<Space<Self>>,
         auth: Args,
     ) -> Self {
+        session.core().budget().take(BudgetPart::Connections, auth.bytes());
         Self {
             id,
             pid,
             session,
+            seats,
             in_flight,
             space,
             auth,
@@ -101,6 +108,13 @@ impl Peer {
 
     pub(crate) fn is_connected(&self) -> bool {
         self.stage() == Stage::Connected
+    }
+
+    /// Its client has it no longer.
+    pub(crate) fn leave_seat(self: &Arc<Self>) {
+        if let Some(seats) = self.seats.upgrade() {
+            seats.leave(&self.space.name, self, self.space.settings.max_namespaces);
+        }
     }
 
     // Rooms.
@@ -273,6 +287,7 @@ impl Peer {
 
 impl Drop for Peer {
     fn drop(&mut self) {
+        self.session.core().budget().give(BudgetPart::Connections, self.auth.bytes());
         // Its client has gone before it was decided whether to let it in.
         if self.stage() == Stage::Connecting {
             self.space.guest_left();

@@ -3,7 +3,6 @@
 use std::cell::Cell;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use std::time::Instant;
 
 use bytes::Bytes;
 use switchboard_hub::{Delivery, Pushed};
@@ -12,7 +11,7 @@ use switchboard_io_proto::socket::{
 };
 use switchboard_ws::{Message, Parcel, Prepared, Utf8Bytes};
 
-use crate::engine::{self, ParcelOptions};
+use crate::engine::{self, ParcelOptions, now};
 use crate::error::EmitError;
 use crate::guarded::guarded;
 use crate::peer::Peer;
@@ -165,7 +164,7 @@ pub(crate) fn record<A: Arguments + ?Sized, R>(
         write(space, &event, Some(&log.offset()))?
     } else {
         let write = |offset: &str| write(space, &event, Some(offset));
-        recovery.record(&mut log, &space.name, selector, Instant::now(), write)?
+        recovery.record(&mut log, &space.name, selector, now(), write)?
     };
     let handed_on = hand_on(&frames);
     drop(log);

@@ -5,7 +5,9 @@
 //! learnt from its pongs, so that a quiet connection recovers however long it was quiet. And one whose old connection is
 //! not yet known to be dead takes its session over from it.
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::{BTreeMap, HashMap, HashSet, VecDeque};
+use std::ops::{Deref, DerefMut};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::{Duration, Instant};
 
@@ -22,9 +24,10 @@ pub struct RecoverySettings {
     pub skip_middlewares: bool,
     /// Packets kept at most, over all namespaces. Default 100,000. With more, the oldest go, and who missed them is new.
     pub max_packets: usize,
-    /// Bytes of those packets. Default 64 MiB.
+    /// Bytes of those packets, with the names of the rooms that they are for; and as many again of what is kept of lost
+    /// clients: their rooms and data. Default 64 MiB.
     pub max_bytes: usize,
-    /// Lost clients kept at most. Default 100,000.
+    /// Lost clients kept at most. Default 100,000. With more, in number or in bytes, the oldest go, and are new.
     pub max_sessions: usize,
 }
 
@@ -85,8 +88,16 @@ pub(crate) struct Recovery<P> {
     room: OutboxLimits,
     budget: Budget,
     log: Mutex<Log>,
+    /// The place of the newest packet that was handed on, for those who need not wait for the memory.
+    newest: AtomicU64,
     /// Those who are connected, by the secret with which they may come back.
     live: Mutex<HashMap<Sid, Weak<P>>>,
+}
+
+/// The memory, in the hands of one. What is recorded with it is handed on before it is let go of.
+pub(crate) struct Locked<'a> {
+    log: MutexGuard<'a, Log>,
+    newest: &'a AtomicU64,
 }
 
 #[derive(Debug, Default)]
@@ -94,12 +105,28 @@ pub(crate) struct Log {
     /// The place of the newest packet.
     newest: Place,
     packets: VecDeque<Recorded>,
+    /// Of all packets.
     bytes: usize,
     hold: BudgetHold,
-    lost: HashMap<Sid, (Instant, Lost)>,
-    /// By age, for those that nobody comes back for. May hold some that came back.
-    ages: VecDeque<(Instant, Sid)>,
+    lost: HashMap<Sid, Away>,
+    /// Of all the lost.
+    lost_bytes: usize,
+    /// The lost by age, for those that nobody comes back for.
+    ages: BTreeMap<Since, Sid>,
+    /// So many were ever lost: tells those of one moment apart.
+    count: u64,
     counters: RecoveryCounters,
+}
+
+/// Since when somebody is away.
+type Since = (Instant, u64);
+
+#[derive(Debug)]
+struct Away {
+    since: Since,
+    lost: Lost,
+    /// What it takes.
+    bytes: usize,
 }
 
 #[derive(Debug)]
@@ -108,11 +135,13 @@ struct Recorded {
     namespace: Namespace,
     selector: Selector,
     frames: Frames,
+    /// What it takes.
+    bytes: usize,
 }
 
 impl<P> Recovery<P> {
     /// `silence`: how long a client may be quiet before it is given up, ping and pong together.
-    /// Packets count in `budget`, and are the first to go when memory is short: nobody is connected for want of them.
+    /// All of it counts in `budget`, and is the first to go when memory is short: nobody is connected for want of it.
     pub(crate) fn new(settings: RecoverySettings, silence: Duration, budget: &Budget) -> Self {
         let log = Log { hold: budget.hold(BudgetPart::Recovery), ..Log::default() };
         Self {
@@ -121,6 +150,7 @@ impl<P> Recovery<P> {
             room: OutboxLimits { messages: usize::MAX, bytes: usize::MAX, ..OutboxLimits::default() },
             budget: budget.clone(),
             log: Mutex::new(log),
+            newest: AtomicU64::new(0),
             live: Mutex::default(),
         }
     }
@@ -137,8 +167,14 @@ impl<P> Recovery<P> {
 
     /// The memory, for a step that must be one: to record and publish, or to look up and subscribe. Everyone who publishes
     /// waits meanwhile, so that packets reach each client in the order of their places.
-    pub(crate) fn lock(&self) -> MutexGuard<'_, Log> {
-        self.log.lock().unwrap_or_else(PoisonError::into_inner)
+    pub(crate) fn lock(&self) -> Locked<'_> {
+        Locked { log: self.log.lock().unwrap_or_else(PoisonError::into_inner), newest: &self.newest }
+    }
+
+    /// The place of the newest packet that was handed on. Clients ask for it whenever they answer a ping: it waits for nobody
+    /// who publishes.
+    pub(crate) fn newest(&self) -> Place {
+        self.newest.load(Ordering::Acquire)
     }
 
     /// Records what `write` makes of the offset, and returns it.
@@ -152,17 +188,25 @@ impl<P> Recovery<P> {
     ) -> Result<Frames, E> {
         let frames = write(&offset(log.newest + 1))?;
         log.newest += 1;
-        log.bytes += frames.bytes();
-        log.packets.push_back(Recorded { at: now, namespace: namespace.clone(), selector, frames: frames.clone() });
+        let rooms = selector.rooms.iter().chain(&selector.except);
+        let bytes = size_of::<Recorded>() + frames.bytes() + rooms.map(size).sum::<usize>();
+        log.bytes += bytes;
+        let (namespace, frames_too) = (namespace.clone(), frames.clone());
+        log.packets.push_back(Recorded { at: now, namespace, selector, frames: frames_too, bytes });
         self.prune(log, now);
         Ok(frames)
     }
 
     /// A socket was lost whose client may come back and name `pid`.
     pub(crate) fn keep(&self, pid: Sid, lost: Lost, now: Instant) {
+        let bytes = lost.bytes();
         let mut log = self.lock();
-        log.lost.insert(pid, (now, lost));
-        log.ages.push_back((now, pid));
+        log.find_again(&pid);
+        log.count += 1;
+        let since = (now, log.count);
+        log.lost.insert(pid, Away { since, lost, bytes });
+        log.ages.insert(since, pid);
+        log.lost_bytes += bytes;
         self.prune(&mut log, now);
     }
 
@@ -174,22 +218,34 @@ impl<P> Recovery<P> {
         let claim = found.filter(|claim| self.missed(&mut log, claim, now).is_some());
         match &claim {
             Some(_) => {
-                log.lost.remove(pid);
-                log.counters.recovered += 1;
+                log.find_again(pid);
+                log.count_bytes();
             }
             None => log.counters.failed += 1,
         }
         claim
     }
 
+    /// What it missed, which it is given now: that is counted. `None` as of [`missed`](Self::missed).
+    pub(crate) fn give_back(&self, log: &mut Log, claim: &Claim, now: Instant) -> Option<Vec<Frames>> {
+        let missed = self.missed(log, claim, now);
+        match missed {
+            Some(_) => log.counters.recovered += 1,
+            None => log.counters.failed += 1,
+        }
+        missed
+    }
+
     /// What was meant for it while it was away; `None` if not all of that is here any more, or if it is too much.
-    pub(crate) fn missed(&self, log: &mut Log, claim: &Claim, now: Instant) -> Option<Vec<Frames>> {
+    fn missed(&self, log: &mut Log, claim: &Claim, now: Instant) -> Option<Vec<Frames>> {
         self.prune(log, now);
         let oldest = log.newest - log.packets.len() as u64 + 1;
         // As the place is a count of packets that are or were in memory, it fits.
         let start = usize::try_from((claim.received + 1).checked_sub(oldest)?).ok()?;
         let Lost { id, namespace, rooms, .. } = &claim.lost;
-        let is_in = |room: &str| id == room || rooms.iter().any(|joined| joined == room);
+        // Each packet asks for its rooms, and everyone who publishes waits.
+        let rooms: HashSet<&str> = rooms.iter().chain([id]).map(|room| &**room).collect();
+        let is_in = |room: &str| rooms.contains(room);
         let missed = log.packets.iter().skip(start);
         let missed = missed.filter(|packet| packet.namespace == *namespace && packet.selector.selects(is_in));
         let missed: Vec<_> = missed.map(|packet| packet.frames.clone()).collect();
@@ -225,8 +281,8 @@ impl<P> Recovery<P> {
     }
 
     fn find(&self, log: &Log, pid: &Sid, namespace: &Namespace, offset: Option<&str>, now: Instant) -> Option<Claim> {
-        let (since, lost) = log.lost.get(pid)?;
-        if lost.namespace != *namespace || now.duration_since(*since) > self.settings.max_disconnection_duration {
+        let Away { since, lost, .. } = log.lost.get(pid)?;
+        if lost.namespace != *namespace || now.duration_since(since.0) > self.settings.max_disconnection_duration {
             return None;
         }
         let received = match offset {
@@ -248,34 +304,55 @@ impl<P> Recovery<P> {
                 break;
             }
             log.counters.packets_dropped += u64::from(!expired);
-            log.bytes -= oldest.frames.bytes();
+            log.bytes -= oldest.bytes;
             log.packets.pop_front();
-            log.count();
+            log.count_bytes();
         }
-        while let Some((since, pid)) = log.ages.front().copied() {
-            let expired = now.duration_since(since) > max_disconnection_duration;
-            // It came back, or was lost once more later on.
-            let is_stale = log.lost.get(&pid).is_none_or(|(newer, _)| *newer != since);
-            if !expired && !is_stale && log.lost.len() <= max_sessions {
+        log.count_bytes();
+        while let Some((since, pid)) = log.ages.first_key_value() {
+            let expired = now.duration_since(since.0) > max_disconnection_duration;
+            let is_room = log.lost.len() <= max_sessions && log.lost_bytes <= max_bytes && !self.budget.is_tight();
+            if !expired && is_room {
                 break;
             }
-            log.ages.pop_front();
-            if !is_stale {
-                log.lost.remove(&pid);
-                log.counters.sessions_dropped += u64::from(!expired);
-            }
+            let pid = *pid;
+            log.find_again(&pid);
+            log.counters.sessions_dropped += u64::from(!expired);
+            log.count_bytes();
         }
-        log.count();
     }
 }
 
-/// About what a lost client takes.
-const LOST: usize = 512;
+impl Deref for Locked<'_> {
+    type Target = Log;
+
+    fn deref(&self) -> &Log {
+        &self.log
+    }
+}
+
+impl DerefMut for Locked<'_> {
+    fn deref_mut(&mut self) -> &mut Log {
+        &mut self.log
+    }
+}
+
+impl Drop for Locked<'_> {
+    fn drop(&mut self) {
+        self.newest.store(self.log.newest, Ordering::Release);
+    }
+}
 
 impl Log {
-    fn count(&mut self) {
-        let places = self.packets.len() * size_of::<Recorded>() + self.lost.len() * LOST;
-        self.hold.set(self.bytes + places);
+    fn count_bytes(&mut self) {
+        self.hold.set(self.bytes + self.lost_bytes);
+    }
+
+    /// Somebody is lost no more, or for good.
+    fn find_again(&mut self, pid: &Sid) {
+        let Some(Away { since, bytes, .. }) = self.lost.remove(pid) else { return };
+        self.ages.remove(&since);
+        self.lost_bytes -= bytes;
     }
 
     /// The place of the newest packet.
@@ -286,6 +363,33 @@ impl Log {
     /// What a packet carries that is not recorded: everything before it was.
     pub(crate) fn offset(&self) -> String {
         offset(self.newest)
+    }
+}
+
+impl Lost {
+    /// About what it takes, with its places in the tables.
+    fn bytes(&self) -> usize {
+        const PLACES: usize = size_of::<(Sid, Away)>() + size_of::<(Since, Sid)>();
+        PLACES + self.rooms.iter().map(size).sum::<usize>() + held_by(&self.data)
+    }
+}
+
+/// What a name takes: with its text, which a long one keeps elsewhere.
+fn size(name: &Name) -> usize {
+    size_of::<Name>() + name.len()
+}
+
+/// What a value holds, besides its own place.
+fn held_by(value: &Value) -> usize {
+    match value {
+        Value::Null | Value::Bool(_) | Value::Number(_) => 0,
+        Value::String(text) => text.len(),
+        Value::Binary(bytes) => bytes.len(),
+        Value::Array(values) => values.iter().map(|value| size_of::<Value>() + held_by(value)).sum(),
+        Value::Object(members) => {
+            let size = |(name, value): &(String, Value)| size_of::<(String, Value)>() + name.len() + held_by(value);
+            members.iter().map(size).sum()
+        }
     }
 }
 
@@ -338,7 +442,7 @@ mod tests {
 
         fn back(&self, pid: Sid, offset: Option<&str>) -> Option<Vec<String>> {
             let claim = self.recovery.claim(&pid, &ROOT, offset, self.now)?;
-            let missed = self.recovery.missed(&mut self.recovery.lock(), &claim, self.now)?;
+            let missed = self.recovery.give_back(&mut self.recovery.lock(), &claim, self.now)?;
             Some(missed.iter().map(text).collect())
         }
     }
@@ -438,6 +542,70 @@ mod tests {
         memory.now += Duration::from_secs(121);
         memory.say("anything", Selector::new());
         assert!(memory.recovery.lock().lost.is_empty());
+    }
+
+    #[test]
+    fn the_lost_count_with_their_rooms_and_data_and_go_when_memory_is_short() {
+        let budget = Budget::new(16 << 20);
+        let held = || budget.usage().expect("it has a limit").parts[BudgetPart::Recovery as usize];
+        let recovery = Recovery::<()>::new(RecoverySettings::default(), Duration::from_secs(45), &budget);
+        let (now, long) = (Instant::now(), Name::from("r".repeat(200).as_str()));
+        let lose = |pid| {
+            let rooms = vec![long.clone(); 1_000];
+            let data = Value::Array(vec![Value::String("d".repeat(1_000)); 100]);
+            let id = Name::from("id");
+            recovery.keep(pid, Lost { id, namespace: ROOT, rooms, data, confirmed: 0 }, now);
+        };
+        let first = pid();
+        lose(first);
+        assert!(held() >= 300_000, "{}", held());
+        assert!(recovery.claim(&first, &ROOT, None, now).is_some());
+        assert_eq!(held(), 0, "it came back");
+        for _ in 0..100 {
+            lose(pid());
+        }
+        assert!(!budget.is_tight() && held() > 10 << 20, "{budget:?}");
+        assert!(recovery.counters().sessions_dropped > 0);
+        budget.take(BudgetPart::Queued, 15 << 20);
+        lose(pid());
+        assert_eq!(held(), 0);
+    }
+
+    #[test]
+    fn the_lost_are_bounded_in_bytes_without_a_budget_too() {
+        let memory = Memory::new(RecoverySettings { max_bytes: 10_000, ..RecoverySettings::default() });
+        let long = "r".repeat(100);
+        let rooms = [long.as_str(); 40];
+        let pids = [pid(), pid(), pid()];
+        for pid in pids {
+            memory.lose(pid, &rooms, 0);
+        }
+        assert_eq!(pids.map(|pid| memory.back(pid, None).is_some()), [false, false, true]);
+    }
+
+    #[test]
+    fn who_comes_and_goes_leaves_nothing_behind() {
+        let memory = Memory::new(RecoverySettings::default());
+        for _ in 0..3 {
+            let pid = pid();
+            memory.lose(pid, &["lobby"], 0);
+            assert!(memory.back(pid, None).is_some());
+        }
+        let log = memory.recovery.lock();
+        assert_eq!((log.ages.len(), log.lost.len(), log.lost_bytes), (0, 0, 0));
+    }
+
+    #[test]
+    fn the_newest_place_is_known_while_somebody_publishes_and_moves_when_all_is_handed_on() {
+        let memory = Memory::new(RecoverySettings::default());
+        memory.say("first", Selector::new());
+        let mut log = memory.recovery.lock();
+        let write = |_: &str| Ok::<_, ()>(Frames { first: Frame::Text(Bytes::new()), attachments: Vec::new() });
+        let recorded = memory.recovery.record(&mut log, &ROOT, Selector::new(), memory.now, write);
+        assert!(recorded.is_ok() && log.newest() == 2);
+        assert_eq!(memory.recovery.newest(), 1, "the second is not on its way yet");
+        drop(log);
+        assert_eq!(memory.recovery.newest(), 2);
     }
 
     #[test]

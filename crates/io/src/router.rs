@@ -119,22 +119,23 @@ impl Router {
         Found::Nowhere
     }
 
-    /// Asks parents, one after the other.
-    pub(crate) async fn ask(self: Arc<Self>, parents: Vec<Arc<Parent>>, name: Namespace, auth: Args) -> Found {
-        for parent in &parents {
+    /// Asks parents, one after the other, for the one whose child is of this name. The child is for the caller to make, when
+    /// there is still somebody who comes to it: without a guest it would stay for ever.
+    pub(crate) async fn ask(parents: Vec<Arc<Parent>>, name: Namespace, auth: Args) -> Option<Arc<Parent>> {
+        for parent in parents {
             let knows = match &parent.which {
                 Which::Pattern(pattern) => pattern.matches(name.as_str()),
                 Which::Function(ask) => ask(name.to_string(), auth.clone()).await,
             };
             if knows {
-                return self.child(parent, &name);
+                return Some(parent);
             }
         }
-        Found::Nowhere
+        None
     }
 
-    /// The child of this name, made if need be.
-    fn child(self: &Arc<Self>, parent: &Parent, name: &Namespace) -> Found {
+    /// The child of this name, made if need be. Somebody is to [come](Self::keep) to it at once.
+    pub(crate) fn child(self: &Arc<Self>, parent: &Parent, name: &Namespace) -> Found {
         if let Some(space) = self.get(name) {
             return Found::Here(space);
         }

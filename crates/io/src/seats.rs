@@ -1,27 +1,31 @@
-//! The namespaces that one client is in, and those that it has asked for and is not in yet.
+//! The namespaces that one client is in, and those that it has asked for and is not in yet. Generic, because sockets are
+//! made above and know this.
 
-use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use smallvec::SmallVec;
 use switchboard_io_proto::socket::Namespace;
 
-use crate::peer::Peer;
 use crate::recovery::Place;
 
-#[derive(Default)]
-pub(crate) struct Seats(Mutex<Table>);
+pub(crate) struct Seats<P>(Mutex<Table<P>>);
 
-#[derive(Default)]
-struct Table {
+struct Table<P> {
     /// Most often one.
-    peers: SmallVec<[Arc<Peer>; 1]>,
+    seats: SmallVec<[Seat<P>; 1]>,
     asked: SmallVec<[Namespace; 1]>,
+    /// Out of these it was taken, which it may not know yet. The latest last.
+    left: Vec<Namespace>,
     /// It has been in a namespace.
     was_in: bool,
     is_over: bool,
     /// What had been sent when the last pong came: the next one confirms it.
     sent: Place,
+}
+
+struct Seat<P> {
+    namespace: Namespace,
+    peer: Arc<P>,
 }
 
 /// Why a client may not ask for a namespace.
@@ -31,15 +35,14 @@ pub(crate) enum Unasked {
     TooMany,
 }
 
-impl Seats {
+impl<P> Seats<P> {
     /// The client asks for a namespace.
     pub(crate) fn ask(&self, name: &Namespace, limit: usize) -> Result<(), Unasked> {
         let mut table = self.lock();
-        if table.asked.contains(name) || table.peers.iter().any(|peer| peer.space.name == *name && peer.is_connected())
-        {
+        if table.asked.contains(name) || table.seats.iter().any(|seat| seat.namespace == *name) {
             return Err(Unasked::Twice);
         }
-        if table.peers.len() + table.asked.len() >= limit {
+        if table.seats.len() + table.asked.len() >= limit {
             return Err(Unasked::TooMany);
         }
         table.asked.push(name.clone());
@@ -47,15 +50,14 @@ impl Seats {
     }
 
     /// The client is in. `false`: it is gone meanwhile.
-    pub(crate) fn admit(&self, peer: &Arc<Peer>) -> bool {
+    pub(crate) fn admit(&self, namespace: &Namespace, peer: &Arc<P>) -> bool {
         let mut table = self.lock();
-        table.asked.retain(|name| *name != peer.space.name);
+        table.asked.retain(|name| name != namespace);
         if table.is_over {
             return false;
         }
-        // One that has left may come back.
-        table.peers.retain(|other| other.space.name != peer.space.name);
-        table.peers.push(Arc::clone(peer));
+        table.left.retain(|name| name != namespace);
+        table.seats.push(Seat { namespace: namespace.clone(), peer: Arc::clone(peer) });
         table.was_in = true;
         true
     }
@@ -65,18 +67,36 @@ impl Seats {
         self.lock().asked.retain(|other| other != name);
     }
 
-    pub(crate) fn get(&self, name: &Namespace) -> Option<Arc<Peer>> {
-        self.lock().peers.iter().find(|peer| peer.space.name == *name).cloned()
-    }
-
-    pub(crate) fn all(&self) -> SmallVec<[Arc<Peer>; 1]> {
-        self.lock().peers.clone()
-    }
-
-    pub(crate) fn remove(&self, name: &Namespace) -> Option<Arc<Peer>> {
+    /// It was taken out of a namespace, and may still speak to it: so many of those are remembered.
+    pub(crate) fn leave(&self, namespace: &Namespace, peer: &Arc<P>, limit: usize) {
         let mut table = self.lock();
-        let place = table.peers.iter().position(|peer| peer.space.name == *name)?;
-        Some(table.peers.remove(place))
+        let Some(place) = table.seats.iter().position(|seat| Arc::ptr_eq(&seat.peer, peer)) else { return };
+        let seat = table.seats.remove(place);
+        if table.left.len() >= limit {
+            table.left.remove(0);
+        }
+        table.left.push(namespace.clone());
+        drop(table);
+        drop(seat);
+    }
+
+    pub(crate) fn get(&self, name: &Namespace) -> Option<Arc<P>> {
+        self.lock().seats.iter().find(|seat| seat.namespace == *name).map(|seat| Arc::clone(&seat.peer))
+    }
+
+    /// Whether it was taken out of this namespace.
+    pub(crate) fn has_left(&self, name: &Namespace) -> bool {
+        self.lock().left.contains(name)
+    }
+
+    pub(crate) fn all(&self) -> SmallVec<[Arc<P>; 1]> {
+        self.lock().seats.iter().map(|seat| Arc::clone(&seat.peer)).collect()
+    }
+
+    pub(crate) fn remove(&self, name: &Namespace) -> Option<Arc<P>> {
+        let mut table = self.lock();
+        let place = table.seats.iter().position(|seat| seat.namespace == *name)?;
+        Some(table.seats.remove(place).peer)
     }
 
     /// Whether the client has ever been in a namespace.
@@ -85,23 +105,27 @@ impl Seats {
     }
 
     /// The client is gone.
-    pub(crate) fn end(&self) -> SmallVec<[Arc<Peer>; 1]> {
+    pub(crate) fn end(&self) -> SmallVec<[Arc<P>; 1]> {
         let mut table = self.lock();
         table.is_over = true;
-        std::mem::take(&mut table.peers)
+        std::mem::take(&mut table.seats).into_iter().map(|seat| seat.peer).collect()
     }
 
-    /// The client has answered a ping, and `newest` is the last that was sent by now. All that was sent before the ping
-    /// before was received; what was sent since may not have been.
-    pub(crate) fn confirm(&self, newest: Place) {
-        let mut table = self.lock();
-        let confirmed = std::mem::replace(&mut table.sent, newest);
-        for peer in &table.peers {
-            peer.confirmed.fetch_max(confirmed, Ordering::AcqRel);
-        }
+    /// The client has answered a ping, and `newest` is the last that was sent by now. Returns what is known to be received:
+    /// all that was sent before the ping before. What was sent since may not have been.
+    pub(crate) fn confirm(&self, newest: Place) -> Place {
+        std::mem::replace(&mut self.lock().sent, newest)
     }
 
-    fn lock(&self) -> MutexGuard<'_, Table> {
+    fn lock(&self) -> MutexGuard<'_, Table<P>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+// By hand: a derive would ask for `P: Default`.
+impl<P> Default for Seats<P> {
+    fn default() -> Self {
+        let (seats, asked, left) = (SmallVec::new(), SmallVec::new(), Vec::new());
+        Self(Mutex::new(Table { seats, asked, left, was_in: false, is_over: false, sent: 0 }))
     }
 }

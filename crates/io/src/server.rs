@@ -15,7 +15,7 @@ use crate::broadcast::{Broadcast, Rooms};
 use crate::client::Client;
 use crate::depart;
 use crate::engine::{App, ClientFiles, Conversation, Cookie, Cors, Engine, EngineConfig, EngineLayer, EngineService};
-use crate::engine::{Data, Hooks, HttpCompression, Session, Transports};
+use crate::engine::{Data, Hooks, HttpCompression, Session, Transports, now};
 use crate::error::EmitError;
 use crate::handler::{Handler, Middleware};
 use crate::namespace::{Namespace, ParentNamespace};
@@ -230,7 +230,7 @@ struct Clients(Arc<Router>);
 
 impl App<Session> for Clients {
     fn open(&self, session: &Session) -> Box<dyn Conversation<Session>> {
-        Box::new(Client::new(&self.0, session, std::time::Instant::now()))
+        Box::new(Client::new(&self.0, session, now()))
     }
 }
 
@@ -446,6 +446,14 @@ impl Builder {
     /// How many namespaces one client may be in. Default: 64. One that wants more is closed.
     pub fn max_namespaces(mut self, namespaces: usize) -> Self {
         self.settings.max_namespaces = namespaces;
+        self
+    }
+
+    /// How many bytes a client may say of itself when it asks for a namespace: its `auth` as it is written, and the name.
+    /// Default: 16 KiB. They are kept for as long as the socket is. One that says more is refused. (Node has no bound but
+    /// that of a message.)
+    pub fn max_auth(mut self, bytes: usize) -> Self {
+        self.settings.max_auth = bytes;
         self
     }
 

@@ -27,6 +27,8 @@ pub struct Settings {
     pub max_acks: usize,
     /// Namespaces that one client may be in.
     pub max_namespaces: usize,
+    /// Bytes that a client may say of itself when it asks for a namespace: its `auth`, and the name.
+    pub max_auth: usize,
     /// Child namespaces that all clients together may have made.
     pub max_child_namespaces: usize,
     /// Handlers of one client that may be under way.
@@ -48,6 +50,7 @@ impl Default for Settings {
             ack_timeout: None,
             max_acks: 1024,
             max_namespaces: 64,
+            max_auth: 16 << 10,
             max_child_namespaces: 10_000,
             in_flight: 64,
             cleanup_empty_child_namespaces: false,

@@ -431,6 +431,13 @@ fn socketio() -> Table {
             "`too_many_namespaces`",
         ]),
         row([
+            "`auth` of a client in a namespace, with the name",
+            &same([bytes(settings.max_auth), bytes(flags.get::<Bytes>("socketio-max-auth").0)]),
+            "`max_auth`, `--socketio-max-auth`",
+            "refused",
+            "`auth_too_big`",
+        ]),
+        row([
             "children of a parent namespace",
             &same([count(settings.max_child_namespaces), count(flags.get::<u32>("socketio-max-child-namespaces"))]),
             "`max_child_namespaces`, `--socketio-max-child-namespaces`",
@@ -455,7 +462,7 @@ fn socketio() -> Table {
         row([
             "recovery: packets; bytes; lost clients; their absence",
             &format!(
-                "{}; {}; {}; {}; {recovers} by default",
+                "{}; {}, and as many for lost clients; {}; {}; {recovers} by default",
                 count(recovery.max_packets),
                 bytes(recovery.max_bytes),
                 count(recovery.max_sessions),

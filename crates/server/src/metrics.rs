@@ -200,7 +200,7 @@ impl Collector for Sessions {
         for (name, help, value) in [
             ("socketio_payloads_too_large", "POSTs longer than allowed", counted.payloads_too_large()),
             ("socketio_overflows", "Sessions ended for what their client did not take", counted.overflowed()),
-            ("socketio_panics", "Sessions ended by a fault of ours", counted.panics()),
+            ("socketio_panics", "Panics of handlers, by which sockets or sessions ended", counted.panics()),
         ] {
             write(&mut encoder, name, help, &ConstCounter::new(value))?;
         }

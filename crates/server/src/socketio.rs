@@ -88,6 +88,7 @@ fn builder(flags: &SocketIoFlags, around: &Surroundings<'_>) -> Result<Builder, 
         .attachments_timeout(flags.socketio_attachments_timeout)
         .outbox(outbox(flags))
         .max_namespaces(flags.socketio_max_namespaces.into())
+        .max_auth(flags.socketio_max_auth.0)
         .max_child_namespaces(usize::try_from(flags.socketio_max_child_namespaces).unwrap_or(usize::MAX))
         .outgoing_attachments(flags.socketio_max_attachments.into())
         .max_http_buffer_size(max_payload)

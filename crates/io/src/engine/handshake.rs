@@ -45,6 +45,11 @@ impl Handshake {
         Self::new(&parts.uri, &parts.headers, PeerAddr::of(&parts.extensions), secure)
     }
 
+    /// Bytes of the head.
+    pub(crate) fn bytes(&self) -> usize {
+        self.head.len()
+    }
+
     /// The client's address, as the server has left it in the request: see [`PeerAddr::of`].
     #[must_use]
     pub fn peer(&self) -> PeerAddr {

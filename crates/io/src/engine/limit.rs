@@ -24,6 +24,8 @@ pub enum Limit {
     ConnectTime,
     /// Namespaces of one client: closed.
     Namespaces,
+    /// Bytes of what a client says of itself when it asks for a namespace: refused.
+    Auth,
     /// Children of a parent namespace: refused.
     ChildNamespaces,
     /// Acks awaited from one socket: nothing was sent.
@@ -34,7 +36,7 @@ pub enum Limit {
 
 impl Limit {
     /// All of them.
-    pub const ALL: [Self; 12] = [
+    pub const ALL: [Self; 13] = [
         Self::Sessions,
         Self::BodyTime,
         Self::WriteTime,
@@ -44,6 +46,7 @@ impl Limit {
         Self::Depth,
         Self::ConnectTime,
         Self::Namespaces,
+        Self::Auth,
         Self::ChildNamespaces,
         Self::Acks,
         Self::Handlers,
@@ -62,6 +65,7 @@ impl Limit {
             Self::Depth => "too_deep",
             Self::ConnectTime => "connect_timeout",
             Self::Namespaces => "too_many_namespaces",
+            Self::Auth => "auth_too_big",
             Self::ChildNamespaces => "too_many_child_namespaces",
             Self::Acks => "too_many_acks",
             Self::Handlers => "handlers_in_flight",

@@ -35,6 +35,7 @@ mod websocket;
 pub use answer::EngineBody;
 pub use app::{App, Conversation};
 pub use client_files::ClientFiles;
+pub(crate) use clock::now;
 pub use compression::HttpCompression;
 pub use config::EngineConfig;
 pub use cookie::{Cookie, SameSite};

@@ -45,7 +45,7 @@ pub(crate) struct Inner {
     state: Mutex<State>,
 }
 
-/// What counts for each session while it does nothing, besides its connection.
+/// What counts for each session while it does nothing, besides its connection and the head of its request.
 const IDLE: usize = 1 << 10;
 
 impl Session {
@@ -204,7 +204,7 @@ impl Session {
         outbox: Option<Arc<Outbox<Parcel>>>,
     ) -> Self {
         let machine = engine::Session::open(&core.proto, known, b64, now());
-        core.budget().take(BudgetPart::Connections, IDLE);
+        core.budget().take(BudgetPart::Connections, IDLE + handshake.bytes());
         Self(Arc::new_cyclic(|session| Inner {
             sid,
             protocol: known.protocol,
@@ -218,14 +218,16 @@ impl Session {
         }))
     }
 
-    /// How many bytes the conversation holds for its client: those for whom most is held have to go first when memory is
-    /// short.
-    pub(crate) fn set_kept(&self, bytes: usize) {
-        if self.0.kept.swap(bytes, Ordering::Relaxed) == bytes {
+    /// Something that is held for the client has changed from so many bytes to so many: those for whom most is held have to
+    /// go first when memory is short.
+    pub(crate) fn keep(&self, before: usize, now: usize) {
+        if before == now {
             return;
         }
+        // Wraps for what has become less.
+        self.0.kept.fetch_add(now.wrapping_sub(before), Ordering::Relaxed);
         if let Some(polling) = &self.lock().polling {
-            polling.holding.set_kept(bytes);
+            polling.holding.set_kept(self.kept());
         }
     }
 
@@ -463,7 +465,7 @@ fn evict(state: &mut State) -> Vec<Parcel> {
 
 impl Drop for Inner {
     fn drop(&mut self) {
-        self.core.budget().give(BudgetPart::Connections, IDLE);
+        self.core.budget().give(BudgetPart::Connections, IDLE + self.handshake.bytes());
     }
 }
 

@@ -7,7 +7,7 @@ mod client;
 
 use std::net::SocketAddr;
 
-use switchboard_io::{RecoverySettings, SocketIo};
+use switchboard_io::{Parser, RecoverySettings, SocketIo};
 use switchboard_testkit::counting::{self, Counting};
 use switchboard_testkit::{Wire, frame, within};
 use switchboard_ws::{Budget, BudgetPart, BudgetUsage};
@@ -146,6 +146,58 @@ async fn a_client_that_holds_attachments_back_is_disconnected_and_told_why() {
     }
     assert!(gone > 0);
     healthy.expect_nothing().await;
+}
+
+#[tokio::test]
+async fn what_clients_say_of_themselves_counts_and_they_may_have_to_go_for_it() {
+    let _alone = counting::alone();
+    let (_io, budget, address, mut healthy) = start().await;
+    let counted = || usage(&budget).parts[BudgetPart::Connections as usize];
+    let before = counted();
+    let poller = Poller::open(address).await;
+    let opened = counted();
+    assert!(opened >= before + (1 << 10) + POLLING.len(), "the head of its request counts");
+    poller.say(&format!(r#"40{{"token":"{}"}}"#, "x".repeat(10_000))).await;
+    assert!(poller.poll().await.starts_with("40{"));
+    assert!(counted() >= opened + 10_000);
+    budget.take(BudgetPart::Queued, LIMIT / 100 * 92);
+    budget.relieve();
+    assert_eq!(poller.poll().await, "41");
+    budget.give(BudgetPart::Queued, LIMIT / 100 * 92);
+    within("what it said to be forgotten", async {
+        while counted() > before {
+            healthy.expect_nothing().await;
+        }
+    })
+    .await;
+}
+
+/// What is kept is a part of a message, and not the message.
+#[tokio::test]
+async fn a_packet_is_not_kept_for_the_auth_in_it() {
+    let _alone = counting::alone();
+    let io = SocketIo::builder().parser(Parser::Msgpack).build();
+    let address = serve(&io).await;
+    let (tell, mut told) = client::journal();
+    io.on_connect(move || {
+        let _ = tell.send(());
+        std::future::ready(())
+    });
+    let mut peers = Vec::new();
+    // {"type":0,"nsp":"/","data":{"a":1},"x":…}
+    let mut packet = b"\x84\xa4type\x00\xa3nsp\xa1/\xa4data\x81\xa1a\x01\xa1x\xc6".to_vec();
+    packet.extend_from_slice(&900_000_u32.to_be_bytes());
+    packet.resize(packet.len() + 900_000, 7);
+    let begin = counting::begin();
+    for _ in 0..40 {
+        let mut peer = Client::open(address).await;
+        peer.say_bytes(&packet).await;
+        told.next().await;
+        peers.push(peer);
+    }
+    let peak = counting::peak();
+    assert!(peak <= 16 * MIB, "{begin}, {peak}");
+    assert_eq!(io.of("/").count(), 40);
 }
 
 #[tokio::test]

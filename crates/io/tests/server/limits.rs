@@ -3,8 +3,9 @@
 use std::time::Duration;
 
 use switchboard_io::engine::Limit;
-use switchboard_io::{AckError, EmitError, HubLimits, JoinError, Limits, Socket, SocketIo, Value};
+use switchboard_io::{AckError, EmitError, HubLimits, JoinError, Limits, Refusal, Socket, SocketIo, Value};
 use switchboard_ws::Hub;
+use tokio::sync::mpsc::UnboundedSender;
 
 use crate::client::{Client, fenced, get, journal, serve};
 
@@ -57,6 +58,78 @@ async fn one_namespace_too_many_ends_the_connection() {
     client.say("40/a,").await;
     client.expect_end().await;
     assert_eq!(hits(&io), [("too_many_namespaces", 1)]);
+}
+
+/// It is kept for as long as something is known of its socket.
+#[derive(Debug)]
+struct Kept(UnboundedSender<()>);
+
+impl Drop for Kept {
+    fn drop(&mut self) {
+        let _ = self.0.send(());
+    }
+}
+
+#[tokio::test]
+async fn a_socket_that_was_sent_away_takes_no_place_and_nothing_is_kept_of_it() {
+    let io = SocketIo::builder().max_namespaces(2).build();
+    for name in ["/", "/a", "/b"] {
+        fenced(&io, name);
+    }
+    let (tell, mut dropped) = journal();
+    let mut client = Client::join(serve(&io).await).await;
+    for name in ["/a", "/b", "/a"] {
+        let id = client.enter(name).await;
+        client.expect_nothing_in(name).await;
+        let socket = io.of(name).socket(&id).unwrap();
+        socket.set_extension(Kept(tell.clone()));
+        socket.disconnect();
+        drop(socket);
+        client.expect(&format!("41{name},")).await;
+        // It may not have known that yet.
+        client.say(&format!("42{name},7[\"fence\"]")).await;
+        client.say(&format!("43{name},7[]")).await;
+        client.expect_nothing().await;
+        dropped.next().await;
+    }
+    assert_eq!(hits(&io), []);
+    // What it was never in is another matter.
+    client.say("42/c,[\"fence\"]").await;
+    client.expect_end().await;
+}
+
+#[tokio::test]
+async fn one_that_a_middleware_sends_away_takes_no_place_either() {
+    let io = SocketIo::builder().max_namespaces(2).build();
+    fenced(&io, "/");
+    io.of("/a").use_(async |socket: Socket| {
+        socket.disconnect();
+        Ok::<(), Refusal>(())
+    });
+    let mut client = Client::join(serve(&io).await).await;
+    for _ in 0..3 {
+        client.say("40/a,").await;
+        client.expect(r#"44/a,{"message":"the server has disconnected this socket"}"#).await;
+    }
+    io.of("/b").on_connect(async || {});
+    client.enter("/b").await;
+    assert_eq!(hits(&io), []);
+}
+
+#[tokio::test]
+async fn who_says_too_much_of_itself_is_refused() {
+    let io = SocketIo::builder().max_auth(100).build();
+    fenced(&io, "/");
+    let mut client = Client::open(serve(&io).await).await;
+    // With the name, one byte more than that.
+    client.say(&format!(r#"40{{"token":"{}"}}"#, "x".repeat(88))).await;
+    client.expect(r#"44{"message":"too much is said in auth"}"#).await;
+    client.say(&format!(r#"40/{},"#, "x".repeat(100))).await;
+    assert!(client.text().await.ends_with(r#",{"message":"too much is said in auth"}"#));
+    client.say(&format!(r#"40{{"token":"{}"}}"#, "x".repeat(87))).await;
+    client.welcomed("/").await;
+    client.expect_nothing().await;
+    assert_eq!(hits(&io), [("auth_too_big", 2)]);
 }
 
 #[tokio::test]

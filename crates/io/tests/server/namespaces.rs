@@ -347,6 +347,34 @@ async fn a_child_whose_only_client_is_refused_goes_if_it_is_to() {
 }
 
 #[tokio::test]
+async fn a_child_whose_only_client_leaves_before_it_is_decided_about_is_not_born() {
+    let io = SocketIo::builder().cleanup_empty_child_namespaces(true).build();
+    let gate = Arc::new(Notify::new());
+    let (tell, mut told) = journal();
+    let opened = Arc::clone(&gate);
+    let parent = io.of_function(move |_, _| {
+        let (opened, tell) = (Arc::clone(&opened), tell.clone());
+        async move {
+            let _ = tell.send("asked");
+            opened.notified().await;
+            // What is done with the answer is done before this test goes on: there is one thread.
+            let _ = tell.send("answered");
+            true
+        }
+    });
+    let mut client = Client::open(serve(&io).await).await;
+    client.say("40/dynamic-1,").await;
+    assert_eq!(told.next().await, "asked");
+    drop(client);
+    while io.engine().sessions() > 0 {
+        tokio::task::yield_now().await;
+    }
+    gate.notify_one();
+    assert_eq!(told.next().await, "answered");
+    assert_eq!((names(&io), parent.children().len()), (vec!["/".to_owned()], 0));
+}
+
+#[tokio::test]
 async fn a_child_in_which_somebody_is_or_will_be_stays_when_another_is_refused_or_goes() {
     let io = SocketIo::builder().cleanup_empty_child_namespaces(true).build();
     let gate = Arc::new(Notify::new());

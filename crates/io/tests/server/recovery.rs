@@ -2,6 +2,7 @@
 
 use std::future::ready;
 use std::net::SocketAddr;
+use std::time::Duration;
 
 use bytes::Bytes;
 use switchboard_io::{RecoverySettings, Refusal, Socket, SocketIo};
@@ -119,6 +120,24 @@ async fn one_whose_old_connection_seems_alive_takes_it_over() {
     assert_eq!(io.of("/").count(), 1);
 }
 
+/// By the clock that everything goes by, which a test may move.
+#[tokio::test]
+async fn who_stays_away_too_long_is_new() {
+    let builder = SocketIo::builder().connection_state_recovery(RecoverySettings::default());
+    let (io, mut told) = told_of(builder.ping_interval(Duration::from_secs(3600)).build());
+    let address = serve(&io).await;
+    for (away, is_back) in [(119, true), (121, false)] {
+        let (id, pid) = lose(Client::join(address).await, &mut told).await;
+        tokio::time::pause();
+        tokio::time::advance(Duration::from_secs(away)).await;
+        tokio::time::resume();
+        let (client, _, welcome) = back(address, &pid, None).await;
+        assert_eq!(welcome.contains(&id), is_back, "after {away} seconds");
+        drop(client);
+        told.next().await;
+    }
+}
+
 #[tokio::test]
 async fn middlewares_are_spared_it_unless_set_otherwise() {
     for skip in [true, false] {
@@ -144,6 +163,7 @@ async fn one_that_a_middleware_refuses_does_not_come_back() {
     let mut client = Client::open(address).await;
     client.say(&format!(r#"40{{"pid":"{pid}"}}"#)).await;
     client.expect(r#"44{"message":"not again"}"#).await;
+    assert_eq!(io.recovery().unwrap().recovered, 0);
 }
 
 /// It would overflow its queue, be closed for that, and come back for the same, as long as it may.

@@ -88,6 +88,10 @@ pub struct SocketIoFlags {
         value_parser = clap::value_parser!(u16).range(1..))]
     pub socketio_max_namespaces: u16,
 
+    /// How much a client may say of itself when it joins a namespace (`auth`); one that says more is refused.
+    #[arg(long, value_name = "BYTES", env = "SWITCHBOARD_SOCKETIO_MAX_AUTH", default_value_t = Bytes(16 << 10))]
+    pub socketio_max_auth: Bytes,
+
     /// How many namespaces all clients together may have made; to those that want more there is none.
     #[arg(long, value_name = "COUNT", env = "SWITCHBOARD_SOCKETIO_MAX_CHILD_NAMESPACES", default_value_t = 10_000)]
     pub socketio_max_child_namespaces: u32,
