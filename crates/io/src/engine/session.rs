@@ -89,12 +89,17 @@ impl Session {
     /// Sends a parcel, in order with what the same thread sends and publishes. Never waits: what does not fit is for the
     /// [policy](switchboard_ws::Overflow) of [`EngineConfig::outbox`](crate::engine::EngineConfig::outbox).
     pub fn send(&self, parcel: impl Into<Parcel>) -> Pushed {
+        self.settle(self.send_unsettled(parcel))
+    }
+
+    /// [`send`](Self::send) by somebody who holds a lock. [`settle`](Self::settle) is to follow, when no locks are held.
+    pub(crate) fn send_unsettled(&self, parcel: impl Into<Parcel>) -> Pushed {
         if !self.is_open() {
             return Pushed::Closed;
         }
         match lane::offer(self.address(), parcel.into(), || self.0.member.has_undelivered()) {
             None => Pushed::Sent,
-            Some(parcel) => self.send_by_member(parcel),
+            Some(parcel) => self.0.member.send(parcel),
         }
     }
 
@@ -107,7 +112,7 @@ impl Session {
         if lane::offer_text(self.address(), text, || self.0.member.has_undelivered()) {
             return Pushed::Sent;
         }
-        self.send_by_member(text.into())
+        self.settle(self.0.member.send(text.into()))
     }
 
     /// Closes the session, after what was sent so far. It is [over](Self::is_open) for everyone here at once; the goodbye
@@ -185,10 +190,6 @@ impl Session {
             self.core().metrics.overflow();
             state.machine.abort(CloseReason::TransportError);
         }
-    }
-
-    fn send_by_member(&self, parcel: Parcel) -> Pushed {
-        self.settle(self.0.member.send(parcel))
     }
 }
 
