@@ -3,7 +3,7 @@
 
 mod table;
 
-use switchboard_io::engine::{EngineConfig, SessionConfig};
+use switchboard_io::engine::{BACKLOG_BYTES, BACKLOG_CALLS, EngineConfig, SessionConfig};
 use switchboard_io::{RecoverySettings, Settings as SocketIoSettings};
 use switchboard_ws::{
     DeflateConfig, HandshakeLimits, HubLimits, InboxLimits, Limits, Origins, OutboxLimits, Overflow, ServerOptions,
@@ -447,6 +447,13 @@ fn socketio() -> Table {
             "`in_flight`",
             "nothing is read from it",
             "`handlers_in_flight`",
+        ]),
+        row([
+            "messages of one client that wait while another thread calls its handlers; their bytes",
+            &format!("{}; {}", count(BACKLOG_CALLS), bytes(BACKLOG_BYTES)),
+            "fixed",
+            "nothing is read from it",
+            "`messages_waiting`",
         ]),
         row(["sessions", &sessions, "`max_clients`", "503", "`sessions`"]),
         row([
