@@ -105,10 +105,12 @@ pub(crate) fn answer<A: Arguments + ?Sized>(peer: &Peer, id: AckId, args: &A) ->
 /// The sockets that a selector means.
 pub(crate) fn selected(space: &Space<Peer>, selector: &Selector, skip: Option<&Peer>) -> Vec<Arc<Peer>> {
     make_own_rooms(space, selector);
-    let skip = skip.map(|peer| peer.session.member().id());
-    let members = space.topics(selector).with(skip, |audience| space.hub.members_of(audience));
+    let is_skipped = |peer: &Arc<Peer>| skip.is_some_and(|skip| std::ptr::eq(skip, &raw const **peer));
+    // Both under the lock under which members get other names: an upgrade gives them one.
     let roll = space.roll();
-    members.into_iter().filter_map(|member| roll.of_member(member).cloned()).collect()
+    let members = space.topics(selector).with(|audience| space.hub.members_of(audience));
+    let peers = members.into_iter().filter_map(|member| roll.of_member(member));
+    peers.filter(|peer| !is_skipped(peer)).cloned().collect()
 }
 
 fn emit_directly<A: Arguments + ?Sized>(peer: &Peer, flags: Flags, event: &Event<'_, A>) -> Result<(), EmitError> {
@@ -224,8 +226,11 @@ fn deliver(
         return deliver_to_one(peer, skip, parcel);
     }
     make_own_rooms(space, selector);
-    let skip = skip.map(|peer| peer.session.member().id());
-    let delivery = space.topics(selector).with(skip, |audience| space.hub.publish_to(audience, parcel));
+    let delivery = space.topics(selector).with(|audience| match skip {
+        // It knows its name of the very moment, which an upgrade changes.
+        Some(skip) => skip.session.member().publish_to(audience, parcel),
+        None => space.hub.publish_to(audience, parcel),
+    });
     Handed { delivery, alone: None }
 }
 
@@ -275,7 +280,7 @@ fn only_one(space: &Space<Peer>, selector: &Selector) -> Option<Arc<Peer>> {
         return None;
     }
     let peer = own_room(space, room)?;
-    let is_shared = space.topics(selector).with(None, |audience| space.hub.count_of(audience)) > 0;
+    let is_shared = space.topics(selector).with(|audience| space.hub.count_of(audience)) > 0;
     (!is_shared).then_some(peer)
 }
 

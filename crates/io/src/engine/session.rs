@@ -438,7 +438,10 @@ impl Session {
             told += 1;
             let mut state = self.lock();
             state.due = due;
-            if told >= TURN && !state.calls.inbox.is_empty() && let Ok(runtime) = Handle::try_current() {
+            if told >= TURN
+                && !state.calls.inbox.is_empty()
+                && let Ok(runtime) = Handle::try_current()
+            {
                 state.calls.conversation = conversation;
                 drop(state);
                 let rest = Rest(self.clone());
@@ -483,7 +486,6 @@ impl Session {
             Call::Message(message) => conversation.message(self, message),
             Call::Owned(message) => conversation.owned_message(self, message),
             Call::Alive => conversation.alive(self),
-            Call::Moved => conversation.moved(self),
             Call::Deadline(now) => conversation.on_deadline(self, now),
             Call::Job(job) => job(self),
             Call::Overloaded => {

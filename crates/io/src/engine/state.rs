@@ -229,7 +229,6 @@ pub(crate) enum Call<'a, S> {
     Message(MessageRef<'a>),
     Owned(Message),
     Alive,
-    Moved,
     Deadline(Instant),
     Job(Job<S>),
     Overloaded,
@@ -249,7 +248,7 @@ impl<'a, S> Call<'a, S> {
             Self::Message(message) => size_of::<Self>() + message.as_bytes().len(),
             Self::Owned(message) => size_of::<Self>() + message.as_bytes().len(),
             Self::Alive => size_of::<Self>(),
-            Self::Open | Self::Moved | Self::Deadline(_) | Self::Job(_) | Self::Overloaded | Self::Closed(_) => 0,
+            Self::Open | Self::Deadline(_) | Self::Job(_) | Self::Overloaded | Self::Closed(_) => 0,
         }
     }
 
@@ -259,7 +258,6 @@ impl<'a, S> Call<'a, S> {
             Self::Open => Call::Open,
             Self::Owned(message) => Call::Owned(message),
             Self::Alive => Call::Alive,
-            Self::Moved => Call::Moved,
             Self::Deadline(now) => Call::Deadline(now),
             Self::Job(job) => Call::Job(job),
             Self::Overloaded => Call::Overloaded,
