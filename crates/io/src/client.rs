@@ -208,12 +208,6 @@ impl Conversation<Session> for Client {
         }
     }
 
-    fn moved(&mut self, session: &Session) {
-        for peer in &self.seats.all() {
-            peer.space.roll().rename(&peer.id, session.member().id());
-        }
-    }
-
     fn deadline(&self) -> Option<Instant> {
         let whole_by = self.waiting.as_ref().map(|waiting| waiting.until);
         [self.join_by, whole_by].into_iter().flatten().min()

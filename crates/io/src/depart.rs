@@ -22,10 +22,10 @@ pub(crate) fn dismiss(peer: &Arc<Peer>) {
 
 /// The client is told that a socket of it is disconnected, and that has left for `reason`.
 pub(crate) fn dismiss_for(peer: &Arc<Peer>, reason: DisconnectReason) {
-    if peer.is_connected() {
+    // Told when all is left: topics are the session's, and who comes back at once would be taken out of its own.
+    if see_off(peer, reason) == Stage::Connected {
         publish::send(peer, &peer.space.settings.parser.disconnect(&peer.space.name), Flags::default());
     }
-    depart(peer, reason);
 }
 
 /// The server closes the client's connection; this socket of it has left for `reason`, the others are told by the session.
@@ -36,7 +36,13 @@ pub(crate) fn close(peer: &Arc<Peer>, reason: DisconnectReason) {
 
 /// A socket leaves. Listeners hear `disconnecting` while it is still in its rooms, and `disconnect` when it is not.
 pub(crate) fn depart(peer: &Arc<Peer>, reason: DisconnectReason) {
-    match peer.set_disconnected() {
+    see_off(peer, reason);
+}
+
+/// Has it leave, and tells how far it was.
+fn see_off(peer: &Arc<Peer>, reason: DisconnectReason) -> Stage {
+    let stage = peer.set_disconnected();
+    match stage {
         Stage::Disconnected => {}
         // Nobody has heard of it yet; but a middleware may have put it into a room.
         Stage::Connecting => {
@@ -60,6 +66,7 @@ pub(crate) fn depart(peer: &Arc<Peer>, reason: DisconnectReason) {
             peer.space.guest_left();
         }
     }
+    stage
 }
 
 /// Remembers it for the case that its client comes back.

@@ -45,13 +45,14 @@ pub(crate) fn broadcast<A: Arguments + ?Sized>(
     let plain = plain(space, event)?;
     let Some(recovery) = &space.recovery else {
         let frames = write(space, event, None)?;
-        return Ok(deliver(space, selector, skip, &frames, plain));
+        return Ok(deliver(space, selector, skip, &frames, plain).settle());
     };
     let recorded = match skip {
         Some(skip) => selector.clone().except(&skip.id),
         None => selector.clone(),
     };
-    record(space, recovery, recorded, event, |frames| deliver(space, selector, skip, frames, plain))
+    let handed = record(space, recovery, recorded, event, |frames| deliver(space, selector, skip, frames, plain))?;
+    Ok(handed.settle())
 }
 
 /// Sends an event to one socket.
@@ -65,12 +66,19 @@ pub(crate) fn emit<A: Arguments + ?Sized>(peer: &Peer, flags: Flags, event: &Eve
         return emit_directly(peer, flags, event);
     };
     let selector = Selector { flags, ..Selector::new().to(&peer.id) };
-    record(space, recovery, selector, event, |frames| send(peer, frames, flags)).map(drop)
+    let pushed = record(space, recovery, selector, event, |frames| send_unsettled(peer, frames, flags))?;
+    peer.session.settle(pushed);
+    Ok(())
 }
 
 /// Sends a packet that is written already to one socket.
 pub(crate) fn send(peer: &Peer, frames: &Frames, flags: Flags) -> Pushed {
-    peer.session.send(engine::parcel(parts(frames), options(flags)))
+    peer.session.settle(send_unsettled(peer, frames, flags))
+}
+
+/// The same by somebody who holds a lock: the session is to be settled with when none is held.
+pub(crate) fn send_unsettled(peer: &Peer, frames: &Frames, flags: Flags) -> Pushed {
+    peer.session.send_unsettled(engine::parcel(parts(frames), options(flags)))
 }
 
 /// A packet's messages, as the engine takes them.
@@ -96,10 +104,12 @@ pub(crate) fn answer<A: Arguments + ?Sized>(peer: &Peer, id: AckId, args: &A) ->
 /// The sockets that a selector means.
 pub(crate) fn selected(space: &Space<Peer>, selector: &Selector, skip: Option<&Peer>) -> Vec<Arc<Peer>> {
     make_own_rooms(space, selector);
-    let skip = skip.map(|peer| peer.session.member().id());
-    let members = space.topics(selector).with(skip, |audience| space.hub.members_of(audience));
+    let is_skipped = |peer: &Arc<Peer>| skip.is_some_and(|skip| std::ptr::eq(skip, &raw const **peer));
+    // Both under the lock under which members get other names: an upgrade gives them one.
     let roll = space.roll();
-    members.into_iter().filter_map(|member| roll.of_member(member).cloned()).collect()
+    let members = space.topics(selector).with(|audience| space.hub.members_of(audience));
+    let peers = members.into_iter().filter_map(|member| roll.of_member(member));
+    peers.filter(|peer| !is_skipped(peer)).cloned().collect()
 }
 
 fn emit_directly<A: Arguments + ?Sized>(peer: &Peer, flags: Flags, event: &Event<'_, A>) -> Result<(), EmitError> {
@@ -144,7 +154,8 @@ fn part(frame: Frame) -> Message {
 }
 
 /// Writes an event with its offset, records it unless it is not to be recovered, and hands it on before anyone else may:
-/// so clients get packets in the order of their offsets.
+/// so clients get packets in the order of their offsets. `hand_on` runs under the lock that all publishers take: it must
+/// settle with no session, which may call listeners, and those may publish.
 pub(crate) fn record<A: Arguments + ?Sized, R>(
     space: &Space<Peer>,
     recovery: &Recovery<Peer>,
@@ -204,25 +215,48 @@ fn deliver(
     skip: Option<&Peer>,
     frames: &Frames,
     plain: Option<Plain>,
-) -> Delivery {
+) -> Handed {
     let (parts, options) = (parts(frames), options(selector.flags));
     let parcel = match plain {
         Some(plain) => engine::parcel_with_plain(parts, options, plain),
         None => engine::parcel(parts, options),
     };
     if let Some(peer) = only_one(space, selector) {
-        return deliver_to_one(&peer, skip, parcel);
+        return deliver_to_one(peer, skip, parcel);
     }
     make_own_rooms(space, selector);
-    let skip = skip.map(|peer| peer.session.member().id());
-    space.topics(selector).with(skip, |audience| space.hub.publish_to(audience, parcel))
+    let delivery = space.topics(selector).with(|audience| match skip {
+        // It knows its name of the very moment, which an upgrade changes.
+        Some(skip) => skip.session.member().publish_to(audience, parcel),
+        None => space.hub.publish_to(audience, parcel),
+    });
+    Handed { delivery, alone: None }
 }
 
-fn deliver_to_one(peer: &Peer, skip: Option<&Peer>, parcel: Parcel) -> Delivery {
-    if skip.is_some_and(|skip| std::ptr::eq(skip, peer)) {
-        return Delivery::default();
+fn deliver_to_one(peer: Arc<Peer>, skip: Option<&Peer>, parcel: Parcel) -> Handed {
+    if skip.is_some_and(|skip| std::ptr::eq(skip, &raw const *peer)) {
+        return Handed { delivery: Delivery::default(), alone: None };
     }
-    delivery(peer.session.send(parcel))
+    let pushed = peer.session.send_unsettled(parcel);
+    Handed { delivery: delivery(pushed), alone: Some((peer, pushed)) }
+}
+
+/// An event that was handed on.
+#[must_use = "whoever lost it is to be settled with"]
+struct Handed {
+    delivery: Delivery,
+    /// The one whom it went to past the hub.
+    alone: Option<(Arc<Peer>, Pushed)>,
+}
+
+impl Handed {
+    /// Does what follows, which calls listeners: to be called when no locks are held.
+    fn settle(self) -> Delivery {
+        if let Some((peer, pushed)) = &self.alone {
+            peer.session.settle(*pushed);
+        }
+        self.delivery
+    }
 }
 
 /// What became of a parcel for one socket.
@@ -245,7 +279,7 @@ fn only_one(space: &Space<Peer>, selector: &Selector) -> Option<Arc<Peer>> {
         return None;
     }
     let peer = own_room(space, room)?;
-    let is_shared = space.topics(selector).with(None, |audience| space.hub.count_of(audience)) > 0;
+    let is_shared = space.topics(selector).with(|audience| space.hub.count_of(audience)) > 0;
     (!is_shared).then_some(peer)
 }
 

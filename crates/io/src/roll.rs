@@ -32,14 +32,13 @@ impl<P> Roll<P> {
         Some(entry.peer)
     }
 
-    /// The hub calls this one by another name: its transport was changed for another.
-    pub(crate) fn rename(&mut self, id: &Name, member: MemberId) {
-        let Some(entry) = self.by_id.get_mut(id) else { return };
-        if self.by_member.get(&entry.member) == Some(id) {
-            self.by_member.remove(&entry.member);
+    /// The hub calls a member by another name, whoever it is here: its transport was changed for another.
+    pub(crate) fn rename(&mut self, before: MemberId, member: MemberId) {
+        let Some(id) = self.by_member.remove(&before) else { return };
+        if let Some(entry) = self.by_id.get_mut(&id) {
+            entry.member = member;
+            self.by_member.insert(member, id);
         }
-        entry.member = member;
-        self.by_member.insert(member, id.clone());
     }
 
     pub(crate) fn get(&self, id: &str) -> Option<&Arc<P>> {

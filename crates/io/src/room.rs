@@ -13,6 +13,12 @@ pub(crate) fn everyone(namespace: &Namespace) -> String {
     namespace.to_string()
 }
 
+/// The namespace that a topic is in, if it is in one.
+pub(crate) fn namespace(topic: &str) -> Option<Namespace> {
+    let name = topic.split(',').next().filter(|name| name.starts_with('/'))?;
+    Namespace::new(name).ok()
+}
+
 /// The room of a topic, if it is one of this namespace.
 pub(crate) fn of_topic<'t>(namespace: &Namespace, topic: &'t str) -> Option<&'t str> {
     topic.strip_prefix(namespace.as_str())?.strip_prefix(',')
@@ -33,5 +39,7 @@ mod tests {
         assert_eq!(of_topic(&a, &topic(&a, "x,y")), Some("x,y"));
         assert_eq!(of_topic(&a, &topic(&ab, "x")), None);
         assert_eq!(of_topic(&a, &everyone(&a)), None);
+        assert_eq!(namespace("x"), None);
+        assert_eq!([namespace(&everyone(&a)), namespace(&topic(&a, "x,y"))], [Some(a.clone()), Some(a)]);
     }
 }

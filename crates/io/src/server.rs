@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use serde::de::DeserializeOwned;
-use switchboard_hub::Delivery;
+use switchboard_hub::{Delivery, MemberId};
 use switchboard_io_proto::socket::{Args, Arguments, Limits, Namespace as Name, Parser};
 use switchboard_ws::{Admission, Budget, Config as WsConfig, DeflateConfig, Hub, OutboxLimits, Prepared};
 
@@ -23,6 +23,7 @@ use crate::pattern::{Pattern, PatternError};
 use crate::plain_form::PlainForm;
 use crate::reason::DisconnectReason;
 use crate::recovery::{Recovery, RecoveryCounters, RecoverySettings};
+use crate::room;
 use crate::router::{Router, Which};
 use crate::settings::Settings;
 
@@ -231,6 +232,15 @@ struct Clients(Arc<Router>);
 impl App<Session> for Clients {
     fn open(&self, session: &Session) -> Box<dyn Conversation<Session>> {
         Box::new(Client::new(&self.0, session, now()))
+    }
+
+    fn moved(&self, session: &Session, before: MemberId) {
+        let member = session.member();
+        for topic in member.topics() {
+            if let Some(space) = room::namespace(&topic).and_then(|name| self.0.get(&name)) {
+                space.roll().rename(before, member.id());
+            }
+        }
     }
 }
 

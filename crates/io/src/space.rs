@@ -4,7 +4,7 @@
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 
-use switchboard_hub::{Audience, MemberId};
+use switchboard_hub::Audience;
 use switchboard_io_proto::socket::{AckId, Namespace, Selector};
 use switchboard_ws::Hub;
 
@@ -169,13 +169,9 @@ pub(crate) struct Topics {
 
 impl Topics {
     /// Does something with those who are in them.
-    pub(crate) fn with<R>(&self, skip: Option<MemberId>, f: impl FnOnce(&Audience<'_>) -> R) -> R {
+    pub(crate) fn with<R>(&self, f: impl FnOnce(&Audience<'_>) -> R) -> R {
         let include: Vec<&str> = self.include.iter().map(String::as_str).collect();
         let except: Vec<&str> = self.except.iter().map(String::as_str).collect();
-        let audience = Audience::topics(&include).except(&except);
-        f(&match skip {
-            Some(member) => audience.skip(member),
-            None => audience,
-        })
+        f(&Audience::topics(&include).except(&except))
     }
 }

@@ -458,6 +458,13 @@ fn socketio() -> Table {
             "nothing is read from it",
             "`handlers_in_flight`",
         ]),
+        row([
+            "messages of one client that wait while another thread calls its handlers; their bytes",
+            &format!("{}; {}", count(engine::BACKLOG_CALLS), bytes(engine::BACKLOG_BYTES)),
+            "fixed",
+            "nothing is read from it",
+            "`messages_waiting`",
+        ]),
         row(["sessions", &sessions, "`max_clients`", "503", "`sessions`"]),
         row([
             "recovery: packets; bytes; lost clients; their absence",

@@ -4,6 +4,7 @@
 
 use std::time::Instant;
 
+use switchboard_hub::MemberId;
 use switchboard_io_proto::engine::CloseReason;
 use switchboard_ws::{Message, MessageRef};
 
@@ -11,6 +12,12 @@ use switchboard_ws::{Message, MessageRef};
 pub trait App<S>: Send + Sync + 'static {
     /// A session was opened; what is sent to it here follows its opening packet. A panic closes the session.
     fn open(&self, session: &S) -> Box<dyn Conversation<S>>;
+
+    /// A session went over to another transport, and its [membership](super::Session::member) has another id than `before`.
+    /// Called at once by the thread that drives the new transport, whatever else is called meanwhile.
+    fn moved(&self, session: &S, before: MemberId) {
+        let _ = (session, before);
+    }
 }
 
 /// One session's user. Its methods are called one at a time, in the order of what happened, and never under a lock; they
@@ -26,11 +33,6 @@ pub trait Conversation<S>: Send + Sync + 'static {
 
     /// The client has answered a ping: it has received all that was sent before that ping.
     fn alive(&mut self, session: &S) {
-        let _ = session;
-    }
-
-    /// The session went over to another transport: its [membership](super::Session::member) has another id now.
-    fn moved(&mut self, session: &S) {
         let _ = session;
     }
 

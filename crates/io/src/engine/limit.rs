@@ -32,11 +32,13 @@ pub enum Limit {
     Acks,
     /// Handlers of one client under way: it was not read from for a while.
     Handlers,
+    /// Messages of one client that wait for the conversation while another thread calls it: it was not read from for a while.
+    Backlog,
 }
 
 impl Limit {
     /// All of them.
-    pub const ALL: [Self; 13] = [
+    pub const ALL: [Self; 14] = [
         Self::Sessions,
         Self::BodyTime,
         Self::WriteTime,
@@ -50,6 +52,7 @@ impl Limit {
         Self::ChildNamespaces,
         Self::Acks,
         Self::Handlers,
+        Self::Backlog,
     ];
 
     /// A short stable name, for metrics and logs.
@@ -69,6 +72,7 @@ impl Limit {
             Self::ChildNamespaces => "too_many_child_namespaces",
             Self::Acks => "too_many_acks",
             Self::Handlers => "handlers_in_flight",
+            Self::Backlog => "messages_waiting",
         }
     }
 }

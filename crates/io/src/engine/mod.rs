@@ -50,6 +50,7 @@ pub use limit::Limit;
 pub use metrics::Metrics;
 pub use service::EngineService;
 pub use session::Session;
+pub use state::{BACKLOG_BYTES, BACKLOG_CALLS};
 pub use switchboard_io_proto::engine::{
     BadRequest, CloseReason, Config as SessionConfig, Data, HandshakeError, IdError, Protocol, Sid, Transport,
     Transports,

@@ -2,13 +2,14 @@
 
 use std::fmt;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU8, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::Instant;
 
 use switchboard_hub::{HubError, Member, Outbox};
 use switchboard_io_proto::engine::{self, CloseReason, Known, Out, Protocol, Sid, Transport};
 use switchboard_ws::{BudgetPart, Parcel, Pushed};
+use tokio::runtime::Handle;
 
 use super::app::Conversation;
 use super::clock::{Timed, now};
@@ -17,7 +18,7 @@ use super::handshake::Handshake;
 use super::holding::Holding;
 use super::lane;
 use super::limit::Limit;
-use super::state::Polling;
+use super::state::{Backed, Polling};
 use super::{core, state};
 
 /// What all sessions of an engine share.
@@ -36,14 +37,26 @@ pub(crate) struct Inner {
     sid: Sid,
     protocol: Protocol,
     over: AtomicBool,
-    paused: AtomicBool,
+    /// For whom it is not read from: a bit for each.
+    paused: AtomicU8,
     core: Arc<Core>,
     handshake: Handshake,
     member: Member<Parcel>,
     /// Bytes that the conversation holds for its client.
     kept: AtomicUsize,
+    /// Bytes of what the client said that the conversation has still to be told.
+    waiting: AtomicUsize,
     state: Mutex<State>,
 }
+
+/// The application wants nothing read.
+const BY_APP: u8 = 1;
+/// The conversation has not been told yet what was read.
+const BY_BACKLOG: u8 = 2;
+
+/// So many calls a thread makes of a conversation before it lets others have their turn. It is not its own client's thread
+/// that calls it when another has brought the first call, as the POST has that was under way when the session moved.
+const TURN: usize = 128;
 
 /// What counts for each session while it does nothing, besides its connection and the head of its request.
 const IDLE: usize = 1 << 10;
@@ -89,12 +102,17 @@ impl Session {
     /// Sends a parcel, in order with what the same thread sends and publishes. Never waits: what does not fit is for the
     /// [policy](switchboard_ws::Overflow) of [`EngineConfig::outbox`](crate::engine::EngineConfig::outbox).
     pub fn send(&self, parcel: impl Into<Parcel>) -> Pushed {
+        self.settle(self.send_unsettled(parcel))
+    }
+
+    /// [`send`](Self::send) by somebody who holds a lock. [`settle`](Self::settle) is to follow, when no locks are held.
+    pub(crate) fn send_unsettled(&self, parcel: impl Into<Parcel>) -> Pushed {
         if !self.is_open() {
             return Pushed::Closed;
         }
         match lane::offer(self.address(), parcel.into(), || self.0.member.has_undelivered()) {
             None => Pushed::Sent,
-            Some(parcel) => self.send_by_member(parcel),
+            Some(parcel) => self.0.member.send(parcel),
         }
     }
 
@@ -107,7 +125,7 @@ impl Session {
         if lane::offer_text(self.address(), text, || self.0.member.has_undelivered()) {
             return Pushed::Sent;
         }
-        self.send_by_member(text.into())
+        self.settle(self.0.member.send(text.into()))
     }
 
     /// Closes the session, after what was sent so far. It is [over](Self::is_open) for everyone here at once; the goodbye
@@ -120,13 +138,17 @@ impl Session {
     /// POSTs are not answered meanwhile, so that the client waits with the next. The heartbeat goes on: a client whose
     /// answers are not read for longer than it may be silent is taken for gone.
     pub fn pause(&self) {
-        self.0.paused.store(true, Ordering::SeqCst);
+        self.0.paused.fetch_or(BY_APP, Ordering::SeqCst);
     }
 
     /// Reads again.
     pub fn resume(&self) {
-        if !self.0.paused.swap(false, Ordering::SeqCst) {
-            return;
+        self.resume_by(BY_APP);
+    }
+
+    fn resume_by(&self, reason: u8) {
+        if self.0.paused.fetch_and(!reason, Ordering::SeqCst) != reason {
+            return; // It was not paused, or is for another reason.
         }
         let mut state = self.lock();
         let reader = state.reader.clone();
@@ -186,10 +208,6 @@ impl Session {
             state.machine.abort(CloseReason::TransportError);
         }
     }
-
-    fn send_by_member(&self, parcel: Parcel) -> Pushed {
-        self.settle(self.0.member.send(parcel))
-    }
 }
 
 /// What the transports see.
@@ -209,11 +227,12 @@ impl Session {
             sid,
             protocol: known.protocol,
             over: AtomicBool::new(false),
-            paused: AtomicBool::new(false),
+            paused: AtomicU8::new(0),
             core: Arc::clone(core),
             handshake,
             member,
             kept: AtomicUsize::new(0),
+            waiting: AtomicUsize::new(0),
             state: Mutex::new(State::new(machine, outbox.map(|outbox| polling(core, session, outbox)))),
         }))
     }
@@ -226,13 +245,18 @@ impl Session {
         }
         // Wraps for what has become less.
         self.0.kept.fetch_add(now.wrapping_sub(before), Ordering::Relaxed);
-        if let Some(polling) = &self.lock().polling {
-            polling.holding.set_kept(self.kept());
-        }
+        self.tell_holding(&self.lock());
     }
 
+    /// What is held of what the client said.
     pub(crate) fn kept(&self) -> usize {
-        self.0.kept.load(Ordering::Relaxed)
+        self.0.kept.load(Ordering::Relaxed) + self.0.waiting.load(Ordering::Relaxed)
+    }
+
+    fn tell_holding(&self, state: &State) {
+        if let Some(polling) = &state.polling {
+            polling.holding.set_kept(self.kept());
+        }
     }
 
     pub(crate) fn core(&self) -> &Arc<Core> {
@@ -254,7 +278,7 @@ impl Session {
     }
 
     pub(crate) fn is_paused(&self) -> bool {
-        self.0.paused.load(Ordering::SeqCst)
+        self.0.paused.load(Ordering::SeqCst) != 0
     }
 
     pub(crate) fn lock(&self) -> MutexGuard<'_, State> {
@@ -281,7 +305,7 @@ impl Session {
         let on_websocket = state.machine.transport() == Transport::WebSocket;
         let wakers = state.take_wakers();
         let deadline = state.rearm(lane::is_held(self.address()));
-        let first = if state.calls.running { None } else { state.calls.inbox.pop_front() };
+        let first = if state.calls.running { None } else { state.calls.pop().0 };
         let conversation = first.is_some().then(|| {
             state.calls.running = true;
             state.calls.conversation.take()
@@ -308,7 +332,7 @@ impl Session {
     #[inline]
     pub(crate) fn tell(&self, mut state: MutexGuard<'_, State>, call: Call<'_>) -> Option<Instant> {
         if state.calls.running || !state.calls.inbox.is_empty() {
-            state.calls.inbox.push_back(call.into_owned());
+            self.put_off(&mut state, call.into_owned());
             self.follow(state);
             return None;
         }
@@ -316,6 +340,24 @@ impl Session {
         let conversation = state.calls.conversation.take();
         drop(state);
         self.run_calls(conversation, call)
+    }
+
+    /// Another thread calls the conversation, and is to tell it this too. With much of the kind nothing more is read: it would
+    /// come faster than it is told, without a bound.
+    #[cold]
+    fn put_off(&self, state: &mut State, call: Call<'static>) {
+        let backed = state.calls.put_off(call, self.core().budget());
+        self.note_backlog(state, backed);
+        if backed.has_turned {
+            self.0.paused.fetch_or(BY_BACKLOG, Ordering::SeqCst);
+            self.hit(Limit::Backlog);
+        }
+    }
+
+    #[cold]
+    fn note_backlog(&self, state: &State, backed: Backed) {
+        self.0.waiting.store(backed.bytes, Ordering::Relaxed);
+        self.tell_holding(state);
     }
 
     /// The clock: a deadline may have come, or memory is short.
@@ -378,6 +420,7 @@ impl Session {
     /// Returns when its deadlines come next, for whoever looks after them.
     fn run_calls<'a>(&self, mut conversation: Option<Box<dyn Conversation<Self>>>, first: Call<'a>) -> Option<Instant> {
         let mut call: Call<'a> = first;
+        let mut told = 0;
         loop {
             let is_last = matches!(call, Call::Closed(_));
             let called = catch_unwind(AssertUnwindSafe(|| self.call(&mut conversation, call)));
@@ -394,22 +437,43 @@ impl Session {
                     self.0.member.unsubscribe(&topic);
                 }
             }
+            told += 1;
             let mut state = self.lock();
             state.due = due;
-            match state.calls.inbox.pop_front() {
-                Some(next) => call = next,
-                None => {
-                    state.calls.running = false;
-                    state.calls.conversation = conversation;
-                    let next = state.next_deadline();
-                    let deadline = state.rearm(lane::is_held(self.address()));
-                    drop(state);
-                    if let Some(deadline) = deadline {
-                        self.core().clock.arm(&self.0, deadline);
-                    }
-                    return next;
-                }
+            if told >= TURN
+                && !state.calls.inbox.is_empty()
+                && let Ok(runtime) = Handle::try_current()
+            {
+                state.calls.conversation = conversation;
+                drop(state);
+                let rest = Rest(self.clone());
+                drop(runtime.spawn(async move { drop(rest) }));
+                return None;
             }
+            let (next, backed) = state.calls.pop();
+            let is_relieved = backed.is_some_and(|backed| {
+                self.note_backlog(&state, backed);
+                backed.has_turned
+            });
+            let Some(next) = next else {
+                state.calls.running = false;
+                state.calls.conversation = conversation;
+                let next = state.next_deadline();
+                let deadline = state.rearm(lane::is_held(self.address()));
+                drop(state);
+                if let Some(deadline) = deadline {
+                    self.core().clock.arm(&self.0, deadline);
+                }
+                if is_relieved {
+                    self.resume_by(BY_BACKLOG);
+                }
+                return next;
+            };
+            drop(state);
+            if is_relieved {
+                self.resume_by(BY_BACKLOG);
+            }
+            call = next;
         }
     }
 
@@ -424,7 +488,6 @@ impl Session {
             Call::Message(message) => conversation.message(self, message),
             Call::Owned(message) => conversation.owned_message(self, message),
             Call::Alive => conversation.alive(self),
-            Call::Moved => conversation.moved(self),
             Call::Deadline(now) => conversation.on_deadline(self, now),
             Call::Job(job) => job(self),
             Call::Overloaded => {
@@ -437,6 +500,25 @@ impl Session {
             }
         }
         conversation.deadline()
+    }
+}
+
+/// The calls that are left after a turn: made when this is dropped, by its task, or by whoever drops a task that never ran.
+struct Rest(Session);
+
+impl Drop for Rest {
+    fn drop(&mut self) {
+        let mut state = self.0.lock();
+        let conversation = state.calls.conversation.take();
+        // Only who runs the calls takes them out: there is one.
+        let (first, backed) = state.calls.pop();
+        if let Some(backed) = backed {
+            self.0.note_backlog(&state, backed);
+        }
+        drop(state);
+        if let Some(first) = first {
+            self.0.run_calls(conversation, first);
+        }
     }
 }
 
@@ -491,7 +573,87 @@ impl fmt::Debug for Session {
 
 #[cfg(test)]
 mod tests {
+    use switchboard_ws::{Hub, MessageRef};
+
     use super::*;
+    use crate::engine::{App, EngineConfig};
+
+    /// Is told more while it is told the first: as if another thread had read it.
+    struct Flooded {
+        flood: usize,
+        heard: Arc<Mutex<Vec<String>>>,
+    }
+
+    impl App<Session> for Flooded {
+        fn open(&self, _: &Session) -> Box<dyn Conversation<Session>> {
+            Box::new(Self { flood: self.flood, heard: Arc::clone(&self.heard) })
+        }
+    }
+
+    impl Conversation<Session> for Flooded {
+        fn message(&mut self, session: &Session, message: MessageRef<'_>) {
+            let MessageRef::Text(text) = message else { panic!("a text") };
+            self.heard.lock().expect("no panic").push(text.to_owned());
+            if text == "first" {
+                for number in 0..self.flood {
+                    say(session, &number.to_string());
+                }
+                assert!(session.is_paused() && session.kept() > self.flood);
+            }
+        }
+    }
+
+    fn say(session: &Session, text: &str) {
+        session.tell(session.lock(), Call::Message(MessageRef::Text(text)));
+    }
+
+    fn open(app: impl App<Session>, transport: Transport) -> Session {
+        let core = Arc::new(Core::new(EngineConfig::default(), Arc::new(app), Hub::default()));
+        let outbox = Arc::new(Outbox::new(core.config.outbox));
+        let member = core.hub.join(Arc::clone(&outbox));
+        let (parts, ()) = http::Request::new(()).into_parts();
+        let known = Known { transport, protocol: Protocol::V4 };
+        let outbox = (transport == Transport::Polling).then_some(outbox);
+        let sid = Sid::generate().expect("the system has random numbers");
+        let session = Session::new(&core, sid, known, false, Handshake::of(&Arc::new(parts)), member, outbox);
+        session.act(|state| state.calls.inbox.push_back(Call::Open));
+        session
+    }
+
+    #[tokio::test]
+    async fn what_is_read_while_another_thread_is_busy_has_a_bound_and_captures_nobody() {
+        const FLOOD: usize = 1000;
+        let heard = Arc::default();
+        let session = open(Flooded { flood: FLOOD, heard: Arc::clone(&heard) }, Transport::WebSocket);
+        say(&session, "first");
+        let count = || heard.lock().expect("no panic").len();
+        assert_eq!(count(), TURN, "the thread has its turn and no more");
+        assert!(session.is_paused());
+        for _ in 0..FLOOD / TURN {
+            tokio::task::yield_now().await;
+        }
+        assert_eq!(count(), 1 + FLOOD);
+        assert!(!session.is_paused() && session.kept() == 0);
+        assert_eq!(session.core().metrics.limit(Limit::Backlog), 1);
+        let order = std::iter::once("first".to_owned()).chain((0..FLOOD).map(|number| number.to_string()));
+        assert!(heard.lock().expect("no panic").iter().cloned().eq(order));
+        say(&session, "more");
+        assert_eq!(count(), 2 + FLOOD, "it is at rest, and told at once");
+    }
+
+    #[tokio::test]
+    async fn the_end_of_a_backlog_does_not_end_a_pause_of_the_application() {
+        let heard = Arc::default();
+        let session = open(Flooded { flood: 300, heard: Arc::clone(&heard) }, Transport::WebSocket);
+        session.pause();
+        say(&session, "first");
+        while heard.lock().expect("no panic").len() < 301 {
+            tokio::task::yield_now().await;
+        }
+        assert!(session.is_paused());
+        session.resume();
+        assert!(!session.is_paused());
+    }
 
     /// What each session costs, but for its request's head, its conversation, and what polling needs.
     #[test]

@@ -8,7 +8,7 @@ use std::time::Instant;
 
 use switchboard_hub::{Outbox, Parcel as _};
 use switchboard_io_proto::engine::{self, CloseReason, Data, Transport};
-use switchboard_ws::{BudgetWatch, Message, MessageRef, Parcel, Sender};
+use switchboard_ws::{Budget, BudgetHold, BudgetPart, BudgetWatch, Message, MessageRef, Parcel, Sender};
 
 use super::app::Conversation;
 use super::forms;
@@ -164,6 +164,61 @@ pub(crate) struct Calls<S> {
     pub(crate) running: bool,
     pub(crate) conversation: Option<Box<dyn Conversation<S>>>,
     pub(crate) inbox: VecDeque<Call<'static, S>>,
+    /// There while something that the client said is in the inbox.
+    backlog: Option<Box<Backlog>>,
+}
+
+/// What the client said while another thread was busy with what it had said before.
+struct Backlog {
+    bytes: usize,
+    /// Nothing is read for it.
+    is_paused: bool,
+    hold: BudgetHold,
+}
+
+/// So many messages of one client may wait while another thread calls its conversation. With more, nothing is read from it
+/// until there are half as many.
+pub const BACKLOG_CALLS: usize = 256;
+/// So many bytes they may hold, but for the one that is more.
+pub const BACKLOG_BYTES: usize = 64 << 10;
+
+/// What became of a backlog.
+#[derive(Clone, Copy)]
+pub(crate) struct Backed {
+    /// What it holds.
+    pub(crate) bytes: usize,
+    /// It has got too large just now, or small enough again.
+    pub(crate) has_turned: bool,
+}
+
+impl<S> Calls<S> {
+    /// Keeps something that the client said for whoever calls the conversation now.
+    pub(crate) fn put_off(&mut self, call: Call<'static, S>, budget: &Budget) -> Backed {
+        let backlog = self.backlog.get_or_insert_with(|| {
+            Box::new(Backlog { bytes: 0, is_paused: false, hold: budget.hold(BudgetPart::Reading) })
+        });
+        backlog.bytes += call.weight();
+        backlog.hold.set(backlog.bytes);
+        self.inbox.push_back(call);
+        let is_full = self.inbox.len() >= BACKLOG_CALLS || backlog.bytes >= BACKLOG_BYTES;
+        let has_turned = is_full && !std::mem::replace(&mut backlog.is_paused, is_full);
+        Backed { bytes: backlog.bytes, has_turned }
+    }
+
+    /// The next call, and what became of the backlog by that, if there was one.
+    pub(crate) fn pop(&mut self) -> (Option<Call<'static, S>>, Option<Backed>) {
+        let call = self.inbox.pop_front();
+        let Some(backlog) = &mut self.backlog else { return (call, None) };
+        backlog.bytes -= call.as_ref().map_or(0, Call::weight);
+        backlog.hold.set(backlog.bytes);
+        let is_small = self.inbox.len() <= BACKLOG_CALLS / 2 && backlog.bytes <= BACKLOG_BYTES / 2;
+        let has_turned = is_small && std::mem::replace(&mut backlog.is_paused, false);
+        let backed = Backed { bytes: backlog.bytes, has_turned };
+        if self.inbox.is_empty() {
+            self.backlog = None;
+        }
+        (call, Some(backed))
+    }
 }
 
 /// Something to be done in the conversation's order.
@@ -174,7 +229,6 @@ pub(crate) enum Call<'a, S> {
     Message(MessageRef<'a>),
     Owned(Message),
     Alive,
-    Moved,
     Deadline(Instant),
     Job(Job<S>),
     Overloaded,
@@ -183,18 +237,27 @@ pub(crate) enum Call<'a, S> {
 
 impl<S> Default for Calls<S> {
     fn default() -> Self {
-        Self { running: false, conversation: None, inbox: VecDeque::new() }
+        Self { running: false, conversation: None, inbox: VecDeque::new(), backlog: None }
     }
 }
 
 impl<'a, S> Call<'a, S> {
+    /// What it takes of memory, if it is something that the client said: of nothing else is there much.
+    fn weight(&self) -> usize {
+        match self {
+            Self::Message(message) => size_of::<Self>() + message.as_bytes().len(),
+            Self::Owned(message) => size_of::<Self>() + message.as_bytes().len(),
+            Self::Alive => size_of::<Self>(),
+            Self::Open | Self::Deadline(_) | Self::Job(_) | Self::Overloaded | Self::Closed(_) => 0,
+        }
+    }
+
     pub(crate) fn into_owned(self) -> Call<'static, S> {
         match self {
             Self::Message(message) => Call::Owned(message.to_owned()),
             Self::Open => Call::Open,
             Self::Owned(message) => Call::Owned(message),
             Self::Alive => Call::Alive,
-            Self::Moved => Call::Moved,
             Self::Deadline(now) => Call::Deadline(now),
             Self::Job(job) => Call::Job(job),
             Self::Overloaded => Call::Overloaded,

@@ -114,7 +114,7 @@ impl EngineSocket {
                 self.role = Role::InUse(session.clone());
                 write_frames(&session, cx);
                 // What comes with the end of a poll that was open.
-                held(&session, cx, || session.act(|state| state.calls.inbox.push_back(Call::Moved)));
+                held(&session, cx, || session.act(|_| ()));
                 self.rest(cx);
             }
             Some(Event::CloseCandidate) => {
@@ -397,7 +397,11 @@ fn take_over(session: &Session, mut state: std::sync::MutexGuard<'_, super::sess
     session.core().metrics.finish_upgrade();
     // The machine's own queue is older than the outbox.
     write_frames(session, cx);
+    let before = session.member().id();
     cx.relocate(session.member());
+    if session.member().id() != before {
+        session.core().app.moved(session, before);
+    }
     if polling.is_some_and(|polling| polling.outbox.is_overflowed()) {
         session.overflow();
     }

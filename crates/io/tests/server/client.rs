@@ -179,6 +179,7 @@ fn field(json: &str, name: &str) -> Option<String> {
 }
 
 /// A client that polls.
+#[derive(Clone)]
 pub(crate) struct Poller {
     address: SocketAddr,
     target: String,
@@ -200,6 +201,16 @@ impl Poller {
         let welcome = poller.poll().await;
         assert!(welcome.starts_with("40{"), "{welcome}");
         poller
+    }
+
+    /// Goes over to a WebSocket.
+    pub(crate) async fn upgrade(&self) -> Client {
+        let target = self.target.replace("transport=polling", "transport=websocket");
+        let mut client = Client::over(Wire::open(self.address, &target).await);
+        client.say("2probe").await;
+        client.expect("3probe").await;
+        client.say("5").await;
+        client
     }
 
     /// Says something.

@@ -128,3 +128,26 @@ async fn a_farewell_that_crosses_the_server_s_is_no_breach() {
     client.say("41/a,").await;
     client.expect_nothing().await;
 }
+
+/// A client that comes back at once is not to be taken for the one that still leaves.
+#[tokio::test]
+async fn a_client_hears_that_it_is_disconnected_when_it_has_left() {
+    let io = SocketIo::new();
+    let server = io.clone();
+    io.on_connect(move |socket: Socket| {
+        let server = server.clone();
+        socket.on_disconnecting(move || {
+            server.emit("leaving", &()).expect("it serialises");
+            ready(())
+        });
+        ready(())
+    });
+    let mut client = Client::join(serve(&io).await).await;
+    io.of("/").socket(&client.id).expect("it is in").disconnect();
+    // It was in its rooms still when that was sent.
+    client.expect(r#"42["leaving"]"#).await;
+    client.expect("41").await;
+    client.enter("/").await;
+    io.emit("news", &()).expect("it serialises");
+    client.expect(r#"42["news"]"#).await;
+}

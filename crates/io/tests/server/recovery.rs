@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use switchboard_io::{RecoverySettings, Refusal, Socket, SocketIo};
+use switchboard_testkit::within;
 use switchboard_ws::OutboxLimits;
 
 use crate::client::{Client, Heard, Journal, Poller, fenced, journal, serve};
@@ -305,4 +306,43 @@ async fn what_is_lost_on_its_way_back_is_given_back_again() {
     let (_, missed, _) = back(address, &pid, Some(&offset)).await;
     assert_eq!(missed.len(), 1, "{missed:?}");
     assert_eq!(split(&missed[0]).0, r#"42["missed"]"#);
+}
+
+/// Its listeners run on the thread that sends, which holds the log of recovery while it does: they may publish.
+#[tokio::test]
+async fn one_whose_queue_overflows_is_seen_off_when_no_lock_is_held() {
+    for alone in [true, false] {
+        let outbox = OutboxLimits { messages: 2, ..OutboxLimits::default() };
+        let builder = SocketIo::builder().connection_state_recovery(RecoverySettings::default());
+        let (io, mut told) = told_of(builder.outbox(outbox).build());
+        let server = io.clone();
+        io.on_connect(move |socket: Socket| {
+            let server = server.clone();
+            socket.on_disconnecting(move || {
+                server.emit("somebody leaves", &()).expect("it serialises");
+                ready(())
+            });
+            ready(())
+        });
+        let address = serve(&io).await;
+        let _poller = Poller::join(address).await;
+        let socket = io.of("/").sockets().pop().expect("it is in");
+        let id = socket.id().to_string();
+        // Not on a thread of the runtime, which could not end if this did not.
+        let (runtime, (done, sent)) = (tokio::runtime::Handle::current(), tokio::sync::oneshot::channel());
+        std::thread::spawn(move || {
+            let _runtime = runtime.enter();
+            for _ in 0..3 {
+                if alone {
+                    let _ = socket.emit("news", &());
+                } else {
+                    let _ = io.to(socket.id()).emit("news", &());
+                }
+            }
+            done.send(io)
+        });
+        let io = within("the events to be sent", sent).await.expect("it does not panic");
+        assert_eq!(told.next().await, id);
+        assert_eq!(io.engine().metrics().overflowed(), 1);
+    }
 }

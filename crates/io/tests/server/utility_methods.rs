@@ -1,10 +1,12 @@
 //! What is done with many sockets at once: found, moved between rooms, disconnected.
 
+use std::future::ready;
 use std::net::SocketAddr;
+use std::sync::{Arc, Mutex, mpsc};
 
 use switchboard_io::{Namespace, Socket, SocketIo};
 
-use crate::client::{Client, fenced, serve};
+use crate::client::{Client, Poller, fenced, journal, serve};
 
 /// Three clients, of which the first two are in a room.
 async fn three() -> (Namespace, SocketAddr, [Client; 3]) {
@@ -103,4 +105,36 @@ async fn a_server_alone_has_nobody_to_ask_in_a_cluster() {
     let args = switchboard_io::Args::new(switchboard_io::Parser::Json, "x").unwrap();
     assert_eq!(namespace.hear_server_event("ping", &args).await.len(), 1);
     assert_eq!(namespace.hear_server_event("other", &args).await.len(), 0);
+}
+
+/// The hub knows it by another name as soon as it has moved, and the namespace at once as well, whatever it is busy with.
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn a_socket_that_goes_over_to_a_websocket_is_found_while_a_handler_of_it_runs() {
+    let io = SocketIo::new();
+    let ((tell, mut told), (release, released)) = (journal(), mpsc::channel::<()>());
+    let released = Arc::new(Mutex::new(released));
+    io.on_connect(move |socket: Socket| {
+        let (tell, released) = (tell.clone(), Arc::clone(&released));
+        socket.on("busy", move || {
+            let _ = tell.send(());
+            // Until the test has seen what it wants to see.
+            let _ = released.lock().expect("nobody panics").recv();
+            ready(())
+        });
+        ready(())
+    });
+    let poller = Poller::join(serve(&io).await).await;
+    let busy = {
+        let poller = poller.clone();
+        tokio::spawn(async move { poller.say(r#"42["busy"]"#).await })
+    };
+    told.next().await;
+    let mut client = poller.upgrade().await;
+    io.emit("news", &()).expect("it serialises");
+    client.expect(r#"42["news"]"#).await;
+    assert_eq!((io.all().count(), io.of("/").sockets().len()), (1, 1));
+    let socket = io.of("/").sockets().pop().expect("it is in");
+    assert_eq!(socket.broadcast().count(), 0, "it is not one of the others");
+    drop(release);
+    busy.await.expect("the handler returns");
 }
