@@ -29,6 +29,9 @@ struct Arguments {
     /// In milliseconds.
     #[arg(long, default_value_t = 200)]
     ping_timeout: u64,
+    /// In milliseconds: how long a client of Socket.IO may take to enter a namespace.
+    #[arg(long, default_value_t = 1000)]
+    connect_timeout: u64,
 }
 
 // The suites send a GET and a POST at once on two connections, and expect them to be taken in that order.
@@ -45,7 +48,7 @@ fn server(arguments: &Arguments) -> SocketIo {
         .ping_interval(Duration::from_millis(arguments.ping_interval))
         .ping_timeout(Duration::from_millis(arguments.ping_timeout))
         .max_http_buffer_size(1_000_000)
-        .connect_timeout(Duration::from_secs(1))
+        .connect_timeout(Duration::from_millis(arguments.connect_timeout))
         .cors(Cors::default())
         .allow_eio3(arguments.v3)
         .build();

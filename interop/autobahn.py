@@ -10,6 +10,7 @@ Autobahn's own reports stay under build/autobahn/.
 from __future__ import annotations
 
 import argparse
+import contextlib
 import json
 import shutil
 import socket
@@ -17,12 +18,25 @@ import subprocess
 import threading
 import time
 from collections import Counter, defaultdict
+from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 
-from harness import ROOT, Process, Report, describe, end_children_with_us, expect, poll
+from harness import (
+    ROOT,
+    CheckFailed,
+    Process,
+    Report,
+    describe,
+    end_children_with_us,
+    expect,
+    poll,
+)
 
 WORK = ROOT / "build" / "autobahn"
 TOTAL = 517
+# So many free ports are tried in turn, each of which somebody may take before the suite does.
+PORTS = 5
 
 # 12.* and 13.* are the compression classes: for every kind of data (five in 12, seven sets of
 # parameters in 13), 18 cases of 1,000 messages each. These are those with payloads of 65,536 and
@@ -145,16 +159,33 @@ def run_server_role(role: str, bin_dir: Path, wstest: Path, cases: list[str]) ->
 
 
 def run_client_role(role: str, bin_dir: Path, wstest: Path, cases: list[str]) -> None:
-    port = free_port()
-    spec = write_spec(role, {"url": f"ws://127.0.0.1:{port}"}, cases)
-    with Process("autobahn-fuzzingserver", [wstest, "-m", "fuzzingserver", "-s", spec, "-u", "0"]):
-        poll(lambda: listens(port), "the fuzzing server listens")
+    with fuzzing_server(role, wstest, cases) as port:
         argv = [bin_dir / "examples" / "autobahn_client", f"ws://127.0.0.1:{port}", "switchboard"]
         with Process("autobahn-client", argv) as client:
             status = client.wait_exit(time_limit(cases))
             expect(status == 0, f"autobahn_client ended with {status}: {client.tail()}")
         # The last request has the reports written; wstest answers it after that.
         poll(lambda: index(role).exists(), "the report is written")
+
+
+def has_begun(server: Process, port: int) -> bool:
+    return server.listens(port) or not server.is_running()
+
+
+@contextlib.contextmanager
+def fuzzing_server(role: str, wstest: Path, cases: list[str]) -> Iterator[int]:
+    """The port of a fuzzing server; another one when somebody else was faster to take it."""
+    for _ in range(PORTS):
+        port = free_port()
+        spec = write_spec(role, {"url": f"ws://127.0.0.1:{port}"}, cases)
+        argv = [wstest, "-m", "fuzzingserver", "-s", spec, "-u", "0"]
+        with Process("autobahn-fuzzingserver", argv) as server:
+            poll(partial(has_begun, server, port), "the fuzzing server listens or ends")
+            if server.is_running():
+                yield port
+                return
+            last_words = server.tail()
+    raise CheckFailed(f"the fuzzing server listens on none of {PORTS} ports: {last_words}")
 
 
 ROLES = {
@@ -166,7 +197,7 @@ ROLES = {
 
 def write_spec(role: str, what: dict[str, object], cases: list[str]) -> Path:
     folder = WORK / role
-    folder.mkdir(parents=True)
+    folder.mkdir(parents=True, exist_ok=True)
     spec = WORK / f"{role}-spec.json"
     common = {"outdir": str(folder), "cases": cases, "exclude-cases": [], "exclude-agent-cases": {}}
     spec.write_text(json.dumps(what | common, indent=1))
@@ -182,11 +213,6 @@ def free_port() -> int:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return probe.getsockname()[1]
-
-
-def listens(port: int) -> bool:
-    with socket.socket() as probe:
-        return probe.connect_ex(("127.0.0.1", port)) == 0
 
 
 # ---- The judgement -----------------------------------------------------------------------------

@@ -223,10 +223,13 @@ class Process:
                 return match
 
     def unread_lines(self) -> Iterator[str]:
-        """Every line from here to the end of the output; each must come within three deadlines."""
+        """Every line from here to the end of the output; each must come within five deadlines.
+
+        That is later than a script gives up a check of its own.
+        """
         while True:
             try:
-                line = self._fresh.get(timeout=3 * DEADLINE)
+                line = self._fresh.get(timeout=5 * DEADLINE)
             except queue.Empty:
                 raise CheckFailed(
                     f"{self.name} fell silent; its last lines: {self.tail()}"
@@ -253,6 +256,25 @@ class Process:
             ) from None
         self._reader.join(timeout=seconds)
         return status
+
+    def listens(self, port: int) -> bool:
+        """Whether it is this child that listens on a port, as the kernel has it.
+
+        A connection to try it by may reach whoever else has taken the port.
+        """
+        listening = "0A"
+        sockets = set()
+        for line in Path("/proc/net/tcp").read_text().splitlines()[1:]:
+            fields = line.split()
+            if fields[3] == listening and fields[1].endswith(f":{port:04X}"):
+                sockets.add(f"socket:[{fields[9]}]")
+        held = set()
+        # It may have ended, or close one meanwhile.
+        with contextlib.suppress(OSError):
+            for file in Path(f"/proc/{self._child.pid}/fd").iterdir():
+                with contextlib.suppress(OSError):
+                    held.add(os.readlink(file))
+        return not held.isdisjoint(sockets)
 
     def is_running(self) -> bool:
         return self._child.poll() is None

@@ -20,6 +20,8 @@ from .workloads import Workload
 START_DEADLINE = 20.0
 # The generator gives up by itself when nothing is answered; this is for when it does not.
 RUN_DEADLINE = 240.0
+# So many free ports are tried in turn, each of which somebody may take before the server does.
+PORTS = 5
 PRIORITY = -15
 
 
@@ -27,9 +29,23 @@ class RunFailed(Exception):
     """What the server or the generator did wrong."""
 
 
+class PortTaken(RunFailed):
+    """Somebody took the port before the server did."""
+
+
 def run(server: Server, workload: Workload, seconds: float, warm: float) -> dict[str, Any]:
     """One measurement, by a server started for it."""
-    port = free_port()
+    for _ in range(PORTS - 1):
+        try:
+            return run_on(free_port(), server, workload, seconds, warm)
+        except PortTaken:
+            continue
+    return run_on(free_port(), server, workload, seconds, warm)
+
+
+def run_on(
+    port: int, server: Server, workload: Workload, seconds: float, warm: float
+) -> dict[str, Any]:
     RESULTS.mkdir(parents=True, exist_ok=True)
     log = RESULTS / "server.log"
     with log.open("w") as output, started(server.words(workload, port), output) as process:
@@ -109,17 +125,27 @@ def free_port() -> int:
 
 def wait_until_listening(port: int, process: subprocess.Popen[bytes], log: Path) -> None:
     until = time.monotonic() + START_DEADLINE
-    while not is_listening(port):
+    while not (sockets := listening(port)) & held_by(process.pid):
         if process.poll() is not None or time.monotonic() > until:
-            raise RunFailed(f"the server does not listen: {log.read_text()[-300:]}")
+            failure = PortTaken if sockets else RunFailed
+            raise failure(f"the server does not listen: {log.read_text()[-300:]}")
         time.sleep(0.02)
 
 
-def is_listening(port: int) -> bool:
-    """Told by the kernel: a connection to try it by would be one to measure."""
-    local, listening = f":{port:04X}", "0A"
-    for line in Path("/proc/net/tcp").read_text().splitlines()[1:]:
-        fields = line.split()
-        if fields[3] == listening and fields[1].endswith(local):
-            return True
-    return False
+def listening(port: int) -> set[str]:
+    """The sockets that listen on a port, by the kernel: a connection would be one to measure."""
+    local, state = f":{port:04X}", "0A"
+    lines = Path("/proc/net/tcp").read_text().splitlines()[1:]
+    fields = [line.split() for line in lines]
+    return {f"socket:[{f[9]}]" for f in fields if f[3] == state and f[1].endswith(local)}
+
+
+def held_by(session: int) -> set[str]:
+    """What the processes of a session have open, as the kernel names it."""
+    held = set()
+    for folder in Path("/proc").iterdir():
+        # Any of them may end meanwhile, and not all let us look.
+        with contextlib.suppress(ValueError, OSError):
+            if os.getsid(int(folder.name)) == session:
+                held |= {os.readlink(file) for file in (folder / "fd").iterdir()}
+    return held

@@ -2,13 +2,23 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import shutil
 import signal
 import tempfile
 
-from harness import ARTIFACTS, Environment, Report, Skipped, Switchboard, Variant
+from harness import (
+    ARTIFACTS,
+    CheckFailed,
+    Environment,
+    Report,
+    Skipped,
+    Switchboard,
+    Variant,
+    poll,
+)
 
 # Starting a browser on a busy machine takes its time.
 STEP = 90.0
@@ -38,7 +48,7 @@ def chat(env: Environment, report: Report, variant: Variant) -> None:
                 server.wait_exit()
                 script.tell("killed")
             elif step["ask"] == "restart":
-                server = Switchboard(env, variant, listen=f"127.0.0.1:{server.port}")
+                server = restarted(env, variant, server.port)
                 script.tell("restarted")
             elif step["ask"] == "end":
                 return
@@ -46,6 +56,20 @@ def chat(env: Environment, report: Report, variant: Variant) -> None:
         script.close()
         server.close()
         shutil.rmtree(profile, ignore_errors=True)
+
+
+def restarted(env: Environment, variant: Variant, port: int) -> Switchboard:
+    """A server where the killed one was.
+
+    Meanwhile the port may be somebody's for a moment, as that of a connection.
+    """
+
+    def start() -> Switchboard | None:
+        with contextlib.suppress(CheckFailed):
+            return Switchboard(env, variant, listen=f"127.0.0.1:{port}")
+        return None
+
+    return poll(start, f"a server on port {port} again", STEP)
 
 
 def find_chromium() -> str:

@@ -26,6 +26,9 @@ AREAS = ["connect", "events", "acks", "namespaces", "rooms", "lifetime"]
 # Long enough for any conversation on a busy machine.
 CALM = ["--ping-interval", "25000", "--ping-timeout", "20000"]
 FAST_PINGS = ["--ping-interval", "100", "--ping-timeout", "20000"]
+# What suite_server is otherwise, with time for clients to answer.
+BEATING = ["--ping-interval", "300", "--ping-timeout", "20000"]
+PATIENT = ["--connect-timeout", "45000"]
 # python-engineio that disconnects while a POST of its own is under way leaves out its goodbye and
 # waits for its poll to end, which takes until the server's next ping: from Node's server just so.
 SOON_PINGS = ["--ping-interval", "1000", "--ping-timeout", "20000"]
@@ -90,10 +93,11 @@ def wires(env: Environment, report: Report) -> None:
         ("socket wire", "socketio-wire.mjs", []),
     ):
         with (
-            serving(env, "suite_server", *flags, *CALM) as calm,
+            serving(env, "suite_server", *flags, *CALM, *PATIENT) as calm,
             serving(env, "suite_server", *flags) as quick,
+            serving(env, "suite_server", *flags, *BEATING, *PATIENT) as beating,
         ):
-            script(env, report, label, name, calm, quick)
+            script(env, report, label, name, calm, quick, beating)
 
 
 def python(env: Environment, report: Report) -> None:

@@ -3,44 +3,24 @@
 // Prints one JSON line per check, {"name", "ok", "detail"}, and then "end of checks".
 
 import assert from 'node:assert/strict';
-import { chromium } from 'playwright-core';
+import { launch, runStep } from './browser-kit.mjs';
 
 const [executablePath, origin, bare, profile, screenshot] = process.argv.slice(2);
 const ROOM = `room-${process.pid}`;
 
-const context = await chromium.launchPersistentContext(profile, {
-  executablePath,
-  headless: true,
-  ignoreHTTPSErrors: true,
-  chromiumSandbox: false,
-  viewport: { width: 1100, height: 750 },
-  args: [
-    '--no-sandbox',
-    '--disable-gpu',
-    '--disable-quic',
-    '--no-first-run',
-    '--disable-background-networking',
-    '--disable-component-update',
-    '--disable-sync',
-    '--no-proxy-server',
-  ],
-});
-context.setDefaultTimeout(30_000);
+const context = await launch(executablePath, profile);
 
 const errors = [];
 const pages = [];
 
 /** One step; without it the later ones make no sense, so a failure ends the run. */
-async function check(name, step) {
-  try {
-    await step();
-    console.log(JSON.stringify({ name, ok: true }));
-  } catch (error) {
-    await Promise.all(pages.map((page, n) => page.screenshot({ path: `${screenshot}-failed-${n}.png` }).catch(() => {})));
-    console.log(JSON.stringify({ name, ok: false, detail: String(error.message).split('\n').slice(0, 6).join(' / ') }));
-    await end();
-  }
-}
+const check = (name, step) =>
+  runStep(step, {
+    say: (result) => console.log(JSON.stringify({ name, ...result })),
+    end,
+    pages: () => ({ ...pages }),
+    screenshot,
+  });
 
 async function end() {
   await context.close().catch(() => {});

@@ -5,7 +5,7 @@
 
 import assert from 'node:assert/strict';
 import { createInterface } from 'node:readline';
-import { chromium } from 'playwright-core';
+import { launch, runStep } from './browser-kit.mjs';
 
 const [executablePath, origin, profile, screenshot] = process.argv.slice(2);
 const ROOM = `room-${process.pid}`;
@@ -22,35 +22,15 @@ async function ask(what) {
 }
 
 /** One step; without it the later ones make no sense, so a failure ends the run. */
-async function check(name, step) {
-  try {
-    await step();
-    say({ check: name, ok: true });
-  } catch (error) {
-    await Promise.all(people.map(({ page, name: who }) => page.screenshot({ path: `${screenshot}-failed-${who}.png` }).catch(() => {})));
-    say({ check: name, ok: false, detail: String(error.message).split('\n').slice(0, 6).join(' / ') });
-    await end();
-  }
-}
+const check = (name, step) =>
+  runStep(step, {
+    say: (result) => say({ check: name, ...result }),
+    end,
+    pages: () => Object.fromEntries(people.map(({ name, page }) => [name, page])),
+    screenshot,
+  });
 
-const context = await chromium.launchPersistentContext(profile, {
-  executablePath,
-  headless: true,
-  ignoreHTTPSErrors: true,
-  chromiumSandbox: false,
-  viewport: { width: 1100, height: 750 },
-  args: [
-    '--no-sandbox',
-    '--disable-gpu',
-    '--disable-quic',
-    '--no-first-run',
-    '--disable-background-networking',
-    '--disable-component-update',
-    '--disable-sync',
-    '--no-proxy-server',
-  ],
-});
-context.setDefaultTimeout(30_000);
+const context = await launch(executablePath, profile);
 
 const errors = [];
 let serverIsDown = false;

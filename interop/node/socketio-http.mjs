@@ -191,7 +191,9 @@ async function overlappingPosts() {
   slow.write('4');
   await next(slow, 'socket').then(([socket]) => socket.connecting && next(socket, 'connect'));
   const answer = await postUntilOverlap(query);
-  same([answer.status, answer.body], [400, ''], 'status and body');
+  assert.equal(answer.status, 400);
+  // If the slow one came while another was taken, it was itself refused, and what comes next finds no session.
+  if (answer.body !== '') assert.equal(JSON.parse(answer.body).message, 'Session ID unknown');
   assert.equal((await poll).body, '1');
   slow.destroy();
   await refused(query, {}, 1, 'Session ID unknown');

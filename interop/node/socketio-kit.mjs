@@ -121,8 +121,10 @@ export class Wire {
         far.write(head);
         near.pipe(far);
       };
-      if (this.holding && /^upgrade: websocket/im.test(head.toString('latin1'))) this.held.push({ start, end });
-      else start();
+      if (this.holding && /^upgrade: websocket/im.test(head.toString('latin1'))) {
+        this.held.push({ start, end });
+        this.caught?.();
+      } else start();
     });
   }
 
@@ -148,6 +150,12 @@ export class Wire {
   /** Holds back every WebSocket request from now until `release`. */
   hold() {
     this.holding = true;
+  }
+
+  /** Waits for a WebSocket that is held back. */
+  async heldBack() {
+    if (this.held.length) return;
+    await within(new Promise((resolve) => (this.caught = resolve)), 'the WebSocket to hold back');
   }
 
   release() {

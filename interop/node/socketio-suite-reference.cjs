@@ -1,5 +1,6 @@
 // The server that the wire checks talk to, as Node has it: the one the public protocol suites ask for.
 // Usage: socketio-suite-reference.cjs [--port N] [--eio] [--v3] [--ping-interval MS] [--ping-timeout MS]
+//   [--connect-timeout MS]
 // Prints `listening PORT`. Its behaviour is written down in ../socketio-server.md.
 
 const { parseArgs } = require('node:util');
@@ -9,14 +10,16 @@ const { Server: Engine } = require('engine.io');
 
 const text = { type: 'string' };
 const flag = { type: 'boolean', default: false };
-const { values } = parseArgs({ options: { port: text, eio: flag, v3: flag, 'ping-interval': text, 'ping-timeout': text } });
+const { values } = parseArgs({
+  options: { port: text, eio: flag, v3: flag, 'ping-interval': text, 'ping-timeout': text, 'connect-timeout': text },
+});
 
 const http = createServer((_, response) => response.writeHead(404).end());
 const options = {
   pingInterval: Number(values['ping-interval'] ?? 300),
   pingTimeout: Number(values['ping-timeout'] ?? 200),
   maxHttpBufferSize: 1_000_000,
-  connectTimeout: 1_000,
+  connectTimeout: Number(values['connect-timeout'] ?? 1_000),
   cors: { origin: '*' },
   allowEIO3: values.v3,
 };

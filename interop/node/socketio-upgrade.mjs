@@ -100,6 +100,7 @@ async function neverCompletes(peer) {
   const { via, socket } = await held(peer);
   // The WebSocket is gone before its first byte went out; polling does not care.
   const failed = next(socket.io.engine, 'upgradeError');
+  await via.heldBack();
   via.drop();
   await failed;
   for (let index = 0; index < 20; index += 1) same(await call(socket, 'ack', index), [index], 'the ack');

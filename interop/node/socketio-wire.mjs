@@ -1,13 +1,14 @@
 // The Socket.IO protocol, version 5, on the raw wire: what its public suite asks for and some more.
-// Usage: socketio-wire.mjs CALM_ORIGIN QUICK_ORIGIN
-// Both are `suite_server`; the quick one has its own timings, the calm one a long ping interval.
+// Usage: socketio-wire.mjs CALM_ORIGIN QUICK_ORIGIN BEATING_ORIGIN
+// All are `suite_server`; the quick one has its own timings, the calm one has long ones, and the
+// beating one pings as soon as the quick one and waits as long as the calm one.
 // Prints one JSON line per check and `end of checks` after the last.
 
 import assert from 'node:assert/strict';
 import { runChecks, same } from './socketio-kit.mjs';
 import { Engine, KEYS } from './socketio-raw.mjs';
 
-const [calm, quick] = process.argv.slice(2).map((origin) => new Engine(origin, '/socket.io/'));
+const [calm, quick, beating] = process.argv.slice(2).map((origin) => new Engine(origin, '/socket.io/'));
 const TWO = '{"_placeholder":true,"num":0},{"_placeholder":true,"num":1}';
 const [ONE, OTHER] = [Buffer.from([1, 2, 3]), Buffer.from([4, 5, 6])];
 
@@ -74,12 +75,12 @@ async function closesOver(packets, { first = true } = {}) {
 }
 
 async function closesWithoutConnect() {
-  const socket = await calm.socket();
+  const socket = await quick.socket();
   await socket.end();
 }
 
 async function leavesMain() {
-  const socket = await connected(quick);
+  const socket = await connected(beating);
   socket.heartbeat = false;
   socket.send('41');
   // Nothing answers it; the connection lives on, and its heartbeat is what comes next.

@@ -85,13 +85,14 @@ impl Arena {
             let stream = TcpStream::connect(address).await.unwrap();
             let name = ServerName::IpAddress(address.ip().into());
             let connecting = TlsConnector::from(Arc::clone(&config)).connect(name, stream);
-            let line: Line = Box::new(within("a TLS handshake", connecting).await.unwrap());
-            line
+            let stream = within("a TLS handshake", connecting).await.ok()?;
+            let line: Line = Box::new(stream);
+            Some(line)
         };
         Self::start(flags, true, dial).await
     }
 
-    async fn start(flags: &[&str], json: bool, dial: impl AsyncFn(SocketAddr) -> Line) -> Self {
+    async fn start(flags: &[&str], json: bool, dial: impl AsyncFn(SocketAddr) -> Option<Line>) -> Self {
         let turn = turn().await;
         let always = ["switchboard", "--listen=127.0.0.1:0", "--workers=1"];
         let cli = Cli::try_parse_from(always.iter().chain(flags)).expect("known flags");
@@ -101,10 +102,8 @@ impl Arena {
         let tasks = Tasks::default();
         let (app, service, stopping) = run::prepare(&settings, &tasks);
         let workers = Workers::start(listeners, &app, &service, &tasks).expect("a thread");
-        let mut plain = Wire::new(dial(address).await);
-        plain.request(Side::Plain.path(), "").await;
-        assert!(plain.head().await.starts_with("http/1.1 101 "));
-        let io = if json { Some(join(dial(address).await).await) } else { None };
+        let plain = opened(&dial, address, Side::Plain).await;
+        let io = if json { Some(enter(opened(&dial, address, Side::Io).await).await) } else { None };
         let (said, workers) = (0, Some(workers));
         let mut arena = Self { address, app, workers, _stopping: stopping, plain, io, said, _turn: turn };
         arena.is_well().await;
@@ -120,14 +119,8 @@ impl Arena {
     /// Both connections that were there before are heard.
     pub(crate) async fn is_well(&mut self) {
         self.said += 1;
-        let (said, echo) = (self.said, frame::text(format!("still here {}", self.said)));
-        self.plain.say(&echo.clone().masked()).await;
-        loop {
-            match self.plain.frame().await {
-                ping if ping.first == 0x89 => self.plain.say(&frame::pong(ping.payload).masked()).await,
-                answer => break assert_eq!(answer, echo),
-            }
-        }
+        let said = self.said;
+        echoes(&mut self.plain, &format!("still here {said}")).await;
         let Some(io) = &mut self.io else { return };
         io.say(&text(&format!(r#"42{said}["still here"]"#))).await;
         loop {
@@ -146,6 +139,18 @@ impl Arena {
         assert!(taken <= most, "{taken} bytes at the worst moment, and {most} are allowed");
     }
 
+    /// Connects and says this within the time that the flags leave for it: how often someone was refused for this reason
+    /// tells that the server took it for that.
+    pub(crate) async fn attacked_in_time(&mut self, reason: &str, attack: impl AsyncFn(&mut Self)) {
+        let before = self.count(reason);
+        let counted = async {
+            while self.count(reason) == before {
+                attack(self).await;
+            }
+        };
+        within(reason, counted).await;
+    }
+
     /// Goes on sending this until the server cuts the connection off. The others are heard meanwhile, which paces it.
     pub(crate) async fn cuts_off(&mut self, wire: &mut Wire, bytes: &[u8]) {
         for _ in 0..1_000_000 {
@@ -162,6 +167,11 @@ impl Arena {
         self.open_offering(side, "").await
     }
 
+    /// An open WebSocket on the plain side, where the flags leave little time to ask for it.
+    pub(crate) async fn open_in_time(&self) -> Wire {
+        opened(async |address| Some(connect(address).await), self.address, Side::Plain).await
+    }
+
     /// An open WebSocket that was asked for with further headers.
     pub(crate) async fn open_offering(&self, side: Side, headers: &str) -> Wire {
         let mut wire = Wire::ask(self.address, side.path(), headers).await;
@@ -175,7 +185,7 @@ impl Arena {
 
     /// A Socket.IO client in the main namespace.
     pub(crate) async fn join(&self) -> Wire<Line> {
-        join(dial(self.address).await).await
+        enter(opened(&dial, self.address, Side::Io).await).await
     }
 
     /// The same in msgpack.
@@ -221,19 +231,22 @@ impl Arena {
 
     /// Waits until so many were refused for this reason. A client knows of it a little earlier.
     pub(crate) async fn refused(&self, reason: &str, least: u64) {
-        let count = || self.app.websocket.get_metrics().snapshot().refused.get(reason).copied().unwrap_or(0);
-        eventually(reason, || count() >= least).await;
+        eventually(reason, || self.count(reason) >= least).await;
+    }
+
+    /// How many were refused for this reason so far.
+    pub(crate) fn count(&self, reason: &str) -> u64 {
+        self.app.websocket.get_metrics().snapshot().refused.get(reason).copied().unwrap_or(0)
     }
 
     /// Waits until so many connections were ended by this limit.
     pub(crate) async fn ended(&self, limit: &str, least: u64) {
-        let count = || self.app.websocket.get_metrics().snapshot().limits.get(limit).copied().unwrap_or(0);
-        eventually(limit, || count() >= least).await;
+        eventually(limit, || self.count_ended(limit) >= least).await;
     }
 
-    /// Whether a connection was ended by this limit yet.
-    pub(crate) fn has_ended(&self, limit: &str) -> bool {
-        self.app.websocket.get_metrics().snapshot().limits.contains_key(limit)
+    /// How many connections were ended by this limit so far.
+    pub(crate) fn count_ended(&self, limit: &str) -> u64 {
+        self.app.websocket.get_metrics().snapshot().limits.get(limit).copied().unwrap_or(0)
     }
 
     /// Socket.IO's counters.
@@ -244,17 +257,22 @@ impl Arena {
     /// Waits until there are no more sessions of Socket.IO than the one that was there before and so many more.
     pub(crate) async fn has_sessions(&mut self, more: usize) {
         let engine = self.app.sockets.as_ref().expect("it is served").server.engine().clone();
-        within("the other sessions to be over", async {
-            while engine.sessions() > 1 + more {
+        self.is_well_until("the other sessions are over", |_| engine.sessions() <= 1 + more).await;
+    }
+
+    /// Waits until no WebSocket is open but the two that were there before and so many more.
+    pub(crate) async fn is_left_with(&mut self, more: usize) {
+        self.is_well_until("the others are gone", |arena| arena.app.websocket.connections().count() == 2 + more).await;
+    }
+
+    /// Waits for something that is not announced; both connections that were there before are heard meanwhile.
+    pub(crate) async fn is_well_until(&mut self, what: &str, holds: impl Fn(&Self) -> bool) {
+        within(what, async {
+            while !holds(self) {
                 self.is_well().await;
             }
         })
         .await;
-    }
-
-    /// Waits until no WebSocket is open but the two that were there before and so many more.
-    pub(crate) async fn is_left_with(&self, more: usize) {
-        eventually("the others to be gone", || self.app.websocket.connections().count() == 2 + more).await;
     }
 }
 
@@ -262,6 +280,17 @@ impl Drop for Arena {
     fn drop(&mut self) {
         // The next one begins when all of this is gone.
         self.workers.take().into_iter().for_each(Workers::end);
+    }
+}
+
+/// Says something on a plain WebSocket and hears it again. Pings that come first are answered.
+pub(crate) async fn echoes<S: AsyncRead + AsyncWrite + Unpin>(wire: &mut Wire<S>, said: &str) {
+    wire.say(&text(said)).await;
+    loop {
+        match wire.frame().await {
+            ping if ping.first == 0x89 => wire.say(&frame::pong(ping.payload).masked()).await,
+            answer => break assert_eq!(answer, frame::text(said)),
+        }
     }
 }
 
@@ -313,14 +342,39 @@ pub(crate) type Line = Box<dyn Duplex>;
 pub(crate) trait Duplex: AsyncRead + AsyncWrite + Unpin + Send {}
 impl<T: AsyncRead + AsyncWrite + Unpin + Send> Duplex for T {}
 
-async fn dial(address: SocketAddr) -> Line {
-    Box::new(within("a connection", TcpStream::connect(address)).await.expect("someone listens"))
+async fn dial(address: SocketAddr) -> Option<Line> {
+    Some(Box::new(connect(address).await))
 }
 
-async fn join(line: Line) -> Wire<Line> {
-    let mut wire = Wire::new(line);
-    wire.request(Side::Io.path(), "").await;
-    assert!(wire.head().await.starts_with("http/1.1 101 "));
+async fn connect(address: SocketAddr) -> TcpStream {
+    within("a connection", TcpStream::connect(address)).await.expect("someone listens")
+}
+
+/// An open WebSocket. A client that the machine kept from asking in time, as the flags may say it, comes again.
+async fn opened<S: AsyncRead + AsyncWrite + Unpin>(
+    dial: impl AsyncFn(SocketAddr) -> Option<S>,
+    address: SocketAddr,
+    side: Side,
+) -> Wire<S> {
+    within("a WebSocket", async {
+        loop {
+            let Some(stream) = dial(address).await else { continue };
+            let mut wire = Wire::new(stream);
+            match wire.try_upgrade(side.path()).await {
+                Some(head) if head.starts_with("http/1.1 408 ") => {}
+                Some(head) => {
+                    assert!(head.starts_with("http/1.1 101 "), "{head}");
+                    break wire;
+                }
+                None => {}
+            }
+        }
+    })
+    .await
+}
+
+/// Joins the main namespace.
+async fn enter(mut wire: Wire<Line>) -> Wire<Line> {
     greeting(&mut wire).await;
     wire.say(&text("40")).await;
     let welcome = wire.frame().await;

@@ -76,7 +76,7 @@ async fn attack_18_answers_without_an_end_are_not_read_to_it() {
         let (mut stream, _) = within("the client", listener.accept()).await.unwrap();
         request(&mut stream).await;
         stream.write_all(head.as_bytes()).await.unwrap();
-        while stream.write_all(&chunk).await.is_ok() {}
+        within("the client to have enough", async { while stream.write_all(&chunk).await.is_ok() {} }).await;
         let error = within("the client", connecting).await.unwrap().expect_err("it is no 101");
         assert!(matches!(error, ConnectError::Refused(_) | ConnectError::Handshake(_)), "{error}");
         assert!(counting::peak() < 256 << 10, "{head}");

@@ -19,15 +19,16 @@ async fn drip(arena: &mut Arena, wire: &mut Wire, byte: u8) -> String {
 #[tokio::test]
 async fn attack_5_a_head_that_drips_is_cut_off() {
     let mut arena = Arena::new(&["--handshake-timeout=300ms"]).await;
-    let mut wires = Vec::new();
     for path in [Side::Plain.path(), Side::Io.path(), POLLING] {
-        let mut wire = Wire::connect(arena.address).await;
-        wire.send(format!("GET {path} HTTP/1.1\r\nHost: localhost\r\nX-Slow: ")).await;
-        wires.push(wire);
-    }
-    for mut wire in wires {
-        let told = drip(&mut arena, &mut wire, b'x').await;
-        assert!(told.is_empty() || told.starts_with("HTTP/1.1 408 "), "{told}");
+        let half = format!("GET {path} HTTP/1.1\r\nHost: localhost\r\nX-Slow: ");
+        arena
+            .attacked_in_time("handshake_timeout", async |arena| {
+                let mut wire = Wire::connect(arena.address).await;
+                wire.try_send(&half).await;
+                let told = drip(arena, &mut wire, b'x').await;
+                assert!(told.is_empty() || told.starts_with("HTTP/1.1 408 "), "{told}");
+            })
+            .await;
     }
     arena.refused("handshake_timeout", 3).await;
     arena.ends(256 * KIB).await;
@@ -40,7 +41,7 @@ async fn attack_5_a_later_head_that_drips_is_cut_off() {
     for first in ["/health", POLLING] {
         let mut wire = Wire::connect(arena.address).await;
         assert_eq!(wire.get(first).await.status, 200);
-        wire.send("GET /health HTTP/1.1\r\nHost: localhost\r\nX-Slow: ").await;
+        wire.try_send("GET /health HTTP/1.1\r\nHost: localhost\r\nX-Slow: ").await;
         drip(&mut arena, &mut wire, b'x').await;
     }
     // And one that sends nothing more.
@@ -96,11 +97,11 @@ async fn a_tls_handshake_that_drips_is_cut_off() {
     std::fs::remove_dir_all(&folder).unwrap();
     for hello in [&b""[..], b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03"] {
         let mut wire = Wire::connect(arena.address).await;
-        wire.send(hello).await;
+        wire.try_send(hello).await;
         assert!(wire.last_words().await.is_empty());
     }
     let mut wire = Wire::connect(arena.address).await;
-    wire.send(b"\x16\x03\x01\x3f\x00\x01\x00\x3e\xfc\x03\x03").await;
+    wire.try_send(b"\x16\x03\x01\x3f\x00\x01\x00\x3e\xfc\x03\x03").await;
     drip(&mut arena, &mut wire, 0).await;
     arena.refused("tls", 3).await;
     arena.ends(512 * KIB).await;

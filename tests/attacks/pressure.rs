@@ -1,7 +1,7 @@
 //! Attacks by quantity: peers that send and never read, that stay, or that are too many.
 
 use switchboard_io::engine::CloseReason;
-use switchboard_testkit::{Wire, frame};
+use switchboard_testkit::{Wire, frame, within};
 
 use crate::arena::{Arena, Side, text};
 
@@ -29,10 +29,13 @@ async fn attack_9_what_waits_for_a_slow_reader_is_bounded() {
     let _deaf = deaf(&arena, "/rooms/a").await;
     let mut loud = Wire::open(arena.address, "/rooms/a").await;
     // The kernel takes some megabytes first.
-    while !arena.has_ended("outbox_overflow") {
-        loud.send(&message).await;
-        arena.is_well().await;
-    }
+    within("an overflow", async {
+        while arena.count_ended("outbox_overflow") == 0 {
+            loud.send(&message).await;
+            arena.is_well().await;
+        }
+    })
+    .await;
     // An outbox, what is encoded, and a message on its way.
     arena.ends(3 * MIB).await;
 }
@@ -49,10 +52,13 @@ async fn attack_9_what_waits_for_a_poll_is_bounded() {
     assert_eq!(loud.frame().await, frame::text("431[2]"));
     let event = text(&format!(r#"42["say","{}"]"#, "x".repeat(200 * KIB))).bytes();
     arena.begin();
-    while arena.engine().overflowed() == 0 {
-        loud.send(&event).await;
-        arena.is_well().await;
-    }
+    within("an overflow", async {
+        while arena.engine().overflowed() == 0 {
+            loud.send(&event).await;
+            arena.is_well().await;
+        }
+    })
+    .await;
     assert!(arena.get(&quiet).await.body.contains("Session ID unknown"));
     // 4 MiB, each event once as it is sent to those who poll and once as the others had it.
     arena.ends(10 * MIB).await;
@@ -106,13 +112,16 @@ async fn attack_24_one_address_does_not_take_all_connections() {
     let mut other = Wire::connect_from(arena.address, [127, 0, 0, 3], NARROW).await;
     assert_eq!(other.get("/health").await.status, 200);
     drop(taken.pop());
-    loop {
-        let mut wire = Wire::connect_from(arena.address, ELSEWHERE, NARROW).await;
-        wire.request(Side::Plain.path(), "").await;
-        if wire.head().await.starts_with("http/1.1 101 ") {
-            break;
+    within("a free place", async {
+        loop {
+            let mut wire = Wire::connect_from(arena.address, ELSEWHERE, NARROW).await;
+            let told = wire.try_upgrade(Side::Plain.path()).await;
+            if told.is_some_and(|head| head.starts_with("http/1.1 101 ")) {
+                break;
+            }
         }
-    }
+    })
+    .await;
     arena.ends(256 * KIB).await;
 }
 
@@ -161,14 +170,14 @@ async fn attack_25_a_slow_reader_of_pages_is_cut_off() {
 /// others answer them.
 #[tokio::test]
 async fn half_open_peers_are_noticed() {
-    let flags = ["--socketio-ping-interval=2s", "--socketio-ping-timeout=2s", "--idle-timeout=2s"];
+    let flags = ["--socketio-ping-interval=500ms", "--socketio-ping-timeout=5s", "--idle-timeout=5s"];
     let mut arena = Arena::new(&flags).await;
     let gone = [arena.open(Side::Plain).await, arena.open(Side::Io).await];
     let polling = arena.session().await;
     // Nobody answers the Close frame either.
-    while !arena.has_ended("close_timeout") || arena.engine().closed(CloseReason::PingTimeout) < 2 {
-        arena.is_well().await;
-    }
+    let noticed =
+        |arena: &Arena| arena.count_ended("close_timeout") > 0 && arena.engine().closed(CloseReason::PingTimeout) >= 2;
+    arena.is_well_until("all have been noticed", noticed).await;
     assert!(arena.get(&polling).await.body.contains("Session ID unknown"));
     drop(gone);
     arena.is_left_with(0).await;

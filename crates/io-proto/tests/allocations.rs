@@ -1,40 +1,16 @@
 //! What the hot paths allocate, counted per thread.
-#![expect(unsafe_code, reason = "an allocator that counts")]
-
-use std::alloc::{GlobalAlloc, Layout, System};
-use std::cell::Cell;
 
 use bytes::Bytes;
 use switchboard_io_proto::socket::{Decoder, EventHead, Incoming, Kind, Limits, Namespace, Parser};
-
-thread_local! {
-    static COUNT: Cell<usize> = const { Cell::new(0) };
-}
-
-struct Counting;
+use switchboard_testkit::counting::{Counting, allocated_by};
 
 #[global_allocator]
 static ALLOCATOR: Counting = Counting;
 
-// SAFETY: everything is passed on to the system's allocator, whose promises are kept.
-unsafe impl GlobalAlloc for Counting {
-    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
-        // A thread that ends has no counter any more.
-        let _ = COUNT.try_with(|count| count.set(count.get() + 1));
-        // SAFETY: the caller's promises are those that `System` asks for.
-        unsafe { System.alloc(layout) }
-    }
-
-    unsafe fn dealloc(&self, pointer: *mut u8, layout: Layout) {
-        // SAFETY: as above.
-        unsafe { System.dealloc(pointer, layout) }
-    }
-}
-
 fn counted<T>(work: impl FnOnce() -> T) -> (usize, T) {
-    let before = COUNT.with(Cell::get);
-    let done = work();
-    (COUNT.with(Cell::get) - before, done)
+    let mut done = None;
+    let allocations = allocated_by(|| done = Some(work()));
+    (allocations.all, done.expect("it was done"))
 }
 
 #[test]

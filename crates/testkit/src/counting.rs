@@ -1,4 +1,5 @@
-//! An allocator that counts: what the process holds and held at its worst moment, and how often each thread allocates.
+//! An allocator that counts: what the process holds and held at its worst moment, how often each thread allocates and what
+//! it takes of the heap.
 //! Everything is left to the system's. A test becomes its user by
 //! `#[global_allocator] static ALLOCATOR: Counting = Counting;`.
 #![expect(unsafe_code, reason = "the trait of allocators is unsafe; every call is passed on as it came")]
@@ -18,6 +19,7 @@ static TURN: Mutex<()> = Mutex::new(());
 
 thread_local! {
     static ALLOCATIONS: Cell<Allocations> = const { Cell::new(Allocations { all: 0, large: 0 }) };
+    static HEAP: Cell<usize> = const { Cell::new(0) };
 }
 
 /// How often something was allocated or moved to another size.
@@ -41,6 +43,13 @@ pub fn allocated_by(run: impl FnOnce()) -> Allocations {
     run();
     let after = so_far();
     Allocations { all: after.all - before.all, large: after.large - before.large }
+}
+
+/// What this thread has taken of the heap and not given back, with what glibc's heap adds to each piece. What a thread gives
+/// back that another has taken makes it wrap around.
+#[must_use]
+pub fn in_heap() -> usize {
+    HEAP.get()
 }
 
 /// The turn of one test: those of a process share what is held.
@@ -77,10 +86,21 @@ fn taken(bytes: usize) {
     let held = HELD.fetch_add(bytes, Relaxed) + bytes;
     MOST.fetch_max(held, Relaxed);
     // A thread that ends has no counter any more.
+    let _ = HEAP.try_with(|heap| heap.set(heap.get().wrapping_add(place(bytes))));
     let _ = ALLOCATIONS.try_with(|allocations| {
         let Allocations { all, large } = allocations.get();
         allocations.set(Allocations { all: all + 1, large: large + usize::from(bytes >= LARGE) });
     });
+}
+
+fn given(bytes: usize) {
+    HELD.fetch_sub(bytes, Relaxed);
+    let _ = HEAP.try_with(|heap| heap.set(heap.get().wrapping_sub(place(bytes))));
+}
+
+/// What a piece takes in glibc's heap: a word of its own, multiples of 16, at least 32.
+fn place(bytes: usize) -> usize {
+    (bytes + 8).next_multiple_of(16).max(32)
 }
 
 // SAFETY: every call is passed on to `System` as it came, whose promises are kept.
@@ -102,12 +122,12 @@ unsafe impl GlobalAlloc for Counting {
         taken(size);
         // SAFETY: as above.
         let moved = unsafe { System.realloc(place, layout, size) };
-        HELD.fetch_sub(layout.size(), Relaxed);
+        given(layout.size());
         moved
     }
 
     unsafe fn dealloc(&self, place: *mut u8, layout: Layout) {
-        HELD.fetch_sub(layout.size(), Relaxed);
+        given(layout.size());
         // SAFETY: as above.
         unsafe { System.dealloc(place, layout) }
     }

@@ -89,27 +89,51 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Wire<S> {
 
     /// Asks for a WebSocket.
     pub async fn request(&mut self, path: &str, headers: &str) {
-        self.send(format!("GET {path} HTTP/1.1\r\n{UPGRADE}{headers}\r\n")).await;
+        self.send(upgrade(path, headers)).await;
+    }
+
+    /// Asks for a WebSocket; the head of the answer, and `None` when the server had hung up and none can be read.
+    pub async fn try_upgrade(&mut self, path: &str) -> Option<String> {
+        // What it said before it went may still be there.
+        self.try_send(upgrade(path, "")).await;
+        self.try_head().await
     }
 
     /// Asks for a page on a connection that stays open.
     pub async fn get(&mut self, path: &str) -> Response {
-        self.send(format!("GET {path} HTTP/1.1\r\nHost: localhost\r\n\r\n")).await;
+        self.send(page(path)).await;
         self.response().await
+    }
+
+    /// The same of a server that may have hung up: `None` when no answer can be read.
+    pub async fn try_get(&mut self, path: &str) -> Option<Response> {
+        self.try_send(page(path)).await;
+        let head = self.try_head().await?;
+        Some(self.body_of(head).await)
     }
 
     /// The status line and the headers, in small letters.
     pub async fn head(&mut self) -> String {
+        self.try_head().await.expect("the peer goes on")
+    }
+
+    /// The same; `None` when the connection ends before they are whole.
+    pub async fn try_head(&mut self) -> Option<String> {
         let mut head = Vec::new();
         while !head.ends_with(b"\r\n\r\n") {
-            head.push(self.byte().await);
+            head.push(within("a byte", self.0.read_u8()).await.ok()?);
         }
-        String::from_utf8(head).expect("headers are text").to_ascii_lowercase()
+        Some(String::from_utf8(head).expect("headers are text").to_ascii_lowercase())
     }
 
     /// A whole response, whose length is told.
     pub async fn response(&mut self) -> Response {
         let head = self.head().await;
+        self.body_of(head).await
+    }
+
+    /// The rest of a response.
+    async fn body_of(&mut self, head: String) -> Response {
         let status = head.split(' ').nth(1).and_then(|status| status.parse().ok()).expect("a status");
         let mut response = Response { status, head, body: String::new() };
         let length = response.header("content-length").and_then(|length| length.parse().ok()).expect("a length");
@@ -157,15 +181,21 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Wire<S> {
         words
     }
 
-    async fn byte(&mut self) -> u8 {
-        within("a byte", self.0.read_u8()).await.expect("the peer goes on")
-    }
-
     async fn bytes(&mut self, count: usize) -> Vec<u8> {
         let mut bytes = vec![0; count];
         within("bytes", self.0.read_exact(&mut bytes)).await.expect("the peer goes on");
         bytes
     }
+}
+
+/// A request for a WebSocket.
+fn upgrade(path: &str, headers: &str) -> String {
+    format!("GET {path} HTTP/1.1\r\n{UPGRADE}{headers}\r\n")
+}
+
+/// A request for a page.
+fn page(path: &str) -> String {
+    format!("GET {path} HTTP/1.1\r\nHost: localhost\r\n\r\n")
 }
 
 impl Response {

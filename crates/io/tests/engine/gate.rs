@@ -10,7 +10,7 @@ use hyper::server::conn::http1;
 use hyper_util::rt::TokioIo;
 use hyper_util::service::TowerToHyperService;
 use switchboard_io::engine::{Engine, EngineConfig, Hooks, Limit, Transport};
-use switchboard_testkit::{Wire, frame};
+use switchboard_testkit::{Wire, frame, within};
 use switchboard_ws::{Config, Gate, GatedListener, Handler, Limits, NoRoom, Pass, PeerAddr, Visitor};
 use tokio::io::AsyncReadExt as _;
 use tokio::net::TcpListener;
@@ -106,9 +106,12 @@ async fn a_client_that_does_not_read_the_answer_to_its_poll_is_cut_off() {
     let mut client = Client::open(address, POLLING).await;
     host.session().await.send_text(&format!("4{}", "x".repeat(LONG)));
     client.ask().await;
-    while host.engine.metrics().limit(Limit::WriteTime) == 0 {
-        tokio::task::yield_now().await;
-    }
+    within("the limit", async {
+        while host.engine.metrics().limit(Limit::WriteTime) == 0 {
+            tokio::task::yield_now().await;
+        }
+    })
+    .await;
     // The session is not concerned: its client may come again, until its heartbeat fails.
     assert_eq!(host.engine.sessions(), 1);
 }

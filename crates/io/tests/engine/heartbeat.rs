@@ -68,7 +68,10 @@ async fn an_upgraded_session_is_pinged_on_its_websocket_and_lives() {
 
 #[tokio::test]
 async fn polling_that_does_not_answer_ends_and_its_poll_is_told() {
-    let mut host = Host::new(quick()).await;
+    let mut config = quick();
+    // It must have polled by then.
+    config.session.ping_timeout = Duration::from_secs(2);
+    let mut host = Host::new(config).await;
     let (mut client, _) = host.polling().await;
     assert_eq!(client.poll().await.body, "2");
     client.ask().await;

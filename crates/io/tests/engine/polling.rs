@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use switchboard_io::engine::{CloseReason, EngineConfig, Limit, ParcelOptions, SessionConfig, parcel};
-use switchboard_testkit::{Response, Wire};
+use switchboard_testkit::{Response, Wire, within};
 use switchboard_ws::{Message, Pushed};
 
 use crate::support::{Heard, Host, post};
@@ -64,9 +64,12 @@ async fn a_second_poll_ends_the_session() {
 /// A volatile parcel is taken only while a poll waits.
 async fn wait_for_poll(session: &switchboard_io::engine::Session) {
     let volatile = ParcelOptions { volatile: true, ..ParcelOptions::default() };
-    while session.send(parcel(Vec::new(), volatile)) == Pushed::Dropped {
-        tokio::task::yield_now().await;
-    }
+    within("a poll", async {
+        while session.send(parcel(Vec::new(), volatile)) == Pushed::Dropped {
+            tokio::task::yield_now().await;
+        }
+    })
+    .await;
 }
 
 #[tokio::test]
@@ -132,14 +135,17 @@ async fn a_body_that_takes_too_long_is_refused_and_ends_the_session() {
     let head = "Content-Length: 500000\r\nContent-Type: text/plain;charset=UTF-8";
     client.posts.send(format!("POST {} HTTP/1.1\r\nHost: localhost\r\n{head}\r\n\r\n4", client.path)).await;
     let mut sent = 0;
-    while host.engine.metrics().limit(Limit::BodyTime) == 0 {
-        // Slowly enough not to be done first, whatever the machine does meanwhile.
-        sent = 100_000.min(sent + 1);
-        if sent < 100_000 {
-            client.posts.send("x").await;
+    within("the limit", async {
+        while host.engine.metrics().limit(Limit::BodyTime) == 0 {
+            // Slowly enough not to be done first, whatever the machine does meanwhile.
+            sent = 100_000.min(sent + 1);
+            if sent < 100_000 {
+                client.posts.send("x").await;
+            }
+            tokio::task::yield_now().await;
         }
-        tokio::task::yield_now().await;
-    }
+    })
+    .await;
     let answer = client.posts.response().await;
     assert_eq!((answer.status, &*answer.body, answer.header("connection")), (408, "", Some("close")));
     assert_eq!(host.heard().await, Heard::Closed(CloseReason::TransportError));

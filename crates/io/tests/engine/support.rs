@@ -184,7 +184,6 @@ pub(crate) fn quick() -> EngineConfig {
     let session = SessionConfig {
         ping_interval: Duration::from_millis(50),
         ping_timeout: Duration::from_millis(50),
-        upgrade_timeout: Duration::from_millis(100),
         ..SessionConfig::default()
     };
     EngineConfig { session, ..EngineConfig::default() }

@@ -1,10 +1,12 @@
 //! From polling to a WebSocket: nothing is lost or out of order, and whoever does not claim it changes nothing.
 
-use switchboard_io::engine::{CloseReason, EngineConfig, ParcelOptions, Transport, parcel};
+use std::time::Duration;
+
+use switchboard_io::engine::{CloseReason, EngineConfig, ParcelOptions, SessionConfig, Transport, parcel};
 use switchboard_testkit::{Wire, frame};
 use switchboard_ws::{Config, DeflateConfig, Message, OutboxLimits, Overflow};
 
-use crate::support::{Heard, Host, POLLING, WEBSOCKET, quick, text};
+use crate::support::{Heard, Host, POLLING, WEBSOCKET, text};
 
 async fn probe(wire: &mut Wire) {
     wire.say(&frame::text("2probe").masked()).await;
@@ -154,15 +156,8 @@ async fn an_outbox_that_overflowed_before_the_upgrade_ends_the_session() {
 
 #[tokio::test]
 async fn a_candidate_that_does_not_claim_is_closed_and_the_session_stays() {
-    let config = EngineConfig { session: quick().session, ..EngineConfig::default() };
-    let config = EngineConfig {
-        session: switchboard_io::engine::SessionConfig {
-            ping_interval: std::time::Duration::from_secs(25),
-            ..config.session
-        },
-        ..config
-    };
-    let mut host = Host::new(config).await;
+    let session = SessionConfig { upgrade_timeout: Duration::from_secs(2), ..SessionConfig::default() };
+    let mut host = Host::new(EngineConfig { session, ..EngineConfig::default() }).await;
     let (mut client, session) = host.polling().await;
     let mut wire = client.websocket().await;
     probe(&mut wire).await;

@@ -12,7 +12,7 @@ use switchboard_testkit::counting::{self, Counting};
 use switchboard_testkit::{Wire, frame, within};
 use switchboard_ws::{Budget, BudgetPart, BudgetUsage};
 use tokio::io::AsyncWriteExt as _;
-use tokio::net::TcpStream;
+use tokio::net::{TcpListener, TcpStream};
 
 use client::{Client, Heard, Poller, WEBSOCKET, fenced, get, serve};
 
@@ -22,7 +22,7 @@ static ALLOCATOR: Counting = Counting;
 const MIB: usize = 1 << 20;
 const LIMIT: usize = 16 * MIB;
 /// On top of it: 8 MiB of buffers that a thread keeps, what hyper reads ahead of us, and the clients of this test.
-const BASE: usize = 24 * MIB;
+const BASE: usize = 12 * MIB;
 const POLLING: &str = "/socket.io/?EIO=4&transport=polling";
 
 fn usage(budget: &Budget) -> BudgetUsage {
@@ -34,7 +34,11 @@ async fn start() -> (SocketIo, Budget, SocketAddr, Client) {
     let budget = Budget::new(LIMIT);
     let io = SocketIo::builder().budget(budget.clone()).build();
     fenced(&io, "/");
-    let address = serve(&io).await;
+    // By a listener of our own, as a framework may have hyper read on as far as it likes.
+    let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
+    let address = listener.local_addr().expect("it is bound");
+    let serving = io.clone();
+    tokio::spawn(async move { serving.serve(listener).await });
     let healthy = Client::join(address).await;
     (io, budget, address, healthy)
 }
@@ -62,6 +66,7 @@ async fn what_waits_for_clients_that_do_not_poll_stays_within_the_budget() {
     }
     let peak = counting::peak();
     let BudgetUsage { evicted, used, .. } = usage(&budget);
+    println!("{peak} bytes at the worst moment, of {}", LIMIT + BASE);
     assert!(peak <= LIMIT + BASE, "{peak}");
     assert!(used <= LIMIT, "{used}");
     assert!(evicted >= 4, "12 of 1.9 MiB, in two forms each, do not fit: {evicted}");
@@ -82,7 +87,7 @@ async fn bodies_that_are_never_finished_stay_within_the_budget() {
     let (_io, budget, address, mut healthy) = start().await;
     counting::begin();
     let mut posts = Vec::new();
-    for _ in 0..40 {
+    for _ in 0..60 {
         let opened = get(address, POLLING).await;
         if opened.status == 503 {
             continue;
@@ -99,9 +104,10 @@ async fn bodies_that_are_never_finished_stay_within_the_budget() {
     }
     let peak = counting::peak();
     let BudgetUsage { evicted, denied, refused, used, .. } = usage(&budget);
+    println!("{peak} bytes at the worst moment, of {}", LIMIT + BASE);
     assert!(peak <= LIMIT + BASE, "{peak}");
     assert!(used <= LIMIT, "{used}");
-    assert!(evicted + denied + refused >= 15, "40 of 1 MB do not fit: {evicted}, {denied}, {refused}");
+    assert!(evicted + denied + refused >= 35, "60 of 1 MB do not fit: {evicted}, {denied}, {refused}");
     drop(posts);
     within("the bodies to be dropped", async {
         while usage(&budget).parts[BudgetPart::Polling as usize] > 0 {
@@ -118,6 +124,7 @@ async fn a_client_that_holds_attachments_back_is_disconnected_and_told_why() {
     counting::begin();
     let mut peers = Vec::new();
     while usage(&budget).evicted == 0 {
+        assert!(peers.len() < 40, "40 of 0.9 MB do not fit");
         let mut peer = Client::join(address).await;
         let places: Vec<_> = (0..10).map(|n| format!(r#"{{"_placeholder":true,"num":{n}}}"#)).collect();
         peer.say(&format!(r#"4510-["file",{}]"#, places.join(","))).await;
@@ -128,6 +135,7 @@ async fn a_client_that_holds_attachments_back_is_disconnected_and_told_why() {
         peers.push(peer);
     }
     let peak = counting::peak();
+    println!("{peak} bytes at the worst moment, of {}", LIMIT + BASE);
     assert!(peak <= LIMIT + BASE, "{peak}");
     assert!(peers.len() > 5, "{}", peers.len());
     let mut gone = 0;

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use switchboard_io::engine::Limit;
 use switchboard_io::{AckError, EmitError, HubLimits, JoinError, Limits, Refusal, Socket, SocketIo, Value};
+use switchboard_testkit::within;
 use switchboard_ws::Hub;
 use tokio::sync::mpsc::UnboundedSender;
 
@@ -31,7 +32,7 @@ fn hits(io: &SocketIo) -> Vec<(&'static str, u64)> {
 
 #[tokio::test]
 async fn attachments_that_come_in_time_do_not() {
-    let io = SocketIo::builder().connect_timeout(Duration::from_millis(100)).build();
+    let io = SocketIo::builder().connect_timeout(Duration::from_secs(2)).build();
     fenced(&io, "/");
     let address = serve(&io).await;
     let mut client = Client::join(address).await;
@@ -180,9 +181,12 @@ async fn clients_who_come_at_once_make_no_child_namespace_too_many() {
             client.expect_end().await;
         }
         // When the last one is out there is room again.
-        while io.namespaces().len() > 1 {
-            tokio::task::yield_now().await;
-        }
+        within("the child namespaces to be gone", async {
+            while io.namespaces().len() > 1 {
+                tokio::task::yield_now().await;
+            }
+        })
+        .await;
     }
     assert_eq!(hits(&io), [("too_many_child_namespaces", 5 * 9)]);
 }

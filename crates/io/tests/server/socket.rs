@@ -422,8 +422,7 @@ async fn it_hears_why_it_leaves_first_in_its_rooms_and_then_out_of_them() {
 
 #[tokio::test]
 async fn a_client_that_does_not_answer_pings_is_gone() {
-    let io =
-        SocketIo::builder().ping_interval(Duration::from_millis(50)).ping_timeout(Duration::from_millis(50)).build();
+    let io = SocketIo::builder().ping_interval(Duration::from_millis(50)).ping_timeout(Duration::from_secs(2)).build();
     let mut told = departures(&io);
     let mut client = Client::join(serve(&io).await).await;
     assert_eq!(client.frame().await.payload, b"2");

@@ -48,8 +48,8 @@ async fn connections_beyond_the_limit_are_told_to_come_back() {
     // Its place is free again, a moment later.
     let page = within("a free place", async {
         loop {
-            let page = server.get("/metrics").await;
-            if page.status != 503 {
+            let page = Wire::connect(server.address()).await.try_get("/metrics").await;
+            if let Some(page) = page.filter(|page| page.status != 503) {
                 return page;
             }
         }
@@ -58,7 +58,11 @@ async fn connections_beyond_the_limit_are_told_to_come_back() {
     assert!(page.body.contains("switchboard_connections_refused_total{reason=\"max_connections\"}"), "{}", page.body);
     // Places of clients that did not ask for anything come back too.
     drop(Wire::connect(server.address()).await);
-    within("a free place", async { while server.get("/health").await.status != 200 {} }).await;
+    within("a free place", async {
+        let health = async || Wire::connect(server.address()).await.try_get("/health").await;
+        while health().await.is_none_or(|page| page.status != 200) {}
+    })
+    .await;
 }
 
 #[tokio::test]

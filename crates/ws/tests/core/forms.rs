@@ -8,7 +8,7 @@ use switchboard_ws::{
     Pushed, SendError, Sender,
 };
 
-use crate::peer::{Driver, on_both_drivers, serve};
+use crate::peer::{Driver, eventually, on_both_drivers, serve};
 
 on_both_drivers!(
     a_message_has_the_form_of_each_connection,
@@ -185,9 +185,7 @@ async fn what_is_volatile_is_lost_on_a_peer_that_lags(driver: Driver) {
     peer.expects(frame::text("heard")).await;
     let (long, before) = ("x".repeat(900_000), config.get_metrics().snapshot().bytes_out);
     hub.publish("lobby", word(&long, false));
-    while config.get_metrics().snapshot().bytes_out == before {
-        tokio::task::yield_now().await;
-    }
+    eventually("its first bytes", || config.get_metrics().snapshot().bytes_out > before).await;
     hub.publish("lobby", word("lost", true));
     hub.publish("lobby", word("kept", false));
     peer.expects(frame::text(&long)).await;

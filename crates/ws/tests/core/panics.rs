@@ -9,7 +9,7 @@ use switchboard_ws::{
 };
 use tokio::io::AsyncWriteExt;
 
-use crate::peer::{Driver, Peer, on_both_drivers, serve};
+use crate::peer::{Driver, Peer, eventually, on_both_drivers, serve};
 
 on_both_drivers!(
     a_panic_in_any_method_ends_its_connection_alone,
@@ -177,9 +177,7 @@ impl Room {
     async fn is_well(&mut self, at: &str) {
         self.chat("still here?").await;
         let open = self.peers.len();
-        while self.config.connections().count() > open {
-            tokio::task::yield_now().await;
-        }
+        eventually("its end", || self.config.connections().count() <= open).await;
         let counted = self.config.get_metrics().snapshot();
         assert_eq!((self.hub.members(), self.hub.count("room")), (open, open), "at {at}");
         assert_eq!((counted.open, counted.total), (2, 3), "at {at}");

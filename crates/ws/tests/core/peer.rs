@@ -16,6 +16,8 @@ pub(crate) const REQUEST: &str = "GET /path?q=1 HTTP/1.1\r\nHost: localhost\r\nU
                                   Upgrade\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Key: \
                                   dGhlIHNhbXBsZSBub25jZQ==\r\nX-Test: yes\r\n\r\n";
 
+const HANG: Duration = Duration::from_secs(60);
+
 /// The client's end of a pipe.
 pub(crate) struct Peer {
     pub(crate) io: Box<dyn Io>,
@@ -95,6 +97,32 @@ pub(crate) async fn serve<H: Handler>(
     let unsharded = config.get_metrics().snapshot().unsharded;
     assert_eq!(unsharded > 0, driver == Driver::Task, "the driver that was asked for drives it");
     (end, peer)
+}
+
+/// Waits for what no deadline may bring about: the clock stands still. Otherwise it goes on as soon as nothing else can happen,
+/// and so it seems to a runtime that the kernel is late to give bytes to.
+///
+/// # Panics
+/// When it does not come by the real clock, which only a hang is too long for.
+pub(crate) async fn by_no_deadline<F: Future>(what: &str, future: F) -> F::Output {
+    // While there is a task that blocks, tokio leaves its clock alone.
+    let (_done, waits) = std::sync::mpsc::channel::<()>();
+    let hang = tokio::task::spawn_blocking(move || waits.recv_timeout(HANG));
+    tokio::select! {
+        biased;
+        output = future => output,
+        _ = hang => panic!("waited in vain for {what}"),
+    }
+}
+
+/// The same for something that is not announced.
+pub(crate) async fn eventually(what: &str, holds: impl Fn() -> bool) {
+    by_no_deadline(what, async {
+        while !holds() {
+            tokio::task::yield_now().await;
+        }
+    })
+    .await;
 }
 
 /// A handler whose end is told.

@@ -9,7 +9,7 @@ use std::thread;
 use switchboard_testkit::counting::{self, Counting};
 use switchboard_ws::{Budget, BudgetPart, BudgetUsage, Config, Hub, OutboxLimits};
 
-use support::{Peer, Running, told};
+use support::{Peer, Running, again_until, told};
 
 #[global_allocator]
 static ALLOCATOR: Counting = Counting;
@@ -171,9 +171,7 @@ fn what_an_application_does_not_read_counts() {
             let _ = peer.begin_message(100 << 10, 100 << 10);
         }
     }
-    while usage(&budget).evicted == 0 {
-        thread::yield_now();
-    }
+    again_until(|| usage(&budget).evicted > 0, thread::yield_now);
     assert!(usage(&budget).used <= LIMIT, "{}", usage(&budget).used);
     let (code, reason) = peers.iter_mut().find_map(|peer| peer.close_frame().ok()).unwrap();
     assert_eq!((code, &*reason), (1013, told::MEMORY));

@@ -4,11 +4,13 @@ use std::io::{self, Read, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::sync::mpsc;
 use std::thread::{self, JoinHandle};
+use std::time::{Duration, Instant};
 
 use switchboard_testkit::blocking::ask_for_websocket;
 use switchboard_ws::{Config, Context, Handler, MessageRef, Server};
 use tokio::sync::oneshot;
 
+const HANG: Duration = Duration::from_secs(120);
 const TOPIC: &str = "news";
 /// What peers send and are sent; the key of their frames is zero.
 static ZEROES: [u8; 64 << 10] = [0; 64 << 10];
@@ -107,6 +109,15 @@ impl Drop for Running {
     }
 }
 
+/// Does something again and again until something holds. Only a hang is too long.
+pub(crate) fn again_until(done: impl Fn() -> bool, mut what: impl FnMut()) {
+    let begun = Instant::now();
+    while !done() {
+        assert!(begun.elapsed() < HANG, "waited in vain");
+        what();
+    }
+}
+
 pub(crate) struct Peer(TcpStream);
 
 impl Peer {
@@ -145,9 +156,7 @@ impl Peer {
     }
 
     pub(crate) fn echo_until(&mut self, done: impl Fn() -> bool) {
-        while !done() {
-            self.echo();
-        }
+        again_until(done, || self.echo());
     }
 
     /// The code and the reason of the Close frame that comes before anything else.
