@@ -231,7 +231,7 @@ impl Peer {
             return Err((EmitError::Disconnected, waiter));
         }
         let acks = more.get_or_insert_default().acks.get_or_insert_with(|| Acks::new(limit));
-        acks.insert(id, None, waiter).map_err(|refused| {
+        acks.insert(id, waiter).map_err(|refused| {
             self.session.hit(Limit::Acks);
             let (Refused::Full(waiter) | Refused::Taken(waiter)) = refused;
             (EmitError::TooManyAcks, waiter)

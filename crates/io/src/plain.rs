@@ -3,7 +3,7 @@
 use std::slice;
 use std::sync::{Arc, OnceLock};
 
-use switchboard_io_proto::socket::{EventHead, Flags, Namespace as Name, Parser, Selector, Value};
+use switchboard_io_proto::socket::{Args, EventHead, Flags, Namespace as Name, Parser, Selector, Value};
 use switchboard_ws::{Form, Forms, Kind, Parcel, Prepared};
 
 use crate::engine::{self, Made, PLAIN, ParcelOptions};
@@ -30,7 +30,8 @@ impl Namespace {
             let said = Said { plain, parser, namespace: space.name.clone(), packets: OnceLock::new() };
             return publish(Parcel::from(Arc::new(said) as Arc<dyn Forms>));
         };
-        let event = Event { name: MESSAGE, args: &argument(&plain), id: None };
+        let args = Args::new(parser, &argument(&plain)).expect("a text and bytes can be written");
+        let event = Event { name: MESSAGE, args: &args, id: None };
         let recorded = publish::record(space, recovery, Selector::new().to(room), &event, |frames| {
             let options = publish::options(Flags::default());
             publish(engine::parcel_with_plain(publish::parts(frames), options, move || Some(plain.clone())))
@@ -80,6 +81,7 @@ fn argument(message: &Prepared) -> Value {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::atomic::{AtomicUsize, Ordering};
     use std::task::{Context, Poll, Waker};
 
     use switchboard_hub::Outbox;
@@ -118,6 +120,40 @@ mod tests {
         assert_eq!(payloads(&parcel, PLAIN), [b"hi"]);
         let [event] = &payloads(&parcel, V4)[..] else { panic!("one packet") };
         assert!(event.starts_with(br#"42["message","hi",""#), "{event:?}");
+    }
+
+    /// Serialises, and counts how often.
+    struct Counted<'a>(&'a AtomicUsize);
+
+    impl serde::Serialize for Counted<'_> {
+        fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+            self.0.fetch_add(1, Ordering::Relaxed);
+            serializer.serialize_str("once")
+        }
+    }
+
+    #[test]
+    fn an_event_is_serialised_once_whoever_hears_it() {
+        for recovers in [false, true] {
+            let form = |event: &str, args: &Args| Some(Prepared::text(&format!("{event} {:?}", args.values())));
+            let mut builder = SocketIo::builder().plain_form(form);
+            if recovers {
+                builder = builder.connection_state_recovery(RecoverySettings::default());
+            }
+            let io = builder.build();
+            let outbox = Arc::new(Outbox::new(switchboard_ws::OutboxLimits::default()));
+            let member = io.hub().join(Arc::clone(&outbox));
+            member.subscribe(&topic(Name::root(), "lobby")).expect("a short name");
+            let count = AtomicUsize::new(0);
+            let bytes = Value::Binary(vec![1, 2].into());
+            io.to("lobby").emit("event", &(Counted(&count), bytes.clone())).expect("it serialises");
+            assert_eq!(count.load(Ordering::Relaxed), 1, "with recovery: {recovers}");
+            let Poll::Ready(Some(parcel)) = outbox.poll_pop(&mut Context::from_waker(Waker::noop())) else {
+                panic!("nothing was heard");
+            };
+            let heard = format!("event {:?}", [Value::String("once".into()), bytes]);
+            assert_eq!(payloads(&parcel, PLAIN), [heard.into_bytes()]);
+        }
     }
 
     #[test]

@@ -7,7 +7,8 @@ use std::sync::atomic::Ordering;
 use bytes::Bytes;
 use switchboard_hub::{Delivery, Pushed};
 use switchboard_io_proto::socket::{
-    AckId, Args, Arguments, EncodeError, EventHead, Flags, Frame, Frames, Name, Parser, Selector,
+    AckId, Args, Arguments, Decoder, EncodeError, EventHead, Flags, Frame, Frames, Incoming, Kind, Limits, Name,
+    Parser, Selector,
 };
 use switchboard_ws::{Message, Parcel, Prepared, Utf8Bytes};
 
@@ -15,6 +16,7 @@ use crate::engine::{self, ParcelOptions, now};
 use crate::error::EmitError;
 use crate::guarded::guarded;
 use crate::peer::Peer;
+use crate::plain_form::PlainForm;
 use crate::recovery::Recovery;
 use crate::space::Space;
 
@@ -42,11 +44,22 @@ pub(crate) fn broadcast<A: Arguments + ?Sized>(
     event: &Event<'_, A>,
 ) -> Result<Delivery, EmitError> {
     tell_onlookers(space, selector, skip, event)?;
-    let plain = plain(space, event)?;
+    let form = space.settings.plain_form.as_ref();
     let Some(recovery) = &space.recovery else {
         let frames = write(space, event, None)?;
+        let plain = form.map(|form| {
+            let (parser, frames) = (space.settings.parser, frames.clone());
+            plain(form, move || read(parser, &frames))
+        });
         return Ok(deliver(space, selector, skip, &frames, plain).settle());
     };
+    // Serialising is the user's code, which must not run under the lock.
+    let args = Args::new(space.settings.parser, event.args)?;
+    let plain = form.map(|form| {
+        let (name, args) = (Name::from(event.name), args.clone());
+        plain(form, move || Some((name.clone(), args.clone())))
+    });
+    let event = &Event { name: event.name, args: &args, id: event.id };
     let recorded = match skip {
         Some(skip) => selector.clone().except(&skip.id),
         None => selector.clone(),
@@ -66,6 +79,8 @@ pub(crate) fn emit<A: Arguments + ?Sized>(peer: &Peer, flags: Flags, event: &Eve
         return emit_directly(peer, flags, event);
     };
     let selector = Selector { flags, ..Selector::new().to(&peer.id) };
+    let args = Args::new(space.settings.parser, event.args)?;
+    let event = &Event { name: event.name, args: &args, id: event.id };
     let pushed = record(space, recovery, selector, event, |frames| send_unsettled(peer, frames, flags))?;
     peer.session.settle(pushed);
     Ok(())
@@ -156,25 +171,22 @@ fn part(frame: Frame) -> Message {
 /// Writes an event with its offset, records it unless it is not to be recovered, and hands it on before anyone else may:
 /// so clients get packets in the order of their offsets. `hand_on` runs under the lock that all publishers take: it must
 /// settle with no session, which may call listeners, and those may publish.
-pub(crate) fn record<A: Arguments + ?Sized, R>(
+pub(crate) fn record<R>(
     space: &Space<Peer>,
     recovery: &Recovery<Peer>,
     selector: Selector,
-    event: &Event<'_, A>,
+    event: &Event<'_, Args>,
     hand_on: impl FnOnce(&Frames) -> R,
 ) -> Result<R, EmitError> {
     if event.id.is_some() {
         return Ok(hand_on(&write(space, event, None)?));
     }
-    // Serialising is the user's code, which must not run under the lock.
-    let args = Args::new(space.settings.parser, event.args)?;
-    let event = Event { name: event.name, args: &args, id: None };
     let mut log = recovery.lock();
     let frames = if selector.flags.volatile {
         // A client takes any string at the end of an event for an offset: it gets a true one here too.
-        write(space, &event, Some(&log.offset()))?
+        write(space, event, Some(&log.offset()))?
     } else {
-        let write = |offset: &str| write(space, &event, Some(offset));
+        let write = |offset: &str| write(space, event, Some(offset));
         recovery.record(&mut log, &space.name, selector, now(), write)?
     };
     let handed_on = hand_on(&frames);
@@ -199,14 +211,33 @@ fn check(space: &Space<Peer>, attachments: &[Bytes]) -> Result<(), EmitError> {
     if count > limit { Err(EmitError::TooManyAttachments { count, limit }) } else { Ok(()) }
 }
 
-/// How plain WebSockets are to hear an event, where somebody has said so.
+/// How plain WebSockets are to hear an event.
 type Plain = Box<dyn Fn() -> Option<Prepared> + Send + Sync>;
 
-fn plain<A: Arguments + ?Sized>(space: &Space<Peer>, event: &Event<'_, A>) -> Result<Option<Plain>, EmitError> {
-    let Some(form) = space.settings.plain_form.clone() else { return Ok(None) };
-    let (name, args) = (Name::from(event.name), Args::new(space.settings.parser, event.args)?);
-    // Called by the driver of whichever plain WebSocket is the first to hear it.
-    Ok(Some(Box::new(move || guarded("the form for plain WebSockets", || form.tell(&name, &args)).flatten())))
+/// `said`: the event. Asked for by the driver of whichever plain WebSocket is the first to hear it, if there is one.
+fn plain(form: &PlainForm, said: impl Fn() -> Option<(Name, Args)> + Send + Sync + 'static) -> Plain {
+    let form = form.clone();
+    let tell = move || said().and_then(|(name, args)| form.tell(&name, &args));
+    Box::new(move || guarded("the form for plain WebSockets", &tell).flatten())
+}
+
+/// The event that was written as these packets. `None`: its data is deeper than what is ever read.
+fn read(parser: Parser, frames: &Frames) -> Option<(Name, Args)> {
+    let mut limits = Limits::default();
+    (limits.attachments, limits.bytes) = (usize::MAX, usize::MAX);
+    let (mut decoder, mut packet) = (Decoder::new(), None);
+    for frame in frames.iter() {
+        let message = match frame {
+            // The first character is for Engine.IO.
+            Frame::Text(text) => Incoming::OwnedText(text.slice(1..)),
+            Frame::Binary(bytes) => Incoming::Binary(bytes),
+        };
+        packet = parser.decode(&mut decoder, &limits, message).ok()?;
+    }
+    match packet?.kind {
+        Kind::Event { name, args, .. } => Some((name, args)),
+        _ => None,
+    }
 }
 
 fn deliver(

@@ -343,7 +343,12 @@ impl Emitter {
     ) -> Result<(), EmitError> {
         let peer = &self.socket.0;
         let id = peer.space.next_ack();
-        let then = Then::new(move |answer| then(answer.and_then(|args| Ok(args.extract()?))));
+        let wait = self.flags.timeout.or(peer.space.settings.ack_timeout);
+        let (called, over) = wait.map(|_| oneshot::channel::<()>()).unzip();
+        let then = Then::new(move |answer| {
+            drop(called);
+            then(answer.and_then(|args| Ok(args.extract()?)));
+        });
         let expected = peer.expect_ack(id, Waiter::Function(then));
         let flags = Flags { timeout: None, ..self.flags };
         let sent = match expected {
@@ -357,10 +362,13 @@ impl Emitter {
             }
             return Err(error);
         }
-        if let Some(wait) = self.flags.timeout.or(peer.space.settings.ack_timeout) {
+        if let (Some(wait), Some(over)) = (wait, over) {
             let peer = Arc::downgrade(peer);
             tokio::spawn(async move {
-                tokio::time::sleep(wait).await;
+                // Ends with the answer, or with the socket.
+                if tokio::time::timeout(wait, over).await.is_ok() {
+                    return;
+                }
                 if let Some(Waiter::Function(then)) = peer.upgrade().and_then(|peer| peer.take_ack(id)) {
                     then.call(Err(AckError::Timeout));
                 }

@@ -184,6 +184,20 @@ impl EngineSocket {
         self.set_deadline(next, cx);
     }
 
+    /// What follows of what the client said. `next`: when something is due next, if that may have changed.
+    #[inline]
+    fn heard(&mut self, next: Option<Instant>, cx: &mut Context<'_>) {
+        if next.is_some_and(|next| self.deadline.is_none_or(|deadline| next < deadline)) {
+            self.deadline = next;
+            cx.deadline_moved();
+        }
+        self.tell_kept(cx);
+        let Role::InUse(session) = &self.role else { return };
+        if session.is_paused() {
+            pause(session, cx);
+        }
+    }
+
     /// Tells the driver what the session's conversation holds, when that is not what it was.
     #[inline]
     fn tell_kept(&mut self, cx: &mut Context<'_>) {
@@ -233,15 +247,8 @@ impl Handler for EngineSocket {
         let Role::InUse(session) = &self.role else { return self.hear_candidate(message, cx) };
         let now = cx.now();
         let next = held(session, cx, || receive(session, message, now));
-        if next.is_some_and(|next| self.deadline.is_none_or(|deadline| next < deadline)) {
-            self.deadline = next;
-            cx.deadline_moved();
-        }
-        self.tell_kept(cx);
+        self.heard(next, cx);
         let Role::InUse(session) = &self.role else { return };
-        if session.is_paused() {
-            pause(session, cx);
-        }
         if session.protocol() == Protocol::V3 {
             // The client's pings are answered.
             write_frames(session, cx);
@@ -255,19 +262,17 @@ impl Handler for EngineSocket {
             return self.on_message(cx, message.as_ref());
         }
         let now = cx.now();
-        held(session, cx, || {
+        let next = held(session, cx, || {
             let mut state = session.lock();
             match state.machine.receive(Transport::WebSocket, Ok(Packet::binary(bytes)), now) {
-                Some(_) => drop(session.tell(state, Call::Owned(message.clone()))),
-                None => session.follow(state),
+                Some(_) => session.tell(state, Call::Owned(message.clone())),
+                None => {
+                    session.follow(state);
+                    None
+                }
             }
         });
-        self.rest(cx);
-        self.tell_kept(cx);
-        let Role::InUse(session) = &self.role else { return };
-        if session.is_paused() {
-            pause(session, cx);
-        }
+        self.heard(next, cx);
     }
 
     /// What the client has missed it cannot do without: the session is over at once, however long it takes to tell the client.

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use switchboard_io::{Ack, AckError, Socket, SocketIo};
+use switchboard_testkit::within;
 
 use crate::client::{Client, fenced, journal, serve};
 
@@ -72,4 +73,32 @@ async fn answers_are_told_apart_in_any_order() {
     client.say("431[2]").await;
     client.say("430[1]").await;
     client.expect("439[1,2]").await;
+}
+
+#[tokio::test]
+async fn who_has_answered_is_timed_no_longer() {
+    let io = SocketIo::new();
+    let mut client = Client::join(serve(&io).await).await;
+    let socket = io.of("/").socket(&client.id).unwrap();
+    let tasks = tokio::runtime::Handle::current().metrics();
+    let before = tasks.num_alive_tasks();
+    let (tell, mut told) = journal();
+    for id in 0..20 {
+        let tell = tell.clone();
+        let then = move |answer: Result<u8, AckError>| drop(tell.send(answer));
+        socket.timeout(Duration::from_secs(3600)).emit_then("ask", &(), then).unwrap();
+        client.expect(&format!("42{id}[\"ask\"]")).await;
+        client.say(&format!("43{id}[{id}]")).await;
+        assert_eq!(told.next().await, Ok(id));
+    }
+    within("the tasks to end", async {
+        while tasks.num_alive_tasks() > before {
+            tokio::task::yield_now().await;
+        }
+    })
+    .await;
+    // One that does not answer is.
+    let then = move |answer: Result<u8, AckError>| drop(tell.send(answer));
+    socket.timeout(Duration::from_millis(1)).emit_then("ask", &(), then).unwrap();
+    assert_eq!(told.next().await, Err(AckError::Timeout));
 }
