@@ -84,6 +84,11 @@ impl<S> State<S> {
         [polling.poller.take_if(|_| due), polling.poster.take_if(|_| over)]
     }
 
+    /// What the machine has to say on a WebSocket. Does not allocate for nothing.
+    pub(crate) fn take_frames(&mut self) -> Vec<engine::Out<Parcel>> {
+        std::iter::from_fn(|| self.machine.next_frame()).collect()
+    }
+
     /// When something is due, of the machine's or the conversation's.
     pub(crate) fn next_deadline(&self) -> Option<Instant> {
         [self.machine.poll_timeout(), self.due].into_iter().flatten().min()
