@@ -333,7 +333,7 @@ fn receive(session: &Session, message: MessageRef<'_>, now: Instant) -> Option<I
     let mut state = session.lock();
     match state.machine.receive(Transport::WebSocket, packet, now) {
         Some(Event::Message(data)) => session.tell(state, Call::of(data)),
-        _ if is_pong && state.machine.is_open() => session.tell(state, Call::Alive),
+        _ if is_pong && state.machine.is_open() && !state.ping_is_ahead => session.tell(state, Call::Alive),
         _ => {
             session.follow(state);
             None
