@@ -210,6 +210,20 @@ impl Session {
     }
 }
 
+#[cfg(test)]
+impl Session {
+    /// One that no client has, and that is not among the others.
+    pub(crate) fn detached(core: &Arc<Core>, transport: Transport) -> Self {
+        let outbox = Arc::new(Outbox::new(core.config.outbox));
+        let member = core.hub.join(Arc::clone(&outbox));
+        let (parts, ()) = http::Request::new(()).into_parts();
+        let known = Known { transport, protocol: Protocol::V4 };
+        let outbox = (transport == Transport::Polling).then_some(outbox);
+        let sid = Sid::generate().expect("the system has random numbers");
+        Self::new(core, sid, known, false, Handshake::of(&Arc::new(parts)), member, outbox)
+    }
+}
+
 /// What the transports see.
 impl Session {
     pub(crate) fn new(
@@ -621,13 +635,7 @@ mod tests {
 
     fn open(app: impl App<Session>, transport: Transport) -> Session {
         let core = Arc::new(Core::new(EngineConfig::default(), Arc::new(app), Hub::default()));
-        let outbox = Arc::new(Outbox::new(core.config.outbox));
-        let member = core.hub.join(Arc::clone(&outbox));
-        let (parts, ()) = http::Request::new(()).into_parts();
-        let known = Known { transport, protocol: Protocol::V4 };
-        let outbox = (transport == Transport::Polling).then_some(outbox);
-        let sid = Sid::generate().expect("the system has random numbers");
-        let session = Session::new(&core, sid, known, false, Handshake::of(&Arc::new(parts)), member, outbox);
+        let session = Session::detached(&core, transport);
         session.act(|state| state.calls.inbox.push_back(Call::Open));
         session
     }
