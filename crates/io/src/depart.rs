@@ -54,7 +54,7 @@ fn see_off(peer: &Arc<Peer>, reason: DisconnectReason) -> Stage {
             tell(peer, &For::Disconnecting, reason);
             keep(peer, reason);
             if let (Some(recovery), Some(pid)) = (&peer.space.recovery, &peer.pid) {
-                recovery.set_gone(pid);
+                recovery.set_gone(pid, peer);
             }
             peer.leave_all();
             peer.space.roll().remove(&peer.id);

@@ -217,11 +217,15 @@ fn give_back(recovery: &Recovery<Peer>, peer: &Arc<Peer>, claim: Option<Claim>) 
         joined.extend(rooms.filter_map(|room| peer.join_untold(&room).ok().map(|joined| (room, joined))));
     }
     peer.confirmed.store(confirmed, std::sync::atomic::Ordering::Release);
-    let is_in = welcome(peer);
-    drop(log);
+    // Before it may be shown out by others, who take it out again.
     if let Some(pid) = peer.pid {
         recovery.set_live(pid, peer);
     }
+    let is_in = welcome(peer);
+    if let (false, Some(pid)) = (is_in, &peer.pid) {
+        recovery.set_gone(pid, peer);
+    }
+    drop(log);
     // Who watches rooms may publish in answer to that, which takes the lock.
     for (room, joined) in &joined {
         peer.tell_joined(room, *joined);
@@ -301,5 +305,30 @@ fn revision(protocol: Protocol) -> socket::Protocol {
     match protocol {
         Protocol::V3 => socket::Protocol::V4,
         Protocol::V4 => socket::Protocol::V5,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use switchboard_io_proto::engine::Transport;
+
+    use super::*;
+    use crate::{RecoverySettings, SocketIo};
+
+    #[tokio::test]
+    async fn one_that_is_shown_out_before_it_is_welcomed_is_not_taken_for_connected() {
+        let io = SocketIo::builder().connection_state_recovery(RecoverySettings::default()).build();
+        let space = Arc::clone(&io.of("/").0);
+        let recovery = space.recovery.clone().expect("it is on");
+        let pid = Sid::generate().expect("the system has random numbers");
+        let session = Session::detached(io.engine().core(), Transport::Polling);
+        let in_flight = Arc::new(InFlight::new(1));
+        let peer = Arc::new(Peer::new("ann".into(), Some(pid), session, in_flight, space, Args::default()));
+        assert!(peer.set_connected());
+        // As another thread may, that is faster.
+        depart::depart(&peer, DisconnectReason::ServerNamespaceDisconnect);
+        assert!(give_back(&recovery, &peer, None));
+        assert!(recovery.live(&pid).is_none());
+        assert!(!peer.is_present() && io.of("/").socket("ann").is_none());
     }
 }

@@ -271,9 +271,12 @@ impl<P> Recovery<P> {
         self.lock_live().insert(pid, Arc::downgrade(peer));
     }
 
-    /// Nobody is connected by this any more.
-    pub(crate) fn set_gone(&self, pid: &Sid) {
-        self.lock_live().remove(pid);
+    /// This one is not connected any more. Whoever has come back by the same secret since is.
+    pub(crate) fn set_gone(&self, pid: &Sid, peer: &Arc<P>) {
+        let mut live = self.lock_live();
+        if live.get(pid).is_some_and(|known| std::ptr::eq(known.as_ptr(), Arc::as_ptr(peer))) {
+            live.remove(pid);
+        }
     }
 
     pub(crate) fn counters(&self) -> RecoveryCounters {
@@ -606,6 +609,18 @@ mod tests {
         assert_eq!(memory.recovery.newest(), 1, "the second is not on its way yet");
         drop(log);
         assert_eq!(memory.recovery.newest(), 2);
+    }
+
+    #[test]
+    fn who_goes_late_does_not_take_its_follower_along() {
+        let memory = Memory::new(RecoverySettings::default());
+        let (pid, [before, after]) = (pid(), [Arc::new(()), Arc::new(())]);
+        memory.recovery.set_live(pid, &before);
+        memory.recovery.set_live(pid, &after);
+        memory.recovery.set_gone(&pid, &before);
+        assert!(memory.recovery.live(&pid).is_some_and(|live| Arc::ptr_eq(&live, &after)));
+        memory.recovery.set_gone(&pid, &after);
+        assert!(memory.recovery.live(&pid).is_none());
     }
 
     #[test]

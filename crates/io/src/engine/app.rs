@@ -31,7 +31,8 @@ pub trait Conversation<S>: Send + Sync + 'static {
         self.message(session, message.as_ref());
     }
 
-    /// The client has answered a ping: it has received all that was sent before that ping.
+    /// The client has answered a ping: it has received all that was sent before that ping. Not called where a ping overtook
+    /// messages, as it does on polling when more waits than one answer holds.
     fn alive(&mut self, session: &S) {
         let _ = session;
     }

@@ -42,14 +42,14 @@ pub(crate) struct Load {
 
 /// Runs `call` while what `owner` sends is kept here, and returns that.
 pub(crate) fn within<R>(owner: usize, open: bool, call: impl FnOnce() -> R) -> (R, Load) {
-    let _leave = Leave(LANE.with_borrow_mut(|lane| {
+    let _leave = LANE.with_borrow_mut(|lane| {
         lane.open = open;
-        std::mem::replace(&mut lane.owner, owner)
-    }));
+        let before = std::mem::replace(&mut lane.owner, owner);
+        // What is there is another connection's. Without one there is only room, which is used again.
+        Leave { before, load: (before != 0).then(|| lane.take()) }
+    });
     let result = call();
-    let load = LANE
-        .with_borrow_mut(|lane| Load { items: std::mem::take(&mut lane.items), text: std::mem::take(&mut lane.text) });
-    (result, load)
+    (result, LANE.with_borrow_mut(Lane::take))
 }
 
 /// Gives the room back that the load took.
@@ -57,7 +57,12 @@ pub(crate) fn restore(mut load: Load) {
     load.items.clear();
     load.text.clear();
     if load.items.capacity() <= ITEMS_KEPT && load.text.capacity() <= TEXT_KEPT {
-        LANE.with_borrow_mut(|lane| (lane.items, lane.text) = (load.items, load.text));
+        LANE.with_borrow_mut(|lane| {
+            // A lane that is in use has what it needs.
+            if lane.owner == 0 {
+                (lane.items, lane.text) = (load.items, load.text);
+            }
+        });
     }
 }
 
@@ -108,18 +113,33 @@ impl Lane {
             self.open
         }
     }
+
+    fn take(&mut self) -> Load {
+        Load { items: std::mem::take(&mut self.items), text: std::mem::take(&mut self.text) }
+    }
 }
 
-/// Puts the lane back into the hands of whoever had it before, also when the call panics.
-struct Leave(usize);
+/// Puts the lane back into the hands of whoever had it before, with what is theirs. Also when the call panics: what it has
+/// left behind is lost with it, and nobody else's.
+struct Leave {
+    before: usize,
+    load: Option<Load>,
+}
 
 impl Drop for Leave {
     fn drop(&mut self) {
-        LANE.with_borrow_mut(|lane| {
-            lane.owner = self.0;
+        let left = LANE.with_borrow_mut(|lane| {
+            lane.owner = self.before;
             // A lane within a lane: the outer one's order is not known any more.
             lane.open = false;
+            let left = lane.take();
+            if let Some(load) = self.load.take() {
+                (lane.items, lane.text) = (load.items, load.text);
+            }
+            left
         });
+        // Nothing, but after a panic. A parcel's end may be anybody's code, and is not for under a borrow.
+        drop(left);
     }
 }
 
@@ -144,6 +164,31 @@ mod tests {
         assert_eq!(texts(&load), ["one", "two", ""]);
         assert!(!is_held(7) && !offer_text(7, "late", || false));
         restore(load);
+    }
+
+    #[test]
+    fn what_a_panic_leaves_behind_is_nobody_elses() {
+        let panicked = std::panic::catch_unwind(|| {
+            within(7, true, || {
+                assert!(offer_text(7, "secret", || false) && offer(7, "parcel".into(), || false).is_none());
+                panic!("as the test wants it");
+            })
+        });
+        assert!(panicked.is_err() && !is_held(7));
+        let ((), load) = within(8, true, || assert!(offer_text(8, "own", || false)));
+        assert_eq!(texts(&load), ["own"]);
+    }
+
+    #[test]
+    fn a_lane_within_a_lane_takes_nothing_of_it() {
+        let ((), outer) = within(7, true, || {
+            assert!(offer_text(7, "outer", || false));
+            let ((), inner) = within(8, true, || assert!(offer_text(8, "inner", || false)));
+            assert_eq!(texts(&inner), ["inner"]);
+            restore(inner);
+            assert!(is_held(7) && !offer_text(7, "its order is not known", || false));
+        });
+        assert_eq!(texts(&outer), ["outer"]);
     }
 
     #[test]

@@ -70,15 +70,14 @@ fn poll_answer(session: &Session, first: bool, cx: &mut Context<'_>) -> Poll<(Ve
     if !first {
         state.fetch(session.core().proto.max_payload, cx);
     }
-    let mut outs = Vec::new();
-    if !state.machine.answer_poll(|out| outs.push(out)) {
+    let Some(outs) = state.take_answer() else {
         if let Some(polling) = &mut state.polling {
             polling.poller = Some(cx.waker().clone());
         }
         // Its deadline may be nearer now.
         session.follow(state);
         return Poll::Pending;
-    }
+    };
     if let Some(polling) = &mut state.polling {
         polling.poller = None;
         polling.outbox.stall();
@@ -354,7 +353,7 @@ fn hear_packets(session: &Session, packets: Packets<'_>) {
         let mut state = session.lock();
         match state.machine.receive(Transport::Polling, packet, now()) {
             Some(Event::Message(data)) => drop(session.tell(state, Call::of(data))),
-            _ if is_pong && state.machine.is_open() => drop(session.tell(state, Call::Alive)),
+            _ if is_pong && state.machine.is_open() && !state.ping_is_ahead => drop(session.tell(state, Call::Alive)),
             _ => session.follow(state),
         }
     }

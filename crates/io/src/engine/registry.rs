@@ -1,6 +1,7 @@
 //! Which sessions there are, by their ids.
 
 use std::collections::HashMap;
+use std::collections::hash_map::Entry;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
@@ -19,27 +20,42 @@ pub(crate) struct Registry<S> {
     empty: Notify,
 }
 
+/// Why a session cannot be among them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum NoPlace {
+    /// There are as many as may be.
+    Full,
+    /// The id is taken: whoever makes ids has made one twice.
+    Taken,
+}
+
 impl<S: Clone> Registry<S> {
     pub(crate) fn get(&self, sid: &Sid) -> Option<S> {
         self.shard(sid).get(sid).cloned()
     }
 
-    /// `false`, and nothing has changed: the id is taken, or there are `max` sessions.
-    pub(crate) fn insert(&self, sid: &Sid, session: &S, max: Option<usize>) -> bool {
+    /// On an error nothing has changed.
+    pub(crate) fn insert(&self, sid: &Sid, session: &S, max: Option<usize>) -> Result<(), NoPlace> {
         // Reserved first: those who come at the same moment must not all find the last place free.
         let before = self.count.fetch_add(1, Ordering::AcqRel);
-        let is_new = max.is_none_or(|max| before < max) && {
-            let mut shard = self.shard(sid);
-            let is_new = !shard.contains_key(sid);
-            if is_new {
-                shard.insert(*sid, session.clone());
-            }
-            is_new
+        let inserted = match max {
+            Some(max) if before >= max => Err(NoPlace::Full),
+            _ => self.insert_new(sid, session),
         };
-        if !is_new {
+        if inserted.is_err() {
             self.leave();
         }
-        is_new
+        inserted
+    }
+
+    fn insert_new(&self, sid: &Sid, session: &S) -> Result<(), NoPlace> {
+        match self.shard(sid).entry(*sid) {
+            Entry::Occupied(_) => Err(NoPlace::Taken),
+            Entry::Vacant(place) => {
+                place.insert(session.clone());
+                Ok(())
+            }
+        }
     }
 
     pub(crate) fn remove(&self, sid: &Sid) {

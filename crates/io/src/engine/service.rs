@@ -27,6 +27,7 @@ use super::handshake::Handshake;
 use super::hooks::{ConnectionError, Stop};
 use super::limit::Limit;
 use super::polling;
+use super::registry::NoPlace;
 use super::session::{Call, Core, Session};
 use super::unread::Unread;
 use super::websocket::{EngineSocket, Opening};
@@ -197,7 +198,9 @@ async fn open<B: Body>(
         let opening = Opening { core: Arc::clone(core), sid, known, b64: query.b64, handshake };
         return Ok(switch(core, parts, body, EngineSocket::open(opening, None)));
     }
-    let session = open_polling(core, sid, known, query, handshake)?;
+    let Some(session) = open_polling(core, sid, known, query, handshake)? else {
+        return Ok(answer::empty(StatusCode::SERVICE_UNAVAILABLE));
+    };
     let mut answer = polling::get(&session, true, query, &parts.headers).await;
     if let Some(cookie) = core.config.cookie.as_ref().and_then(|cookie| cookie.header(&sid)) {
         answer.headers_mut().append(SET_COOKIE, cookie);
@@ -205,26 +208,32 @@ async fn open<B: Body>(
     Ok(answer)
 }
 
+/// `None`: the last place was taken meanwhile, or the engine closes.
 fn open_polling(
     core: &Arc<Core>,
     sid: Sid,
     known: Known,
     query: &Query,
     handshake: Handshake,
-) -> Result<Session, BadRequest> {
+) -> Result<Option<Session>, BadRequest> {
     let outbox = Arc::new(Outbox::with_budget(core.config.outbox, core.budget()));
     // Nobody listens until there is a poll: what is for those alone is not kept.
     outbox.stall();
     let member = core.hub.join(Arc::clone(&outbox));
     let b64 = query.encoding().b64;
     let session = Session::new(core, sid, known, b64, handshake, member, Some(outbox));
-    if !core.registry.insert(session.sid(), &session, core.config.max_sessions) {
-        // The id is taken: whoever makes ids has made one twice.
-        return Err(BadRequest::IdGeneration);
+    // Whoever finds it there may close it, and its conversation is to have begun by then.
+    session.lock().calls.inbox.push_back(Call::Open);
+    match core.registry.insert(session.sid(), &session, core.config.max_sessions) {
+        Ok(()) => {}
+        Err(NoPlace::Full) => {
+            core.metrics.hit(Limit::Sessions);
+            return Ok(None);
+        }
+        Err(NoPlace::Taken) => return Err(BadRequest::IdGeneration),
     }
     core.metrics.open(Transport::Polling);
-    session.act(|state| state.calls.inbox.push_back(Call::Open));
-    Ok(session)
+    Ok(session.begin().then_some(session))
 }
 
 /// 101, and the handler that runs when it was sent.

@@ -210,6 +210,20 @@ impl Session {
     }
 }
 
+#[cfg(test)]
+impl Session {
+    /// One that no client has, and that is not among the others.
+    pub(crate) fn detached(core: &Arc<Core>, transport: Transport) -> Self {
+        let outbox = Arc::new(Outbox::new(core.config.outbox));
+        let member = core.hub.join(Arc::clone(&outbox));
+        let (parts, ()) = http::Request::new(()).into_parts();
+        let known = Known { transport, protocol: Protocol::V4 };
+        let outbox = (transport == Transport::Polling).then_some(outbox);
+        let sid = Sid::generate().expect("the system has random numbers");
+        Self::new(core, sid, known, false, Handshake::of(&Arc::new(parts)), member, outbox)
+    }
+}
+
 /// What the transports see.
 impl Session {
     pub(crate) fn new(
@@ -235,6 +249,18 @@ impl Session {
             waiting: AtomicUsize::new(0),
             state: Mutex::new(State::new(machine, outbox.map(|outbox| polling(core, session, outbox)))),
         }))
+    }
+
+    /// It is among those that exist: its conversation begins. `false`: it has ended again, since the engine closes, and may
+    /// not have seen it.
+    pub(crate) fn begin(&self) -> bool {
+        let is_closing = self.core().closing.load(Ordering::Acquire);
+        self.act(|state| {
+            if is_closing {
+                state.machine.abort(CloseReason::ServerShuttingDown);
+            }
+        });
+        !is_closing
     }
 
     /// Something that is held for the client has changed from so many bytes to so many: those for whom most is held have to
@@ -398,9 +424,10 @@ impl Session {
         }
         state.machine.close(reason, now());
         if state.machine.transport() == Transport::WebSocket {
-            // Everything else has left by other ways, so that this is the end.
-            while let Some(out) = state.machine.next_frame() {
-                debug_assert_eq!(out.control().is_some(), !matches!(out, Out::Message(_)), "nothing is lost");
+            // What was queued for polls has left the machine in the step by which the session came here, and all else leaves
+            // by other ways: so that this is the end.
+            for out in state.take_frames() {
+                debug_assert!(!matches!(out, Out::Message(_)), "a message is lost");
             }
         }
     }
@@ -573,6 +600,7 @@ impl fmt::Debug for Session {
 
 #[cfg(test)]
 mod tests {
+    use switchboard_io_proto::engine::Packet;
     use switchboard_ws::{Hub, MessageRef};
 
     use super::*;
@@ -609,13 +637,7 @@ mod tests {
 
     fn open(app: impl App<Session>, transport: Transport) -> Session {
         let core = Arc::new(Core::new(EngineConfig::default(), Arc::new(app), Hub::default()));
-        let outbox = Arc::new(Outbox::new(core.config.outbox));
-        let member = core.hub.join(Arc::clone(&outbox));
-        let (parts, ()) = http::Request::new(()).into_parts();
-        let known = Known { transport, protocol: Protocol::V4 };
-        let outbox = (transport == Transport::Polling).then_some(outbox);
-        let sid = Sid::generate().expect("the system has random numbers");
-        let session = Session::new(&core, sid, known, false, Handshake::of(&Arc::new(parts)), member, outbox);
+        let session = Session::detached(&core, transport);
         session.act(|state| state.calls.inbox.push_back(Call::Open));
         session
     }
@@ -653,6 +675,44 @@ mod tests {
         assert!(session.is_paused());
         session.resume();
         assert!(!session.is_paused());
+    }
+
+    struct Silent;
+
+    impl App<Session> for Silent {
+        fn open(&self, _: &Session) -> Box<dyn Conversation<Session>> {
+            Box::new(Self)
+        }
+    }
+
+    impl Conversation<Session> for Silent {
+        fn message(&mut self, _: &Session, _: MessageRef<'_>) {}
+    }
+
+    /// As when an engine closes that has just got to know it.
+    #[tokio::test]
+    async fn one_that_has_not_said_anything_yet_can_be_closed() {
+        let session = open(Silent, Transport::WebSocket);
+        session.close(CloseReason::ServerShuttingDown);
+        assert_eq!(session.lock().machine.ended(), Some(CloseReason::ServerShuttingDown));
+    }
+
+    /// What an answer to a poll had no room for is taken by the WebSocket in the step by which the session moves.
+    #[tokio::test]
+    async fn what_waited_for_a_poll_is_not_lost_to_who_closes_as_the_session_moves() {
+        let session = open(Silent, Transport::Polling);
+        let now = now();
+        let mut state = session.lock();
+        state.machine.send("4waited".into(), 7).expect("it is open");
+        state.machine.attach(false, now).expect("it is polling");
+        for packet in [Packet::Ping("probe".into()), Packet::Upgrade] {
+            state.machine.receive(Transport::WebSocket, Ok(packet), now);
+        }
+        let frames = state.take_frames();
+        drop(state);
+        session.close(CloseReason::ForcedClose);
+        let waited = frames.iter().filter(|out| matches!(out, Out::Message(_))).count();
+        assert_eq!((waited, session.lock().machine.ended()), (1, Some(CloseReason::ForcedClose)));
     }
 
     /// What each session costs, but for its request's head, its conversation, and what polling needs.

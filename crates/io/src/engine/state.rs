@@ -27,6 +27,9 @@ pub(crate) struct State<S> {
     pub(crate) candidate: u32,
     /// Reads the WebSocket again after a pause; there once there was one.
     pub(crate) reader: Option<Sender>,
+    /// The last ping left by a poll while messages waited that were sent before it: a poll has no more room than one payload.
+    /// Its answer tells nothing of those.
+    pub(crate) ping_is_ahead: bool,
     /// The end was noticed, and is told or to be told.
     noticed: bool,
 }
@@ -61,6 +64,7 @@ impl<S> State<S> {
             armed: None,
             candidate: 0,
             reader: None,
+            ping_is_ahead: false,
             noticed: false,
         }
     }
@@ -82,6 +86,27 @@ impl<S> State<S> {
         let due = over || self.machine.polling_due();
         let Some(polling) = &mut self.polling else { return [None, None] };
         [polling.poller.take_if(|_| due), polling.poster.take_if(|_| over)]
+    }
+
+    /// What the machine has to say on a WebSocket. Does not allocate for nothing.
+    pub(crate) fn take_frames(&mut self) -> Vec<engine::Out<Parcel>> {
+        let frames: Vec<_> = std::iter::from_fn(|| self.machine.next_frame()).collect();
+        // There it is behind all that was sent.
+        self.ping_is_ahead &= !frames.iter().any(|out| matches!(out, engine::Out::Ping));
+        frames
+    }
+
+    /// The answer to a poll, if there is one.
+    pub(crate) fn take_answer(&mut self) -> Option<Vec<engine::Out<Parcel>>> {
+        let mut outs = Vec::new();
+        if !self.machine.answer_poll(|out| outs.push(out)) {
+            return None;
+        }
+        if outs.iter().any(|out| matches!(out, engine::Out::Ping)) {
+            let waits = self.polling.as_ref().is_some_and(|polling| !polling.outbox.is_empty());
+            self.ping_is_ahead = waits || self.machine.queued().0 > 0;
+        }
+        Some(outs)
     }
 
     /// When something is due, of the machine's or the conversation's.

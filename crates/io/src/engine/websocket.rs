@@ -4,12 +4,15 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use switchboard_io_proto::engine::{AttachError, Event, Known, Out, Packet, Protocol, Sid, Transport, open_packet};
-use switchboard_ws::{CloseCode, CloseFrame, Context, Error, Handler, Message, MessageRef, Outcome, ProtocolError};
+use switchboard_ws::{
+    CloseCode, CloseFrame, Context, Error, Handler, Message, MessageRef, Outcome, Parcel, ProtocolError,
+};
 
 use super::forms;
 use super::handshake::Handshake;
 use super::lane::{self, Item, Load};
 use super::limit::Limit;
+use super::registry::NoPlace;
 use super::session::{Call, Core, Session};
 
 /// A candidate looks this often whether it still is one: its session may have ended by polling.
@@ -67,16 +70,23 @@ impl EngineSocket {
         let Opening { core, sid, known, b64, handshake } = opening;
         let member = cx.join(&core.hub);
         let session = Session::new(&core, sid, known, b64, handshake, member, None);
-        if !core.registry.insert(session.sid(), &session, core.config.max_sessions) {
-            if core.is_full() {
+        // Whoever finds it among the others may close it: its conversation is to have begun by then, and its first words to be
+        // nobody else's.
+        let greeting = {
+            let mut state = session.lock();
+            state.calls.inbox.push_back(Call::Open);
+            state.take_frames()
+        };
+        if let Err(refused) = core.registry.insert(session.sid(), &session, core.config.max_sessions) {
+            if refused == NoPlace::Full {
                 core.metrics.hit(Limit::Sessions);
             }
             return close(cx, CloseCode::TRY_AGAIN_LATER);
         }
         core.metrics.open(Transport::WebSocket);
         cx.set_form(forms::form(session.lock().machine.encoding()));
-        write_frames(&session, cx);
-        held(&session, cx, || session.act(|state| state.calls.inbox.push_back(Call::Open)));
+        write_all(&session, greeting, cx);
+        held(&session, cx, || session.begin());
         self.role = Role::InUse(session);
         self.rest(cx);
     }
@@ -328,7 +338,7 @@ fn receive(session: &Session, message: MessageRef<'_>, now: Instant) -> Option<I
     let mut state = session.lock();
     match state.machine.receive(Transport::WebSocket, packet, now) {
         Some(Event::Message(data)) => session.tell(state, Call::of(data)),
-        _ if is_pong && state.machine.is_open() => session.tell(state, Call::Alive),
+        _ if is_pong && state.machine.is_open() && !state.ping_is_ahead => session.tell(state, Call::Alive),
         _ => {
             session.follow(state);
             None
@@ -363,20 +373,21 @@ fn send_load(load: Load, cx: &mut Context<'_>) {
     lane::restore(load);
 }
 
-/// What the machine has to say: handshake, heartbeat and what an upgrade has left in its queue.
+/// What the machine has to say: the heartbeat, and the answer to a probe.
 fn write_frames(session: &Session, cx: &mut Context<'_>) {
-    loop {
-        let mut state = session.lock();
-        let Some(out) = state.machine.next_frame() else { return };
-        let encoding = state.machine.encoding();
-        drop(state);
+    let frames = session.lock().take_frames();
+    write_all(session, frames, cx);
+}
+
+fn write_all(session: &Session, frames: Vec<Out<Parcel>>, cx: &mut Context<'_>) {
+    for out in frames {
         let config = &session.core().proto;
         match out {
             Out::Open => drop(cx.send(&*open_packet(session.sid(), config, Transport::WebSocket))),
             Out::Initial => {
                 if let Some(message) = &config.initial_packet {
                     let packet = Packet::Message(message.clone());
-                    match packet.frame(encoding) {
+                    match packet.frame(session.lock().machine.encoding()) {
                         switchboard_io_proto::engine::Frame::Text(text) => drop(cx.send(&*text)),
                         switchboard_io_proto::engine::Frame::Binary(bytes) => drop(cx.send(&*bytes)),
                     }
@@ -396,12 +407,14 @@ fn write_frames(session: &Session, cx: &mut Context<'_>) {
 /// The session moves here, with what waited for a poll, before anything that comes by the new way.
 fn take_over(session: &Session, mut state: std::sync::MutexGuard<'_, super::session::State>, cx: &mut Context<'_>) {
     cx.set_form(forms::form(state.machine.encoding()));
+    // The machine's own queue is older than the outbox. In one step with the move: who closes the session from now on finds
+    // nothing there that would be lost.
+    let frames = state.take_frames();
     let wakers = state.take_wakers();
     let polling = state.polling.take();
     drop(state);
     session.core().metrics.finish_upgrade();
-    // The machine's own queue is older than the outbox.
-    write_frames(session, cx);
+    write_all(session, frames, cx);
     let before = session.member().id();
     cx.relocate(session.member());
     if session.member().id() != before {

@@ -1,6 +1,9 @@
 //! The end of sessions, from either side and in every phase.
 
-use switchboard_io::engine::{CloseReason, EngineConfig, SessionConfig};
+use std::sync::{Arc, OnceLock};
+
+use futures_util::FutureExt as _;
+use switchboard_io::engine::{CloseReason, Engine, EngineConfig, Hooks, SessionConfig, Sid};
 use switchboard_testkit::{Wire, frame, within};
 
 use crate::support::{Heard, Host, POLLING, WEBSOCKET, post, text};
@@ -193,4 +196,33 @@ async fn an_engine_that_closes_ends_upgrades_too() {
         assert_eq!(host.heard().await, Heard::Closed(CloseReason::ServerShuttingDown));
     }
     within("the engine to close", closing).await.expect("it does not panic");
+}
+
+/// A server that has looked whether its engine closes, and begins to close before the session is there.
+async fn closes_meanwhile() -> Host {
+    let engine: Arc<OnceLock<Engine>> = Arc::default();
+    let of_the_hook = Arc::clone(&engine);
+    let hooks = Hooks::default().generate_id(move |_| {
+        let closed = of_the_hook.get().expect("there is an engine").close().now_or_never();
+        assert_eq!(closed, Some(()), "it has no sessions yet");
+        Sid::generate()
+    });
+    let host = Host::new(EngineConfig { hooks, ..EngineConfig::default() }).await;
+    engine.set(host.engine.clone()).expect("there is one");
+    host
+}
+
+#[tokio::test]
+async fn a_session_that_opens_as_the_engine_closes_is_over_at_once() {
+    let mut host = closes_meanwhile().await;
+    assert_eq!(Wire::connect(host.address).await.get(POLLING).await.status, 503);
+    host.session().await;
+    assert_eq!(host.heard().await, Heard::Closed(CloseReason::ServerShuttingDown));
+    assert_eq!(host.engine.sessions(), 0);
+
+    let mut host = closes_meanwhile().await;
+    let (mut wire, _) = host.websocket().await;
+    assert_eq!(wire.frame().await.first, 0x88);
+    assert_eq!(host.heard().await, Heard::Closed(CloseReason::ServerShuttingDown));
+    assert_eq!(host.engine.sessions(), 0);
 }

@@ -1,9 +1,9 @@
 //! Opening a session, and each way to be refused.
 
 use switchboard_io::engine::{
-    CloseReason, Cookie, EngineConfig, Hooks, IdError, Refusal, SessionConfig, Stop, Transport,
+    CloseReason, Cookie, EngineConfig, Hooks, IdError, Limit, Refusal, SessionConfig, Stop, Transport,
 };
-use switchboard_testkit::{Wire, frame};
+use switchboard_testkit::{Wire, frame, within};
 
 use crate::support::{Client, Heard, Host, POLLING, WEBSOCKET, sid, text};
 
@@ -258,4 +258,29 @@ async fn there_are_no_more_sessions_than_there_may_be() {
     assert_eq!(Wire::connect(host.address).await.get(POLLING).await.status, 503);
     assert_eq!(client.post("1").await.body, "ok");
     Client::open(host.address, POLLING).await;
+}
+
+#[tokio::test]
+async fn who_loses_the_race_for_the_last_place_is_told_that_there_is_none() {
+    let (tell, mut asked) = tokio::sync::mpsc::unbounded_channel();
+    let (may_go_on, waits) = tokio::sync::watch::channel(false);
+    let hooks = Hooks::default().allow_request(move |parts| {
+        let (tell, mut waits) = (tell.clone(), waits.clone());
+        async move {
+            if parts.uri.query().is_some_and(|query| query.contains("slow")) {
+                // It was seen before that there is a place.
+                let _ = tell.send(());
+                let _ = waits.wait_for(|may| *may).await;
+            }
+            Ok(())
+        }
+    });
+    let mut host = Host::new(EngineConfig { max_sessions: Some(1), hooks, ..EngineConfig::default() }).await;
+    let mut slow = Wire::connect(host.address).await;
+    slow.send(format!("GET {POLLING}&slow HTTP/1.1\r\nHost: localhost\r\n\r\n")).await;
+    within("the hook to be asked", asked.recv()).await.expect("it tells");
+    let _quick = host.polling().await;
+    may_go_on.send(true).expect("it waits");
+    assert_eq!(slow.response().await.status, 503);
+    assert_eq!(host.engine.metrics().limit(Limit::Sessions), 1);
 }

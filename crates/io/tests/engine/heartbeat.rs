@@ -95,3 +95,35 @@ async fn a_ping_of_the_clients_is_the_wrong_direction() {
     assert_eq!(host.heard().await, Heard::Closed(CloseReason::TransportError));
     assert_eq!(wire.frame().await.first, 0x88);
 }
+
+/// A ping is the first thing in an answer, since the client has to have it in time; messages that have no room come later.
+#[tokio::test]
+async fn an_answer_to_a_ping_that_overtook_messages_tells_nothing_of_them() {
+    let config = patient();
+    let session = SessionConfig { max_payload: 100, ..config.session };
+    let mut host = Host::new(EngineConfig { session, ..config }).await;
+    let (mut client, session) = host.polling().await;
+    // Each fills an answer, and there are always some that wait.
+    let long = format!("4{}", "x".repeat(90));
+    let mut waiting = 3;
+    for _ in 0..waiting {
+        session.send_text(&long);
+    }
+    while client.poll().await.body != "2" {
+        session.send_text(&long);
+    }
+    client.post("3").await;
+    client.post("4quiet").await;
+    assert_eq!(host.heard().await, Heard::Message("quiet".into()), "and nothing before that");
+    while waiting > 0 {
+        match &*client.poll().await.body {
+            "2" => assert_eq!(client.post("3").await.status, 200),
+            _ => waiting -= 1,
+        }
+    }
+    assert_eq!(client.poll().await.body, "2");
+    client.post("4quiet").await;
+    assert_eq!(host.heard().await, Heard::Message("quiet".into()), "nor before that");
+    client.post("3").await;
+    assert_eq!(host.heard().await, Heard::Alive);
+}
