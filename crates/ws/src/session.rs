@@ -301,21 +301,31 @@ impl<H: Handler> Session<H> {
     }
 
     /// `count` bytes were written and `turn.out` is what is left of them. `true`: [`pump`](Self::pump) has more to encode,
-    /// now that there is room, or may have: the handler was told that the peer has caught up. `held_back`: the transport has
-    /// taken bytes that it has not passed on.
+    /// now that there is room, or may have: the handler was told that the peer has caught up; or there is a link now to
+    /// register with. `held_back`: the transport has taken bytes that it has not passed on.
     pub(crate) fn wrote(&mut self, count: usize, held_back: bool, turn: &mut Turn) -> bool {
         let left = turn.out.len();
         turn.tally.bytes_out += count as u64;
         self.connection.wrote(count, left, turn.now);
-        if let Some(link) = &self.own.link {
-            link.set_unsent(left);
-            match left {
-                0 if held_back => {}
-                0 => link.outbox.settle(),
-                _ => link.outbox.stall(),
+        let mut more = self.own.flags.more && left < ENCODE_AHEAD;
+        match &self.own.link {
+            Some(link) => {
+                link.set_unsent(left);
+                match left {
+                    0 if held_back => {}
+                    0 => link.outbox.settle(),
+                    _ => link.outbox.stall(),
+                }
             }
+            // A connection whose peer does not read can be made to go when memory is short.
+            None if left >= LEAST && self.own.config.get_budget().is_limited() => {
+                let link = self.own.link();
+                link.set_unsent(left);
+                link.outbox.stall();
+                more = true;
+            }
+            None => {}
         }
-        let more = self.own.flags.more && left < ENCODE_AHEAD;
         if left > 0 {
             self.own.flags.lagged = true;
             return more;

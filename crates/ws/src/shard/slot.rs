@@ -217,36 +217,40 @@ impl Slot {
     }
 
     /// Encodes and writes until nothing is left or the kernel has enough.
+    #[inline]
     fn write_all(&mut self, at: At<'_>, turn: &mut Turn) -> io::Result<()> {
-        if self.session.is_linked() {
-            let waker = self.waker.get_or_insert_with(|| SlotWaker::new(at.mailbox, at.key)).waker();
-            self.write_by(&mut Context::from_waker(&waker), turn)
-        } else {
-            self.write_by(&mut Context::from_waker(Waker::noop()), turn)
+        loop {
+            // Asked each time: the handler may have made a handle in `on_drain`, or a backlog its link.
+            let more = if self.session.is_linked() {
+                let waker = self.waker.get_or_insert_with(|| SlotWaker::new(at.mailbox, at.key)).waker();
+                self.write_once(&mut Context::from_waker(&waker), turn)
+            } else {
+                self.write_once(&mut Context::from_waker(Waker::noop()), turn)
+            };
+            if !more? {
+                return Ok(());
+            }
         }
     }
 
+    /// `true`: there is more to encode, or may be.
     #[inline]
-    fn write_by(&mut self, cx: &mut Context<'_>, turn: &mut Turn) -> io::Result<()> {
-        loop {
-            self.session.pump(cx, turn);
-            let waited = turn.out.len();
-            if waited == 0 {
-                return Ok(());
-            }
-            while !turn.out.is_empty() {
-                match self.write(&turn.out) {
-                    Ok(0) => return Err(io::ErrorKind::WriteZero.into()),
-                    Ok(count) => turn.out.advance(count),
-                    Err(error) if error.kind() == io::ErrorKind::WouldBlock => break,
-                    Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-                    Err(error) => return Err(error),
-                }
-            }
-            if !self.session.wrote(waited - turn.out.len(), false, turn) {
-                return Ok(());
+    fn write_once(&mut self, cx: &mut Context<'_>, turn: &mut Turn) -> io::Result<bool> {
+        self.session.pump(cx, turn);
+        let waited = turn.out.len();
+        if waited == 0 {
+            return Ok(false);
+        }
+        while !turn.out.is_empty() {
+            match self.write(&turn.out) {
+                Ok(0) => return Err(io::ErrorKind::WriteZero.into()),
+                Ok(count) => turn.out.advance(count),
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => break,
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) => return Err(error),
             }
         }
+        Ok(self.session.wrote(waited - turn.out.len(), false, turn))
     }
 
     fn write(&mut self, out: &Output) -> io::Result<usize> {

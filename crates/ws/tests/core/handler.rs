@@ -6,9 +6,10 @@ use std::time::Duration;
 
 use switchboard_testkit::frame;
 use switchboard_ws::{
-    CloseCode, CloseFrame, Config, Context, Error, Handler, Kind, Message, MessageRef, OnMessage, OutboxLimits,
+    CloseCode, CloseFrame, Config, Context, Error, Handler, Kind, Limits, Message, MessageRef, OnMessage, OutboxLimits,
     Outcome, Prepared, Pushed, Sender,
 };
+use tokio::sync::mpsc::{UnboundedSender, unbounded_channel};
 
 use crate::peer::{Driver, on_both_drivers, serve};
 
@@ -20,6 +21,7 @@ on_both_drivers!(
     a_handler_can_be_sent_to_from_elsewhere_in_order,
     what_is_sent_beside_pieces_waits_for_their_end,
     what_a_handler_says_when_drained_leaves_at_once,
+    a_handle_that_is_made_when_drained_wakes_the_driver,
     a_handler_can_cut_the_connection_off,
     a_handler_can_pause_and_somebody_else_resume,
     a_large_message_is_owned_and_goes_back_without_a_copy,
@@ -271,6 +273,31 @@ async fn what_a_handler_says_when_drained_leaves_at_once(driver: Driver) {
     peer.expects(frame::text("drained")).await;
     peer.expects(frame::close(4002, "done")).await;
     assert!(before.elapsed() < Duration::from_millis(1), "no timer was needed");
+}
+
+/// Has no handle before all is written that it says.
+struct LendingWhenDrained(UnboundedSender<Sender>);
+
+impl Handler for LendingWhenDrained {
+    fn on_message(&mut self, cx: &mut Context<'_>, _: MessageRef<'_>) {
+        cx.send(&[0; 1_000_000][..]);
+    }
+
+    fn on_drain(&mut self, cx: &mut Context<'_>) {
+        self.0.send(cx.sender()).unwrap();
+    }
+}
+
+async fn a_handle_that_is_made_when_drained_wakes_the_driver(driver: Driver) {
+    let (lend, mut lent) = unbounded_channel();
+    // No heartbeat wakes it.
+    let config = Config::default().limits(Limits { ping_interval: None, ..Limits::default() });
+    let (_task, mut peer) = serve(driver, &config, LendingWhenDrained(lend)).await;
+    peer.says(&[frame::text("go")]).await;
+    peer.expects(frame::binary(vec![0; 1_000_000])).await;
+    let sender = lent.recv().await.unwrap();
+    sender.try_send("later").unwrap();
+    tokio::time::timeout(Duration::from_secs(3600), peer.expects(frame::text("later"))).await.unwrap();
 }
 
 async fn a_handler_can_cut_the_connection_off(driver: Driver) {

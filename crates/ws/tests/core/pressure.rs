@@ -5,14 +5,18 @@ use std::time::Duration;
 use switchboard_hub::{Accepted, Member};
 use switchboard_testkit::frame;
 use switchboard_ws::{
-    Config, Context, Error, Handler, Hub, InboxLimits, Limits, Message, MessageRef, OnMessage, OutboxLimits, Outcome,
-    Overflow, Parcel, Refused, Timeout,
+    Budget, Config, Context, Error, Handler, Hub, InboxLimits, Limits, Message, MessageRef, OnMessage, OutboxLimits,
+    Outcome, Overflow, Parcel, ProtocolError, Refused, Timeout,
 };
 use tokio::sync::mpsc::{UnboundedSender, unbounded_channel};
 
 use crate::peer::{Driver, on_both_drivers, open, open_with, serve};
 
-on_both_drivers!(a_handler_that_echoes_makes_a_slow_peer_wait, a_handler_hears_at_once_that_its_peer_is_given_up,);
+on_both_drivers!(
+    a_handler_that_echoes_makes_a_slow_peer_wait,
+    a_handler_hears_at_once_that_its_peer_is_given_up,
+    those_who_do_not_read_their_echoes_go_when_memory_is_short,
+);
 
 fn small_outbox(overflow: Overflow) -> Config {
     Config::default().outbox(OutboxLimits { messages: 10, bytes: 100_000, overflow })
@@ -252,4 +256,29 @@ async fn a_handler_hears_at_once_that_its_peer_is_given_up(driver: Driver) {
     assert!(heard.try_recv().is_err(), "the closing is not over, and nothing is told twice");
     drop(peer);
     assert_eq!(heard.recv().await, Some(Error::Overflowed.to_string()));
+}
+
+/// Small echoes never reach the outbox: the peer is not read from any more when so much of them waits.
+async fn those_who_do_not_read_their_echoes_go_when_memory_is_short(driver: Driver) {
+    let budget = Budget::new(8 << 20);
+    let limits = Limits { ping_interval: None, write_timeout: None, ..Limits::default() };
+    let config = Config::default().limits(limits).budget(budget.clone());
+    let (mut ends, mut peers) = (Vec::new(), Vec::new());
+    for _ in 0..12 {
+        let echo = OnMessage::new(|cx, message| {
+            cx.send(message);
+        });
+        let (end, peer) = serve(driver, &config, echo).await;
+        ends.push(end);
+        peers.push(peer);
+    }
+    let message = frame::binary([7; 1000]).masked().bytes();
+    for mut peer in peers {
+        let message = message.clone();
+        tokio::spawn(async move { while tokio::io::AsyncWriteExt::write_all(&mut peer.io, &message).await.is_ok() {} });
+    }
+    let gone = tokio::time::timeout(Duration::from_secs(3600), futures_util::future::select_all(ends)).await;
+    let outcome = gone.expect("12 MiB do not fit").0.unwrap();
+    assert!(matches!(outcome.error(), Some(Error::Protocol(ProtocolError::OutOfMemory))), "{outcome}");
+    assert!(budget.usage().unwrap().evicted > 0);
 }
