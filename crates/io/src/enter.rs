@@ -21,6 +21,7 @@ use crate::recovery::{Claim, Recovery};
 use crate::router::{Found, Router};
 use crate::seats::Seats;
 use crate::space::Space;
+use crate::watch::Joined;
 
 /// A client that asks for a namespace.
 #[derive(Clone)]
@@ -164,9 +165,8 @@ fn admit(entrant: &Entrant, peer: &Arc<Peer>, claim: Option<Claim>) {
     }
     match &peer.space.recovery {
         None => {
-            if welcome(peer) {
-                peer.tell_come();
-            }
+            let own = welcome(peer);
+            peer.tell_joined(&peer.id, own);
         }
         Some(recovery) => {
             if !give_back(recovery, peer, claim) {
@@ -199,10 +199,13 @@ fn give_back(recovery: &Recovery<Peer>, peer: &Arc<Peer>, claim: Option<Claim>) 
         }
         // It was in all of them before: they are not too many.
         let rooms = claim.lost.rooms.into_iter();
-        joined.extend(rooms.filter_map(|room| peer.join_untold(&room).ok().map(|joined| (room, joined))));
+        joined.extend(rooms.filter_map(|room| {
+            let told = peer.join_untold(std::slice::from_ref(&room)).ok()?;
+            Some((room, told.first().copied()?))
+        }));
     }
     peer.confirmed.store(confirmed, std::sync::atomic::Ordering::Release);
-    let is_in = welcome(peer);
+    let own = welcome(peer);
     drop(log);
     if let Some(pid) = peer.pid {
         recovery.set_live(pid, peer);
@@ -211,15 +214,14 @@ fn give_back(recovery: &Recovery<Peer>, peer: &Arc<Peer>, claim: Option<Claim>) 
     for (room, joined) in &joined {
         peer.tell_joined(room, *joined);
     }
-    if is_in {
-        peer.tell_come();
-    }
+    peer.tell_joined(&peer.id, own);
     true
 }
 
 /// Tells the client that it is in, and everyone else how to reach it, in one step: the client hears of nothing before that
-/// it is in, and of everything after. Those who watch rooms are still to be told. `false`: it has been shown out meanwhile.
-fn welcome(peer: &Arc<Peer>) -> bool {
+/// it is in, and of everything after. It is then in the room that bears its id, of which those who watch rooms are still to
+/// be told.
+fn welcome(peer: &Arc<Peer>) -> Joined {
     let (space, parser) = (&peer.space, peer.space.settings.parser);
     let frames = match (peer.session.protocol(), peer.pid) {
         (Protocol::V3, _) => parser.connect(&space.name, &()),
@@ -228,25 +230,23 @@ fn welcome(peer: &Arc<Peer>) -> bool {
     };
     let frames = frames.expect("two words can be written");
     let first = crate::engine::parcel(publish::parts(&frames), publish::options(Flags::default()));
-    let (pushed, joined) = {
+    let own = peer.join_own_untold();
+    let pushed = {
         // Whoever finds it there, finds it welcomed.
         let mut roll = space.roll();
-        let entered = peer.session.enter(&space.everyone, first);
+        let pushed = peer.session.enter(&space.everyone, first);
         roll.insert(&peer.id, peer.session.member().id(), Arc::clone(peer));
-        entered
+        pushed
     };
-    if joined.is_err() {
-        // A client may be in so many rooms, and this is one of few namespaces.
-        tracing::warn!(id = %peer.id, "a socket is in too many rooms to hear what goes to all of its namespace");
-    }
     peer.session.settle(pushed);
     if peer.stage() == Stage::Disconnected {
         // Another thread has just shown it out, perhaps before there was anything to leave.
+        peer.leave_own_room();
         peer.session.member().unsubscribe(&space.everyone);
         space.roll().remove(&peer.id);
-        return false;
+        return Joined::Untold;
     }
-    true
+    own
 }
 
 #[derive(serde::Serialize)]

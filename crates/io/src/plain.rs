@@ -26,7 +26,11 @@ impl Namespace {
     pub fn share<R>(&self, topic: &str, message: impl Into<Prepared>, publish: impl FnOnce(Parcel) -> R) -> R {
         let (space, plain) = (&*self.0, message.into());
         let parser = space.settings.parser;
-        let (Some(recovery), Some(room)) = (&space.recovery, room::of_topic(&space.name, topic)) else {
+        let room = room::of_topic(&space.name, topic);
+        if let Some(room) = room {
+            publish::make_own_room(space, room);
+        }
+        let (Some(recovery), Some(room)) = (&space.recovery, room) else {
             let said = Said { plain, parser, namespace: space.name.clone(), packets: OnceLock::new() };
             return publish(Parcel::from(Arc::new(said) as Arc<dyn Forms>));
         };

@@ -96,6 +96,10 @@ pub(crate) fn answer<A: Arguments + ?Sized>(peer: &Peer, id: AckId, args: &A) ->
 
 /// The sockets that a selector means.
 pub(crate) fn selected(space: &Space<Peer>, selector: &Selector, skip: Option<&Peer>) -> Vec<Arc<Peer>> {
+    if let Some(peer) = only_one(space, selector) {
+        let is_skipped = skip.is_some_and(|skip| std::ptr::eq(skip, &*peer));
+        return if is_skipped { Vec::new() } else { vec![peer] };
+    }
     make_own_rooms(space, selector);
     let skip = skip.map(|peer| peer.session.member().id());
     let members = space.topics(selector).with(skip, |audience| space.hub.members_of(audience));
@@ -245,22 +249,21 @@ fn only_one(space: &Space<Peer>, selector: &Selector) -> Option<Arc<Peer>> {
     if !selector.except.is_empty() {
         return None;
     }
-    let peer = own_room(space, room)?;
+    let peer = space.owner(room).filter(|peer| peer.is_in_own_room())?;
     let is_shared = space.topics(selector).with(None, |audience| space.hub.count_of(audience)) > 0;
     (!is_shared).then_some(peer)
 }
 
 /// Rooms that bear the id of a socket are made before they are spoken to together with others.
 fn make_own_rooms(space: &Space<Peer>, selector: &Selector) {
-    for room in selector.rooms.iter().chain(&selector.except) {
-        if let Some(peer) = own_room(space, room) {
-            peer.make_own_room();
-        }
-    }
+    selector.rooms.iter().chain(&selector.except).for_each(|room| make_own_room(space, room));
 }
 
-fn own_room(space: &Space<Peer>, room: &Name) -> Option<Arc<Peer>> {
-    space.roll().get(room).cloned()
+/// The same for one room.
+pub(crate) fn make_own_room(space: &Space<Peer>, room: &str) {
+    if let Some(owner) = space.owner(room) {
+        owner.make_own_room();
+    }
 }
 
 /// Calls those who see what is sent to one socket.

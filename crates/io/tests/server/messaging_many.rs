@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use futures_util::StreamExt as _;
-use switchboard_io::{Ack, Data, DisconnectReason, EmitError, Name, Socket, SocketIo, Unanswered, Value};
+use switchboard_io::{Ack, Broadcast, Data, DisconnectReason, EmitError, Name, Socket, SocketIo, Unanswered, Value};
 use switchboard_ws::OutboxLimits;
 
 use crate::client::{Client, fenced, journal, serve};
@@ -314,4 +314,49 @@ async fn a_room_answers_without_who_asked() {
     two.expect(r#"420["name"]"#).await;
     two.say(r#"430["two"]"#).await;
     one.expect(r#"42["names",["two"]]"#).await;
+}
+
+// The room that bears a socket's id.
+
+#[tokio::test]
+async fn a_socket_is_in_the_room_of_its_id_until_it_leaves() {
+    let io = SocketIo::new();
+    fenced(&io, "/");
+    let address = serve(&io).await;
+    let (mut one, mut two) = (Client::join(address).await, Client::join(address).await);
+    let nsp = io.of("/");
+    let [a, b] = [&one.id, &two.id].map(|id| nsp.socket(id).unwrap());
+    let own = a.id().clone();
+    let reached = |broadcast: Broadcast| broadcast.emit("e", &()).unwrap().reached;
+    assert_eq!((a.rooms(), nsp.count_in(&own), reached(io.to(&own))), (vec![own.clone()], 1, 1));
+    one.expect(r#"42["e"]"#).await;
+    // Others may be in it as well, and all hear what is said there, once.
+    b.join(&own).unwrap();
+    assert_eq!((nsp.count_in(&own), nsp.to(&own).count(), reached(io.to(&own))), (2, 2, 2));
+    assert_eq!(reached(io.to([&own, b.id()])), 2);
+    for client in [&mut one, &mut two] {
+        client.expect(r#"42["e"]"#).await;
+        client.expect(r#"42["e"]"#).await;
+    }
+    a.leave(&own);
+    assert_eq!((a.rooms(), nsp.count_in(&own)), (Vec::<Name>::new(), 1));
+    assert_eq!((reached(io.to(&own)), reached(io.to([&own, "nobody"])), reached(io.except(&own))), (1, 1, 1));
+    b.leave(&own);
+    assert_eq!((reached(io.to(&own)), nsp.count_in(&own), nsp.to(&own).count()), (0, 0, 0));
+    two.expect(r#"42["e"]"#).await;
+    two.expect(r#"42["e"]"#).await;
+    one.expect(r#"42["e"]"#).await;
+    // By itself it is spoken to all the same, and with everyone.
+    a.emit("self", &()).unwrap();
+    io.emit("all", &()).unwrap();
+    one.expect(r#"42["self"]"#).await;
+    one.expect(r#"42["all"]"#).await;
+    a.join(&own).unwrap();
+    assert_eq!((a.rooms(), nsp.count_in(&own), reached(io.to(&own))), (vec![own.clone()], 1, 1));
+    one.expect(r#"42["e"]"#).await;
+    nsp.to(&own).sockets_leave(&own).await.unwrap();
+    assert_eq!(reached(io.to(&own)), 0);
+    one.expect_nothing().await;
+    a.disconnect();
+    assert_eq!((a.rooms(), nsp.count_in(&own)), (Vec::new(), 0));
 }
