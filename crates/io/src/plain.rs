@@ -34,7 +34,8 @@ impl Namespace {
             let said = Said { plain, parser, namespace: space.name.clone(), packets: OnceLock::new() };
             return publish(Parcel::from(Arc::new(said) as Arc<dyn Forms>));
         };
-        let event = Event { name: MESSAGE, args: &argument(&plain), id: None };
+        let argument = argument(&plain);
+        let event = Event::new(MESSAGE, &argument);
         let recorded = publish::record(space, recovery, Selector::new().to(room), &event, |frames| {
             let options = publish::options(Flags::default());
             publish(engine::parcel_with_plain(publish::parts(frames), options, move || Some(plain.clone())))

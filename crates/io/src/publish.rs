@@ -30,9 +30,27 @@ const SCRATCH_KEPT: usize = 64 << 10;
 /// An event that is to be sent.
 pub(crate) struct Event<'a, A: ?Sized> {
     pub(crate) name: &'a str,
+    /// It is called by a number.
+    pub(crate) is_number: bool,
     pub(crate) args: &'a A,
     /// Set when answers are awaited.
     pub(crate) id: Option<AckId>,
+}
+
+impl<'a, A: ?Sized> Event<'a, A> {
+    pub(crate) fn new(name: &'a str, args: &'a A) -> Self {
+        Self { name, is_number: false, args, id: None }
+    }
+
+    /// As one that has come is called.
+    pub(crate) fn called(name: &'a Name, args: &'a A) -> Self {
+        Self { is_number: name.is_number(), ..Self::new(name, args) }
+    }
+
+    /// Its answers are awaited.
+    pub(crate) fn with_id(self, id: AckId) -> Self {
+        Self { id: Some(id), ..self }
+    }
 }
 
 /// Sends an event to everyone whom the selector means, but one.
@@ -108,7 +126,7 @@ pub(crate) fn selected(space: &Space<Peer>, selector: &Selector, skip: Option<&P
 }
 
 fn emit_directly<A: Arguments + ?Sized>(peer: &Peer, flags: Flags, event: &Event<'_, A>) -> Result<(), EmitError> {
-    let head = EventHead { namespace: &peer.space.name, name: event.name, id: event.id, offset: None };
+    let head = head(&peer.space, event, None);
     send_directly(peer, flags, |parser, out, attachments| parser.event_into(&head, event.args, out, attachments))
 }
 
@@ -162,7 +180,7 @@ pub(crate) fn record<A: Arguments + ?Sized, R>(
     }
     // Serialising is the user's code, which must not run under the lock.
     let args = Args::new(space.settings.parser, event.args)?;
-    let event = Event { name: event.name, args: &args, id: None };
+    let event = Event { is_number: event.is_number, ..Event::new(event.name, &args) };
     let mut log = recovery.lock();
     let frames = if selector.flags.volatile {
         // A client takes any string at the end of an event for an offset: it gets a true one here too.
@@ -181,10 +199,13 @@ fn write<A: Arguments + ?Sized>(
     event: &Event<'_, A>,
     offset: Option<&str>,
 ) -> Result<Frames, EmitError> {
-    let head = EventHead { namespace: &space.name, name: event.name, id: event.id, offset };
-    let frames = space.settings.parser.event(&head, event.args)?;
+    let frames = space.settings.parser.event(&head(space, event, offset), event.args)?;
     check(space, &frames.attachments)?;
     Ok(frames)
+}
+
+fn head<'a, A: ?Sized>(space: &'a Space<Peer>, event: &Event<'a, A>, offset: Option<&'a str>) -> EventHead<'a> {
+    EventHead { namespace: &space.name, name: event.name, is_number: event.is_number, id: event.id, offset }
 }
 
 /// A client that gets more attachments than it allows closes its connection.

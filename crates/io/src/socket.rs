@@ -98,6 +98,14 @@ impl Socket {
         self.emitter().emit(event, args)
     }
 
+    /// Sends an event on, as [`Broadcast::relay`].
+    ///
+    /// # Errors
+    /// As [`emit`](Self::emit).
+    pub fn relay<A: Arguments + ?Sized>(&self, event: &Name, args: &A) -> Result<(), EmitError> {
+        self.emitter().relay(event, args)
+    }
+
     /// Sends a `message` event.
     ///
     /// # Errors
@@ -298,7 +306,16 @@ impl Emitter {
     pub fn emit<A: Arguments + ?Sized>(&self, event: &str, args: &A) -> Result<(), EmitError> {
         // The timeout concerns who waits, not how it is sent.
         let flags = Flags { timeout: None, ..self.flags };
-        publish::emit(&self.socket.0, flags, &Event { name: event, args, id: None })
+        publish::emit(&self.socket.0, flags, &Event::new(event, args))
+    }
+
+    /// Sends an event on, as [`Broadcast::relay`].
+    ///
+    /// # Errors
+    /// As [`Socket::emit`].
+    pub fn relay<A: Arguments + ?Sized>(&self, event: &Name, args: &A) -> Result<(), EmitError> {
+        let flags = Flags { timeout: None, ..self.flags };
+        publish::emit(&self.socket.0, flags, &Event::called(event, args))
     }
 
     /// Sends an event and waits for the ack.
@@ -321,7 +338,7 @@ impl Emitter {
         peer.expect_ack(id, Waiter::Task(task)).map_err(|(error, _)| error)?;
         let awaited = Awaited { answer, peer: Arc::clone(peer), id, until };
         let flags = Flags { timeout: None, ..self.flags };
-        publish::emit(peer, flags, &Event { name: event, args, id: Some(id) })?;
+        publish::emit(peer, flags, &Event::new(event, args).with_id(id))?;
         Ok(awaited.args().await?.extract()?)
     }
 
@@ -341,7 +358,7 @@ impl Emitter {
         let expected = peer.expect_ack(id, Waiter::Function(then));
         let flags = Flags { timeout: None, ..self.flags };
         let sent = match expected {
-            Ok(()) => publish::emit(peer, flags, &Event { name: event, args, id: Some(id) })
+            Ok(()) => publish::emit(peer, flags, &Event::new(event, args).with_id(id))
                 .map_err(|error| (error, peer.take_ack(id))),
             Err((error, waiter)) => Err((error, Some(waiter))),
         };

@@ -81,9 +81,9 @@ async fn hear(
 }
 
 /// Sends an event on to everyone in the sender's rooms but the sender, and tells how many that are.
-fn relay(socket: &Socket, event: &str, args: &Args) -> Result<usize, EmitError> {
+fn relay(socket: &Socket, event: &Name, args: &Args) -> Result<usize, EmitError> {
     let joined: Vec<Name> = socket.rooms().into_iter().filter(|room| room != socket.id()).collect();
-    if joined.is_empty() { Ok(0) } else { Ok(socket.to(joined).emit(event, args)?.reached) }
+    if joined.is_empty() { Ok(0) } else { Ok(socket.to(joined).relay(event, args)?.reached) }
 }
 
 /// Joins or leaves rooms, all of them or none. The answer is the number of members that a room then has; a list of them, if the rooms came as a

@@ -6,7 +6,10 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use futures_util::StreamExt as _;
-use switchboard_io::{Ack, Broadcast, Data, DisconnectReason, EmitError, Name, Socket, SocketIo, Unanswered, Value};
+use switchboard_io::{
+    Ack, Args, Broadcast, Data, DisconnectReason, EmitError, Event, Name, RecoverySettings, Socket, SocketIo,
+    Unanswered, Value,
+};
 use switchboard_ws::OutboxLimits;
 
 use crate::client::{Client, fenced, journal, serve};
@@ -314,6 +317,43 @@ async fn a_room_answers_without_who_asked() {
     two.expect(r#"420["name"]"#).await;
     two.say(r#"430["two"]"#).await;
     one.expect(r#"42["names",["two"]]"#).await;
+}
+
+#[tokio::test]
+async fn an_event_that_is_called_by_a_number_is_sent_on_as_one() {
+    for recovery in [None, Some(RecoverySettings::default())] {
+        let builder = SocketIo::builder();
+        let io = match recovery {
+            Some(settings) => builder.connection_state_recovery(settings).build(),
+            None => builder.build(),
+        };
+        io.on_connect(async |socket: Socket| {
+            socket.on_any(async |socket: Socket, Event(name): Event, args: Args| {
+                socket.relay(&name, &args)?;
+                socket.broadcast().relay(&name, &args)
+            });
+            socket.on("1", async |socket: Socket| socket.emit("heard", &"by its digits"));
+        });
+        let address = serve(&io).await;
+        let (mut one, mut two) = (Client::join(address).await, Client::join(address).await);
+        let offset = |text: &str| {
+            if recovery.is_some() { text.split(",\"x\"").next().unwrap().to_owned() } else { text.to_owned() }
+        };
+        for (said, heard) in [
+            ("-1", "-1"),
+            ("1.5e3", "1500"),
+            ("0.25", "0.25"),
+            ("18446744073709551615", "18446744073709551615"),
+            ("1e300", "1e+300"),
+            (r#""7""#, r#""7""#),
+            ("1", "1"),
+        ] {
+            one.say(&format!(r#"42[{said},"x"]"#)).await;
+            let expected = offset(&format!(r#"42[{heard},"x"]"#));
+            assert_eq!([offset(&one.text().await), offset(&two.text().await)], [expected.clone(), expected]);
+        }
+        assert!(one.text().await.starts_with(r#"42["heard","by its digits""#));
+    }
 }
 
 // The room that bears a socket's id.

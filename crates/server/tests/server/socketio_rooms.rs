@@ -209,15 +209,27 @@ async fn a_plain_websocket_reaches_a_socket_by_its_id() {
     };
     members(1).await;
     let mut plain = server.join(&room).await;
-    members(2).await;
+    let mut other = server.join(&room).await;
+    members(3).await;
     say(&mut plain, "psst").await;
     assert_eq!(ann.hear().await, json!(["message", "psst"]));
-    assert_eq!(ann.ask(&json!(["leave", ann.id])).await, json!(1));
+    assert_eq!(ann.ask(&json!(["leave", ann.id])).await, json!(2));
     say(&mut plain, "lost").await;
-    members(1).await;
-    assert_eq!(ann.ask(&json!(["join", ann.id])).await, json!(2));
+    for text in ["psst", "lost"] {
+        assert_eq!(hear(&mut other).await, text);
+    }
+    assert_eq!(ann.ask(&json!(["join", ann.id])).await, json!(3));
     say(&mut plain, "back").await;
     assert_eq!(ann.hear().await, json!(["message", "back"]));
+}
+
+#[tokio::test]
+async fn an_event_that_is_called_by_a_number_is_relayed_as_one() {
+    let server = Server::start(&[]).await;
+    let mut ann = Io::join(&server, "lobby").await;
+    let mut bob = Io::join(&server, "lobby").await;
+    ann.emit(&json!([1, "x"])).await;
+    assert_eq!(bob.hear().await, json!([1, "x"]));
 }
 
 #[tokio::test]
