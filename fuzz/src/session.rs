@@ -67,7 +67,7 @@ impl End {
             self.next_id
         });
         let args = Args::new(self.parser, &Several(args)).expect("values can be written");
-        let head = EventHead { namespace: &self.namespace, name: &name, id, offset: None };
+        let head = EventHead { id, ..EventHead::new(&self.namespace, &name) };
         let frames = self.parser.event(&head, &args).expect("no reserved name ends in e, and values can be written");
         let values = args.values();
         self.awaited.extend(id.map(|id| (id, values.clone())));

@@ -73,7 +73,7 @@ pub enum HubError {
         /// Length allowed, in bytes.
         limit: usize,
     },
-    /// The member already has [`HubLimits::topics_per_member`](crate::HubLimits::topics_per_member) topics.
+    /// The member would have more than [`HubLimits::topics_per_member`](crate::HubLimits::topics_per_member) topics.
     TooManyTopics {
         /// Topics allowed.
         limit: usize,
@@ -86,7 +86,7 @@ impl fmt::Display for HubError {
             Self::TopicTooLong { bytes, limit } => {
                 write!(f, "the topic's name has {bytes} bytes; at most {limit} are allowed")
             }
-            Self::TooManyTopics { limit } => write!(f, "already subscribed to {limit} topics, the most allowed"),
+            Self::TooManyTopics { limit } => write!(f, "at most {limit} topics may be subscribed to at a time"),
         }
     }
 }

@@ -197,9 +197,10 @@ impl<P: Parcel> Hub<P> {
         Ok(())
     }
 
+    /// Whether a member may have so many topics.
     pub(crate) fn check_room(&self, topics: usize) -> Result<(), HubError> {
         let limit = self.inner.limits.topics_per_member;
-        if topics >= limit {
+        if topics > limit {
             count(&self.inner.counts.too_many_topics, 1);
             return Err(HubError::TooManyTopics { limit });
         }

@@ -63,7 +63,8 @@ impl Default for PortLimits {
 /// The bounds of one [`Hub`](crate::Hub).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct HubLimits {
-    /// Topics that one member may be subscribed to at the same time. Default 1024. Each costs about 50 bytes, or 350
+    /// Topics that one member may be subscribed to at the same time, but for those that are
+    /// [exempt](crate::Member::subscribe_exempt). Default 1024. Each costs about 50 bytes, or 350
     /// when nobody else is in it, and a long name more; a client that chooses its own topics can make the hub hold this
     /// much per connection.
     pub topics_per_member: usize,

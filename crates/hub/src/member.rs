@@ -1,5 +1,6 @@
 //! One connection's membership in a hub: while it is held, the connection can be reached; dropped, it left everything.
 
+use std::collections::HashSet;
 use std::fmt;
 use std::sync::{Arc, PoisonError};
 
@@ -89,20 +90,49 @@ impl<P: Parcel> Member<P> {
         if topics.contains(topic) {
             return Ok(false);
         }
-        self.hub.check_room(topics.len())?;
-        topics.insert(self.hub.enter(topic, door));
+        self.hub.check_room(topics.counted() + 1)?;
+        topics.insert(self.hub.enter(topic, door), false);
         Ok(true)
     }
 
-    /// [Subscribes](Self::subscribe) to a topic, and [sends](Self::send) a parcel to this member alone that comes before all
+    /// Subscribes to several topics, to all of them or none; whether it was not subscribed yet, in the order of the names.
+    /// Publishes of that time may reach it by some of them and not yet by others.
+    ///
+    /// # Errors
+    /// As [`subscribe`](Self::subscribe), which counts it once.
+    pub fn subscribe_all(&self, names: &[impl AsRef<str>]) -> Result<Vec<bool>, HubError> {
+        names.iter().try_for_each(|name| self.hub.check_name(name.as_ref()))?;
+        let State { door, topics } = &mut *self.lock();
+        let more: HashSet<&str> = names.iter().map(AsRef::as_ref).filter(|name| !topics.contains(name)).collect();
+        if !more.is_empty() {
+            self.hub.check_room(topics.counted() + more.len())?;
+        }
+        let subscribe = |name: &str| {
+            let is_new = !topics.contains(name);
+            if is_new {
+                topics.insert(self.hub.enter(name, door), false);
+            }
+            is_new
+        };
+        Ok(names.iter().map(AsRef::as_ref).map(subscribe).collect())
+    }
+
+    /// Subscribes to a topic that no limit counts: how many there are of them, and how long their names are, is the caller's
+    /// to bound. `false` if it already was subscribed, counted or not.
+    pub fn subscribe_exempt(&self, topic: &str) -> bool {
+        let State { door, topics } = &mut *self.lock();
+        let is_new = !topics.contains(topic);
+        if is_new {
+            topics.insert(self.hub.enter(topic, door), true);
+        }
+        is_new
+    }
+
+    /// [Subscribes](Self::subscribe_exempt) to a topic, and [sends](Self::send) a parcel to this member alone that comes before all
     /// that is published there from now on: in one step, so that whoever publishes because the parcel has arrived reaches
     /// the member, and nobody overtakes the parcel. The answer: whether it was not subscribed yet, and what became of the
     /// parcel. (To one that was subscribed the parcel comes after what was published before.)
-    ///
-    /// # Errors
-    /// As `subscribe`. The parcel was not sent then.
-    pub fn subscribe_with(&self, topic: &str, first: P) -> Result<(bool, Pushed), HubError> {
-        self.hub.check_name(topic)?;
+    pub fn subscribe_exempt_with(&self, topic: &str, first: P) -> (bool, Pushed) {
         // Outlives the lock: its parcel may be dropped.
         let door = self.lock().door.clone();
         let first = door.offer(first);
@@ -111,15 +141,14 @@ impl<P: Parcel> Member<P> {
             if topics.contains(topic) {
                 (false, door.put(first))
             } else {
-                self.hub.check_room(topics.len())?;
                 let (topic, put) = self.hub.enter_with(topic, door, || door.put(first));
-                topics.insert(topic);
+                topics.insert(topic, true);
                 (true, put)
             }
         };
         let pushed = put.finish();
         door.relieve();
-        Ok((is_new, self.sent(pushed)))
+        (is_new, self.sent(pushed))
     }
 
     /// Unsubscribes from a topic; `false` if it was not subscribed. A publish that began before this returned may still

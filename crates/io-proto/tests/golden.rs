@@ -414,6 +414,23 @@ fn msgpack_as_notepack_writes_it() {
     );
 }
 
+/// Also by Node: the number is parsed, and written anew.
+#[test]
+fn an_event_called_by_a_number_is_written_as_one() {
+    for (said, written) in [("1", "1"), ("-7", "-7"), ("1.50", "1.5"), ("2e3", "2000"), (r#""1""#, r#""1""#)] {
+        let packet = decode(&format!("2[{said},true]")).unwrap().unwrap();
+        let frames = Parser::Json.encode(&packet).unwrap();
+        assert_eq!(text(&frames.first), format!("42[{written},true]"));
+        let frames = Parser::Msgpack.encode(&packet).unwrap();
+        let Frame::Binary(bytes) = frames.first else { panic!() };
+        let packet = unpack(bytes).unwrap();
+        assert_eq!(text(&Parser::Json.encode(&packet).unwrap().first), format!("42[{written},true]"));
+    }
+    // What is no number is a text, whatever is said of it.
+    let head = EventHead { is_number: true, ..EventHead::new(Namespace::root(), "inf") };
+    assert_eq!(text(&Parser::Json.event(&head, &()).unwrap().first), r#"42["inf"]"#);
+}
+
 #[test]
 fn msgpack_takes_what_clients_add() {
     // notepack.io 2.2.0, {type: 0, data: undefined, nsp: "/", options: {compress: true}, id: undefined}

@@ -88,7 +88,16 @@ impl Broadcast {
     /// # Errors
     /// It cannot be written: a reserved name, or data that does not serialise.
     pub fn emit<A: Arguments + ?Sized>(&self, event: &str, args: &A) -> Result<Delivery, EmitError> {
-        publish::broadcast(&self.space, &self.selector, self.skip(), &Event { name: event, args, id: None })
+        publish::broadcast(&self.space, &self.selector, self.skip(), &Event::new(event, args))
+    }
+
+    /// Sends an event on that has come by the name `event`, which [`Event`](crate::Event) gives: one that is called by a
+    /// [number](Name::is_number) still is. By [`emit`](Self::emit) it would be called by a text.
+    ///
+    /// # Errors
+    /// As [`emit`](Self::emit).
+    pub fn relay<A: Arguments + ?Sized>(&self, event: &Name, args: &A) -> Result<Delivery, EmitError> {
+        publish::broadcast(&self.space, &self.selector, self.skip(), &Event::called(event, args))
     }
 
     /// Sends a `message` event.
@@ -117,7 +126,7 @@ impl Broadcast {
         let until = Instant::now() + selector.flags.timeout.unwrap_or(POLL_TIMEOUT);
         // From here on it is closed when it is dropped.
         let answers = Answers::new(Arc::clone(space), id, owing, answers, until);
-        publish::broadcast(space, selector, self.skip(), &Event { name: event, args, id: Some(id) })?;
+        publish::broadcast(space, selector, self.skip(), &Event::new(event, args).with_id(id))?;
         Ok(answers)
     }
 

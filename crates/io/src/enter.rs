@@ -20,6 +20,7 @@ use crate::recovery::{Claim, Recovery};
 use crate::router::{Found, Router};
 use crate::seats::Seats;
 use crate::space::Space;
+use crate::watch::Joined;
 
 /// A client that asks for a namespace.
 #[derive(Clone)]
@@ -179,8 +180,8 @@ fn admit(entrant: &Entrant, peer: &Arc<Peer>, claim: Option<Claim>) {
     }
     match &peer.space.recovery {
         None => {
-            if welcome(peer) {
-                peer.tell_come();
+            if let Some(own) = welcome(peer) {
+                peer.tell_joined(&peer.id, own);
             }
         }
         Some(recovery) => {
@@ -214,15 +215,18 @@ fn give_back(recovery: &Recovery<Peer>, peer: &Arc<Peer>, claim: Option<Claim>) 
         }
         // It was in all of them before: they are not too many.
         let rooms = claim.lost.rooms.into_iter();
-        joined.extend(rooms.filter_map(|room| peer.join_untold(&room).ok().map(|joined| (room, joined))));
+        joined.extend(rooms.filter_map(|room| {
+            let told = peer.join_untold(std::slice::from_ref(&room)).ok()?;
+            Some((room, told.first().copied()?))
+        }));
     }
     peer.confirmed.store(confirmed, std::sync::atomic::Ordering::Release);
     // Before it may be shown out by others, who take it out again.
     if let Some(pid) = peer.pid {
         recovery.set_live(pid, peer);
     }
-    let is_in = welcome(peer);
-    if let (false, Some(pid)) = (is_in, &peer.pid) {
+    let own = welcome(peer);
+    if let (None, Some(pid)) = (own, &peer.pid) {
         recovery.set_gone(pid, peer);
     }
     drop(log);
@@ -230,15 +234,16 @@ fn give_back(recovery: &Recovery<Peer>, peer: &Arc<Peer>, claim: Option<Claim>) 
     for (room, joined) in &joined {
         peer.tell_joined(room, *joined);
     }
-    if is_in {
-        peer.tell_come();
+    if let Some(own) = own {
+        peer.tell_joined(&peer.id, own);
     }
     true
 }
 
 /// Tells the client that it is in, and everyone else how to reach it, in one step: the client hears of nothing before that
-/// it is in, and of everything after. Those who watch rooms are still to be told. `false`: it has been shown out meanwhile.
-fn welcome(peer: &Arc<Peer>) -> bool {
+/// it is in, and of everything after. It is then in the room that bears its id, of which those who watch rooms are still to
+/// be told. `None`: it was shown out meanwhile.
+fn welcome(peer: &Arc<Peer>) -> Option<Joined> {
     let (space, parser) = (&peer.space, peer.space.settings.parser);
     let frames = match (peer.session.protocol(), peer.pid) {
         (Protocol::V3, _) => parser.connect(&space.name, &()),
@@ -247,25 +252,23 @@ fn welcome(peer: &Arc<Peer>) -> bool {
     };
     let frames = frames.expect("two words can be written");
     let first = crate::engine::parcel(publish::parts(&frames), publish::options(Flags::default()));
-    let (pushed, joined) = {
+    let own = peer.join_own_untold();
+    let pushed = {
         // Whoever finds it there, finds it welcomed.
         let mut roll = space.roll();
-        let entered = peer.session.enter(&space.everyone, first);
+        let pushed = peer.session.enter(&space.everyone, first);
         roll.insert(&peer.id, peer.session.member().id(), Arc::clone(peer));
-        entered
+        pushed
     };
-    if joined.is_err() {
-        // A client may be in so many rooms, and this is one of few namespaces.
-        tracing::warn!(id = %peer.id, "a socket is in too many rooms to hear what goes to all of its namespace");
-    }
     peer.session.settle(pushed);
     if peer.stage() == Stage::Disconnected {
         // Another thread has just shown it out, perhaps before there was anything to leave.
+        peer.leave_own_room();
         peer.session.member().unsubscribe(&space.everyone);
         space.roll().remove(&peer.id);
-        return false;
+        return None;
     }
-    true
+    Some(own)
 }
 
 #[derive(serde::Serialize)]
@@ -310,6 +313,8 @@ fn revision(protocol: Protocol) -> socket::Protocol {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Weak;
+
     use switchboard_io_proto::engine::Transport;
 
     use super::*;
@@ -323,12 +328,13 @@ mod tests {
         let pid = Sid::generate().expect("the system has random numbers");
         let session = Session::detached(io.engine().core(), Transport::Polling);
         let in_flight = Arc::new(InFlight::new(1));
-        let peer = Arc::new(Peer::new("ann".into(), Some(pid), session, in_flight, space, Args::default()));
+        let peer =
+            Arc::new(Peer::new("ann".into(), Some(pid), session, Weak::new(), in_flight, space, Args::default()));
         assert!(peer.set_connected());
         // As another thread may, that is faster.
         depart::depart(&peer, DisconnectReason::ServerNamespaceDisconnect);
         assert!(give_back(&recovery, &peer, None));
         assert!(recovery.live(&pid).is_none());
-        assert!(!peer.is_present() && io.of("/").socket("ann").is_none());
+        assert!(peer.joined().is_empty() && io.of("/").socket("ann").is_none());
     }
 }

@@ -13,9 +13,8 @@ use crate::answers::Answers;
 use crate::broadcast::{Broadcast, Rooms};
 use crate::error::{ClusterError, EmitError};
 use crate::handler::{Erased, Handler, Middleware};
-use crate::peer::Peer;
+use crate::peer::{self, Peer};
 use crate::remote::{self, RemoteSocket};
-use crate::room;
 use crate::router::Parent;
 use crate::socket::Socket;
 use crate::space::Space;
@@ -146,12 +145,10 @@ impl Namespace {
         self.0.roll().len()
     }
 
-    /// How many members a room has on this server; of those that are a socket's own, one. Others than sockets count where
-    /// rooms are shared with plain WebSockets.
+    /// How many members a room has on this server. Others than sockets count where rooms are shared with plain WebSockets.
     #[must_use]
     pub fn count_in(&self, room: &str) -> usize {
-        let joined = self.0.hub.count(&room::topic(&self.0.name, room));
-        joined.max(usize::from(self.0.roll().get(room).is_some()))
+        peer::count_in(&self.0, room)
     }
 
     /// All sockets here, on all servers.

@@ -2,7 +2,7 @@
 
 use std::any::{Any, TypeId};
 use std::collections::HashMap;
-use std::sync::atomic::{AtomicU8, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 
 use switchboard_hub::HubError;
@@ -36,6 +36,8 @@ pub(crate) struct Peer {
     pub(crate) recovered: bool,
     pub(crate) listeners: Listeners<Self>,
     stage: AtomicU8,
+    /// Whether it is in the room that bears its id. Changed under the lock of `more`.
+    in_own_room: AtomicBool,
     /// What the client is known to have received of what can be recovered.
     pub(crate) confirmed: AtomicU64,
     more: Mutex<Option<Box<More>>>,
@@ -79,6 +81,7 @@ impl Peer {
             recovered: false,
             listeners: Listeners::default(),
             stage: AtomicU8::new(0),
+            in_own_room: AtomicBool::new(false),
             confirmed: AtomicU64::new(0),
             more: Mutex::default(),
         }
@@ -119,27 +122,41 @@ impl Peer {
 
     // Rooms.
 
-    pub(crate) fn join(&self, name: &str) -> Result<(), HubError> {
-        let joined = self.join_untold(name)?;
-        self.tell_joined(name, joined);
+    /// Joins all of them, or none.
+    pub(crate) fn join(&self, rooms: &[Name]) -> Result<(), HubError> {
+        let joined = self.join_untold(rooms)?;
+        rooms.iter().zip(joined).for_each(|(room, joined)| self.tell_joined(room, joined));
         Ok(())
     }
 
-    /// Joins, and leaves it to the caller to [tell](Self::tell_joined) those who watch: they run what an application likes,
-    /// which must not be under a lock.
-    pub(crate) fn join_untold(&self, name: &str) -> Result<Joined, HubError> {
-        let topic = room::topic(&self.space.name, name);
-        let member = self.session.member();
-        if self.space.watchers.is_empty() {
-            return member.subscribe(&topic).map(|_| Joined::Untold);
+    /// Joins all of them or none, and leaves it to the caller to [tell](Self::tell_joined) those who watch: they run what an
+    /// application likes, which must not be under a lock. Of nothing that is to be told there may be nothing in the answer.
+    pub(crate) fn join_untold(&self, rooms: &[Name]) -> Result<Vec<Joined>, HubError> {
+        let space = &*self.space;
+        let topics: Vec<String> = self.but_own(rooms).map(|room| room::topic(&space.name, room)).collect();
+        let subscribe = || {
+            let mut subscribed = self.session.member().subscribe_all(&topics)?.into_iter();
+            let is_new =
+                |room: &Name| if self.is_own(room) { self.enter_own_room() } else { subscribed.next() == Some(true) };
+            Ok(rooms.iter().map(is_new).collect::<Vec<_>>())
+        };
+        if space.watchers.is_empty() {
+            return subscribe().map(|_| Vec::new());
         }
-        let _changing = self.space.watchers.changing();
-        let is_first = self.space.hub.count(&topic) == 0;
-        Ok(match (member.subscribe(&topic)?, is_first) {
+        let _changing = space.watchers.changing();
+        let were_empty: Vec<bool> = rooms.iter().map(|room| count_in(space, room) == 0).collect();
+        let joined = subscribe()?.into_iter().zip(were_empty).map(|(is_new, was_empty)| match (is_new, was_empty) {
             (true, true) => Joined::First,
             (true, false) => Joined::Later,
             (false, _) => Joined::Untold,
-        })
+        });
+        Ok(joined.collect())
+    }
+
+    /// Joins the room that bears its id, as everyone does who is let in.
+    pub(crate) fn join_own_untold(&self) -> Joined {
+        let joined = self.join_untold(std::slice::from_ref(&self.id)).ok();
+        joined.and_then(|joined| joined.first().copied()).unwrap_or(Joined::Untold)
     }
 
     pub(crate) fn tell_joined(&self, name: &str, joined: Joined) {
@@ -155,17 +172,21 @@ impl Peer {
     }
 
     pub(crate) fn leave(&self, name: &str) {
-        let topic = room::topic(&self.space.name, name);
-        let member = self.session.member();
+        let leave = || {
+            if self.is_own(name) {
+                self.leave_own_room()
+            } else {
+                self.session.member().unsubscribe(&room::topic(&self.space.name, name))
+            }
+        };
         let watchers = self.space.watchers.all();
         if watchers.is_empty() {
-            member.unsubscribe(&topic);
+            leave();
             return;
         }
         let (left, was_last) = {
             let _changing = self.space.watchers.changing();
-            let left = member.unsubscribe(&topic);
-            (left, self.space.hub.count(&topic) == 0)
+            (leave(), count_in(&self.space, name) == 0)
         };
         for watcher in watchers {
             if left {
@@ -177,25 +198,17 @@ impl Peer {
         }
     }
 
-    /// It is in, and broadcasts reach it: those who watch rooms are told.
-    pub(crate) fn tell_come(&self) {
-        for watcher in self.space.watchers.all() {
-            watcher.tell(RoomEvent::Create(&self.id));
-            watcher.tell(RoomEvent::Join(&self.id, &self.id));
-        }
+    /// The rooms that it is in, its own first.
+    pub(crate) fn rooms(&self) -> Vec<Name> {
+        let own = self.is_in_own_room().then(|| self.id.clone());
+        own.into_iter().chain(self.joined()).collect()
     }
 
     /// The rooms that it joined, without the one that bears its id.
     pub(crate) fn joined(&self) -> Vec<Name> {
-        let own = &*self.id;
         let topics = self.session.member().topics();
         let rooms = topics.iter().filter_map(|topic| room::of_topic(&self.space.name, topic));
-        rooms.filter(|room| *room != own).map(Name::from).collect()
-    }
-
-    /// Whether it is in the namespace, if only for the moment that it takes to leave.
-    pub(crate) fn is_present(&self) -> bool {
-        self.session.member().is_subscribed(&self.space.everyone)
+        rooms.filter(|room| !self.is_own(room)).map(Name::from).collect()
     }
 
     /// Leaves everything in this namespace.
@@ -203,21 +216,42 @@ impl Peer {
         for name in self.joined() {
             self.leave(&name);
         }
-        self.session.member().unsubscribe(&room::topic(&self.space.name, &self.id));
-        if !self.is_present() {
-            return; // It had not come yet.
-        }
-        for watcher in self.space.watchers.all() {
-            watcher.tell(RoomEvent::Leave(&self.id, &self.id));
-            watcher.tell(RoomEvent::Delete(&self.id));
-        }
+        self.leave(&self.id);
         self.session.member().unsubscribe(&self.space.everyone);
     }
 
-    /// A room that bears its id exists in the hub only once somebody needs it to: most are never spoken to but alone.
+    // The room that bears its id. It is in there as in any other room, but the hub knows only once somebody needs that: most
+    // are never spoken to but alone.
+
+    pub(crate) fn is_in_own_room(&self) -> bool {
+        self.in_own_room.load(Ordering::Acquire)
+    }
+
+    /// Has the hub know, if it is in.
     pub(crate) fn make_own_room(&self) {
-        // Beyond its limit of rooms it is not reached by its id together with other rooms; the hub counts that.
-        let _ = self.session.member().subscribe(&room::topic(&self.space.name, &self.id));
+        let _changing = self.more();
+        if self.is_in_own_room() {
+            self.session.member().subscribe_exempt(&room::topic(&self.space.name, &self.id));
+        }
+    }
+
+    fn enter_own_room(&self) -> bool {
+        let _changing = self.more();
+        !self.in_own_room.swap(true, Ordering::AcqRel)
+    }
+
+    pub(crate) fn leave_own_room(&self) -> bool {
+        let _changing = self.more();
+        self.session.member().unsubscribe(&room::topic(&self.space.name, &self.id));
+        self.in_own_room.swap(false, Ordering::AcqRel)
+    }
+
+    fn is_own(&self, room: &str) -> bool {
+        *self.id == *room
+    }
+
+    fn but_own<'r>(&self, rooms: &'r [Name]) -> impl Iterator<Item = &'r Name> {
+        rooms.iter().filter(|room| !self.is_own(room))
     }
 
     // Acks.
@@ -283,6 +317,14 @@ impl Peer {
     fn more(&self) -> MutexGuard<'_, Option<Box<More>>> {
         self.more.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+/// How many are in a room, whether or not the hub knows of the one whose id it bears.
+pub(crate) fn count_in(space: &Space<Peer>, room: &str) -> usize {
+    let topic = room::topic(&space.name, room);
+    let known = space.hub.count(&topic);
+    let is_unknown = |owner: Arc<Peer>| owner.is_in_own_room() && !owner.session.member().is_subscribed(&topic);
+    known + usize::from(space.owner(room).is_some_and(is_unknown))
 }
 
 impl Drop for Peer {

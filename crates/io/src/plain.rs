@@ -26,12 +26,16 @@ impl Namespace {
     pub fn share<R>(&self, topic: &str, message: impl Into<Prepared>, publish: impl FnOnce(Parcel) -> R) -> R {
         let (space, plain) = (&*self.0, message.into());
         let parser = space.settings.parser;
-        let (Some(recovery), Some(room)) = (&space.recovery, room::of_topic(&space.name, topic)) else {
+        let room = room::of_topic(&space.name, topic);
+        if let Some(room) = room {
+            publish::make_own_room(space, room);
+        }
+        let (Some(recovery), Some(room)) = (&space.recovery, room) else {
             let said = Said { plain, parser, namespace: space.name.clone(), packets: OnceLock::new() };
             return publish(Parcel::from(Arc::new(said) as Arc<dyn Forms>));
         };
         let args = Args::new(parser, &argument(&plain)).expect("a text and bytes can be written");
-        let event = Event { name: MESSAGE, args: &args, id: None };
+        let event = Event::new(MESSAGE, &args);
         let recorded = publish::record(space, recovery, Selector::new().to(room), &event, |frames| {
             let options = publish::options(Flags::default());
             publish(engine::parcel_with_plain(publish::parts(frames), options, move || Some(plain.clone())))

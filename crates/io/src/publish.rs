@@ -31,9 +31,35 @@ const SCRATCH_KEPT: usize = 64 << 10;
 /// An event that is to be sent.
 pub(crate) struct Event<'a, A: ?Sized> {
     pub(crate) name: &'a str,
+    /// It is called by a number.
+    pub(crate) is_number: bool,
     pub(crate) args: &'a A,
     /// Set when answers are awaited.
     pub(crate) id: Option<AckId>,
+}
+
+impl<'a, A: ?Sized> Event<'a, A> {
+    pub(crate) fn new(name: &'a str, args: &'a A) -> Self {
+        Self { name, is_number: false, args, id: None }
+    }
+
+    /// As one that has come is called.
+    pub(crate) fn called(name: &'a Name, args: &'a A) -> Self {
+        Self { is_number: name.is_number(), ..Self::new(name, args) }
+    }
+
+    /// The same, written already.
+    fn with_args<'b>(&self, args: &'b Args) -> Event<'b, Args>
+    where
+        'a: 'b,
+    {
+        Event { name: self.name, is_number: self.is_number, args, id: self.id }
+    }
+
+    /// Its answers are awaited.
+    pub(crate) fn with_id(self, id: AckId) -> Self {
+        Self { id: Some(id), ..self }
+    }
 }
 
 /// Sends an event to everyone whom the selector means, but one.
@@ -59,7 +85,7 @@ pub(crate) fn broadcast<A: Arguments + ?Sized>(
         let (name, args) = (Name::from(event.name), args.clone());
         plain(form, move || Some((name.clone(), args.clone())))
     });
-    let event = &Event { name: event.name, args: &args, id: event.id };
+    let event = &event.with_args(&args);
     let recorded = match skip {
         Some(skip) => selector.clone().except(&skip.id),
         None => selector.clone(),
@@ -80,7 +106,7 @@ pub(crate) fn emit<A: Arguments + ?Sized>(peer: &Peer, flags: Flags, event: &Eve
     };
     let selector = Selector { flags, ..Selector::new().to(&peer.id) };
     let args = Args::new(space.settings.parser, event.args)?;
-    let event = &Event { name: event.name, args: &args, id: event.id };
+    let event = &event.with_args(&args);
     let pushed = record(space, recovery, selector, event, |frames| send_unsettled(peer, frames, flags))?;
     peer.session.settle(pushed);
     Ok(())
@@ -118,6 +144,10 @@ pub(crate) fn answer<A: Arguments + ?Sized>(peer: &Peer, id: AckId, args: &A) ->
 
 /// The sockets that a selector means.
 pub(crate) fn selected(space: &Space<Peer>, selector: &Selector, skip: Option<&Peer>) -> Vec<Arc<Peer>> {
+    if let Some(peer) = only_one(space, selector) {
+        let is_skipped = skip.is_some_and(|skip| std::ptr::eq(skip, &*peer));
+        return if is_skipped { Vec::new() } else { vec![peer] };
+    }
     make_own_rooms(space, selector);
     let is_skipped = |peer: &Arc<Peer>| skip.is_some_and(|skip| std::ptr::eq(skip, &raw const **peer));
     // Both under the lock under which members get other names: an upgrade gives them one.
@@ -128,7 +158,7 @@ pub(crate) fn selected(space: &Space<Peer>, selector: &Selector, skip: Option<&P
 }
 
 fn emit_directly<A: Arguments + ?Sized>(peer: &Peer, flags: Flags, event: &Event<'_, A>) -> Result<(), EmitError> {
-    let head = EventHead { namespace: &peer.space.name, name: event.name, id: event.id, offset: None };
+    let head = head(&peer.space, event, None);
     send_directly(peer, flags, |parser, out, attachments| parser.event_into(&head, event.args, out, attachments))
 }
 
@@ -199,10 +229,13 @@ fn write<A: Arguments + ?Sized>(
     event: &Event<'_, A>,
     offset: Option<&str>,
 ) -> Result<Frames, EmitError> {
-    let head = EventHead { namespace: &space.name, name: event.name, id: event.id, offset };
-    let frames = space.settings.parser.event(&head, event.args)?;
+    let frames = space.settings.parser.event(&head(space, event, offset), event.args)?;
     check(space, &frames.attachments)?;
     Ok(frames)
+}
+
+fn head<'a, A: ?Sized>(space: &'a Space<Peer>, event: &Event<'a, A>, offset: Option<&'a str>) -> EventHead<'a> {
+    EventHead { namespace: &space.name, name: event.name, is_number: event.is_number, id: event.id, offset }
 }
 
 /// A client that gets more attachments than it allows closes its connection.
@@ -309,22 +342,21 @@ fn only_one(space: &Space<Peer>, selector: &Selector) -> Option<Arc<Peer>> {
     if !selector.except.is_empty() {
         return None;
     }
-    let peer = own_room(space, room)?;
+    let peer = space.owner(room).filter(|peer| peer.is_in_own_room())?;
     let is_shared = space.topics(selector).with(|audience| space.hub.count_of(audience)) > 0;
     (!is_shared).then_some(peer)
 }
 
 /// Rooms that bear the id of a socket are made before they are spoken to together with others.
 fn make_own_rooms(space: &Space<Peer>, selector: &Selector) {
-    for room in selector.rooms.iter().chain(&selector.except) {
-        if let Some(peer) = own_room(space, room) {
-            peer.make_own_room();
-        }
-    }
+    selector.rooms.iter().chain(&selector.except).for_each(|room| make_own_room(space, room));
 }
 
-fn own_room(space: &Space<Peer>, room: &Name) -> Option<Arc<Peer>> {
-    space.roll().get(room).cloned()
+/// The same for one room.
+pub(crate) fn make_own_room(space: &Space<Peer>, room: &str) {
+    if let Some(owner) = space.owner(room) {
+        owner.make_own_room();
+    }
 }
 
 /// Calls those who see what is sent to one socket.

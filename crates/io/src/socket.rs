@@ -98,6 +98,14 @@ impl Socket {
         self.emitter().emit(event, args)
     }
 
+    /// Sends an event on, as [`Broadcast::relay`].
+    ///
+    /// # Errors
+    /// As [`emit`](Self::emit).
+    pub fn relay<A: Arguments + ?Sized>(&self, event: &Name, args: &A) -> Result<(), EmitError> {
+        self.emitter().relay(event, args)
+    }
+
     /// Sends a `message` event.
     ///
     /// # Errors
@@ -169,35 +177,29 @@ impl Socket {
 
     // Rooms.
 
-    /// Joins rooms. Every broadcast that begins after this returns reaches it, also while a middleware still decides whether
+    /// Joins rooms, all of them or none. Every broadcast that begins after this returns reaches it, also while a middleware still decides whether
     /// to let it in; stock clients keep what comes before they are told that they are in.
     ///
     /// # Errors
-    /// A name is too long, or the client is in too many rooms; see [`HubLimits`](crate::HubLimits). Rooms before that one
-    /// are joined.
+    /// A name is too long, or the client would be in too many rooms; see [`HubLimits`](crate::HubLimits). What it is in
+    /// without having joined, its namespaces and the rooms of its ids, does not count.
     pub fn join<R: Rooms>(&self, rooms: R) -> Result<(), JoinError> {
-        for room in rooms.names() {
-            if self.0.stage() == Stage::Disconnected {
-                return Ok(()); // Nobody is left to be in a room.
-            }
-            self.0.join(&room)?;
+        if self.0.stage() == Stage::Disconnected {
+            return Ok(()); // Nobody is left to be in a room.
         }
-        Ok(())
+        let rooms: Vec<Name> = rooms.names().collect();
+        self.0.join(&rooms)
     }
 
-    /// Leaves rooms.
+    /// Leaves rooms. One that leaves the room of its own id is not reached by that any more.
     pub fn leave<R: Rooms>(&self, rooms: R) {
         rooms.names().for_each(|room| self.0.leave(&room));
     }
 
-    /// The rooms that it is in, its own first; none once it is disconnected.
+    /// The rooms that it is in, the one that bears its id first, unless it has left that; none once it is disconnected.
     #[must_use]
     pub fn rooms(&self) -> Vec<Name> {
-        if !self.0.is_present() {
-            return Vec::new();
-        }
-        let own = self.0.id.clone();
-        std::iter::once(own).chain(self.0.joined()).collect()
+        self.0.rooms()
     }
 
     // Data.
@@ -304,7 +306,16 @@ impl Emitter {
     pub fn emit<A: Arguments + ?Sized>(&self, event: &str, args: &A) -> Result<(), EmitError> {
         // The timeout concerns who waits, not how it is sent.
         let flags = Flags { timeout: None, ..self.flags };
-        publish::emit(&self.socket.0, flags, &Event { name: event, args, id: None })
+        publish::emit(&self.socket.0, flags, &Event::new(event, args))
+    }
+
+    /// Sends an event on, as [`Broadcast::relay`].
+    ///
+    /// # Errors
+    /// As [`Socket::emit`].
+    pub fn relay<A: Arguments + ?Sized>(&self, event: &Name, args: &A) -> Result<(), EmitError> {
+        let flags = Flags { timeout: None, ..self.flags };
+        publish::emit(&self.socket.0, flags, &Event::called(event, args))
     }
 
     /// Sends an event and waits for the ack.
@@ -327,7 +338,7 @@ impl Emitter {
         peer.expect_ack(id, Waiter::Task(task)).map_err(|(error, _)| error)?;
         let awaited = Awaited { answer, peer: Arc::clone(peer), id, until };
         let flags = Flags { timeout: None, ..self.flags };
-        publish::emit(peer, flags, &Event { name: event, args, id: Some(id) })?;
+        publish::emit(peer, flags, &Event::new(event, args).with_id(id))?;
         Ok(awaited.args().await?.extract()?)
     }
 
@@ -352,7 +363,7 @@ impl Emitter {
         let expected = peer.expect_ack(id, Waiter::Function(then));
         let flags = Flags { timeout: None, ..self.flags };
         let sent = match expected {
-            Ok(()) => publish::emit(peer, flags, &Event { name: event, args, id: Some(id) })
+            Ok(()) => publish::emit(peer, flags, &Event::new(event, args).with_id(id))
                 .map_err(|error| (error, peer.take_ack(id))),
             Err((error, waiter)) => Err((error, Some(waiter))),
         };

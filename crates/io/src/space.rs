@@ -5,6 +5,7 @@ use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 
 use switchboard_hub::Audience;
+use switchboard_io_proto::engine::Sid;
 use switchboard_io_proto::socket::{AckId, Namespace, Selector};
 use switchboard_ws::Hub;
 
@@ -111,6 +112,12 @@ impl<P> Space<P> {
 
     pub(crate) fn roll(&self) -> MutexGuard<'_, Roll<P>> {
         self.roll.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The socket whose id this room bears, if it is one and here.
+    pub(crate) fn owner(&self, room: &str) -> Option<Arc<P>> {
+        // Not everyone who speaks to a room waits for the lock.
+        if room.len() < Sid::LEN { None } else { self.roll().get(room).cloned() }
     }
 
     /// The hub's topics of the rooms that a selector names.

@@ -4,10 +4,7 @@
 
 use std::sync::Arc;
 
-use switchboard_io::{
-    Ack, Args, EmitError, Event, JoinError, Name, NamespaceName, Socket, SocketIo, State, Value, topic,
-};
-use switchboard_ws::Hub;
+use switchboard_io::{Ack, Args, EmitError, Event, JoinError, Name, Socket, SocketIo, State, Value};
 
 use crate::cli::socketio::SocketIoFlags;
 use crate::names::{LONGEST_NAMESPACE, LONGEST_ROOM};
@@ -24,13 +21,12 @@ pub(crate) struct Words {
     leave: String,
     /// Namespaces that begin so come into being when a client asks for them.
     namespaces: String,
-    hub: Hub,
 }
 
 impl Words {
     /// # Errors
     /// A name that no client could say: the flag, and what is wrong with it.
-    pub(crate) fn new(flags: &SocketIoFlags, hub: &Hub) -> Result<Arc<Self>, (&'static str, String)> {
+    pub(crate) fn new(flags: &SocketIoFlags) -> Result<Arc<Self>, (&'static str, String)> {
         let SocketIoFlags { socketio_join_event: join, socketio_leave_event: leave, .. } = flags;
         for (flag, name) in [("--socketio-join-event", join), ("--socketio-leave-event", leave)] {
             if name.is_empty() || RESERVED.contains(&name.as_str()) {
@@ -45,12 +41,7 @@ impl Words {
             let wanted = format!("`{namespaces}` is no beginning of a namespace such as /rooms/");
             return Err(("--socketio-namespaces", wanted));
         }
-        Ok(Arc::new(Self {
-            join: join.clone(),
-            leave: leave.clone(),
-            namespaces: namespaces.clone(),
-            hub: hub.clone(),
-        }))
+        Ok(Arc::new(Self { join: join.clone(), leave: leave.clone(), namespaces: namespaces.clone() }))
     }
 
     fn are_of(&self, namespace: &str) -> bool {
@@ -77,11 +68,11 @@ async fn hear(
     ack: Ack,
 ) -> Result<(), EmitError> {
     if *name == *words.join {
-        return move_about(&socket, &args, &words.hub, &ack, |room| socket.join(room));
+        return move_about(&socket, &args, &ack, |rooms| socket.join(rooms));
     }
     if *name == *words.leave {
-        return move_about(&socket, &args, &words.hub, &ack, |room| {
-            socket.leave(room);
+        return move_about(&socket, &args, &ack, |rooms| {
+            socket.leave(rooms);
             Ok(())
         });
     }
@@ -90,35 +81,27 @@ async fn hear(
 }
 
 /// Sends an event on to everyone in the sender's rooms but the sender, and tells how many that are.
-fn relay(socket: &Socket, event: &str, args: &Args) -> Result<usize, EmitError> {
-    // The first one is its own.
-    match socket.rooms().get(1..) {
-        Some(rooms) if !rooms.is_empty() => Ok(socket.to(rooms).emit(event, args)?.reached),
-        _ => Ok(0),
-    }
+fn relay(socket: &Socket, event: &Name, args: &Args) -> Result<usize, EmitError> {
+    let joined: Vec<Name> = socket.rooms().into_iter().filter(|room| room != socket.id()).collect();
+    if joined.is_empty() { Ok(0) } else { Ok(socket.to(joined).relay(event, args)?.reached) }
 }
 
-/// Joins or leaves rooms. The answer is the number of members that a room then has; a list of them, if the rooms came as a
+/// Joins or leaves rooms, all of them or none. The answer is the number of members that a room then has; a list of them, if the rooms came as a
 /// list or there were several.
 fn move_about(
     socket: &Socket,
     args: &Args,
-    hub: &Hub,
     ack: &Ack,
-    step: impl Fn(Name) -> Result<(), JoinError>,
+    step: impl Fn(&[String]) -> Result<(), JoinError>,
 ) -> Result<(), EmitError> {
     let Some(asked) = Asked::read(args) else {
         return refuse(ack, &format!("give the name of a room, or several: 1 to {LONGEST_ROOM} bytes each"));
     };
-    let namespace = NamespaceName::new(socket.namespace())?;
-    let mut members = Vec::with_capacity(asked.rooms.len());
-    for room in asked.rooms {
-        let topic = topic(&namespace, &room);
-        if let Err(error) = step(room.into()) {
-            return refuse(ack, &error.to_string());
-        }
-        members.push(hub.count(&topic));
+    if let Err(error) = step(&asked.rooms) {
+        return refuse(ack, &error.to_string());
     }
+    let namespace = socket.nsp();
+    let members: Vec<usize> = asked.rooms.iter().map(|room| namespace.count_in(room)).collect();
     match &members[..] {
         [one] if asked.alone => ack.send(one),
         several => ack.send(several),
@@ -165,7 +148,7 @@ mod tests {
 
     fn words(arguments: &[&str]) -> Result<Arc<Words>, (&'static str, String)> {
         let cli = Cli::try_parse_from(["switchboard"].iter().chain(arguments)).expect("known flags");
-        Words::new(&cli.serve.socketio, &Hub::default())
+        Words::new(&cli.serve.socketio)
     }
 
     #[test]

@@ -6,7 +6,7 @@ use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use serde::Deserialize;
 use switchboard_io::{Namespace, NamespaceName};
-use switchboard_ws::{CloseCode, Context, Handler, Hub, MessageRef, Parcel, Pass, Prepared, WebSocketUpgrade};
+use switchboard_ws::{CloseCode, Context, Handler, MessageRef, Parcel, Pass, Prepared, WebSocketUpgrade};
 
 use crate::app::App;
 use crate::names::LONGEST_ROOM;
@@ -29,12 +29,17 @@ pub(crate) async fn room(
         let sentence = format!("The name of a room has {LONGEST_ROOM} bytes at most; this one has {}.\n", name.len());
         return (StatusCode::BAD_REQUEST, sentence).into_response();
     }
-    let Some(upgrade) = upgrade else { return members(app.hub(), &name) };
+    let Some(upgrade) = upgrade else { return members(&app, &name) };
     upgrade.serve(|_| Member::new(&app, &name, &options, None))
 }
 
-fn members(hub: &Hub, name: &str) -> Response {
-    Json(serde_json::json!({ "room": name, "members": hub.count(&topic(name)) })).into_response()
+fn members(app: &App, name: &str) -> Response {
+    let members = match &app.sockets {
+        // Of some of its members the hub does not know.
+        Some(sockets) => sockets.main.count_in(name),
+        None => app.hub().count(&topic(name)),
+    };
+    Json(serde_json::json!({ "room": name, "members": members })).into_response()
 }
 
 /// What the hub calls a room: the same as Socket.IO's main namespace does.

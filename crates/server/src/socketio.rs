@@ -50,7 +50,7 @@ impl Sockets {
         if flags.no_socketio {
             return Ok(None);
         }
-        let words = relay::Words::new(flags, around.hub).map_err(|(flag, error)| wrong(flag, error))?;
+        let words = relay::Words::new(flags).map_err(|(flag, error)| wrong(flag, error))?;
         let server = builder(flags, around)?.state(Arc::clone(&words)).build();
         relay::serve(&server, words);
         let websocket = server.engine().ws_config(around.websocket);

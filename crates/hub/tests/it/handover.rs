@@ -3,7 +3,7 @@
 use std::sync::{Arc, Mutex};
 use std::task::{Context, Poll, Wake, Waker};
 
-use switchboard_hub::{Hub, HubError, HubLimits, Limits, Outbox, Overflow, Port, Pushed, SlotId};
+use switchboard_hub::{Counters, Hub, HubError, HubLimits, Limits, Outbox, Overflow, Port, Pushed, SlotId};
 
 use crate::support::{Word, drain, outbox, take, word};
 
@@ -33,7 +33,7 @@ fn whoever_publishes_because_the_first_word_arrived_reaches_the_member_of_a_port
     let member = hub.join_slot(&port, SLOT);
     let (eager, waker) = eager(&hub);
     assert!(port.poll_take(&mut Context::from_waker(&waker), &mut Vec::new()).is_pending());
-    assert_eq!(member.subscribe_with("news", word("welcome")), Ok((true, Pushed::Sent)));
+    assert_eq!(member.subscribe_exempt_with("news", word("welcome")), (true, Pushed::Sent));
     assert_eq!(*eager.reached.lock().unwrap(), [1]);
     let words: Vec<_> = take(&port).iter().map(|publication| publication.parcel().0.clone()).collect();
     assert_eq!(words, ["welcome", "all"]);
@@ -46,25 +46,48 @@ fn whoever_publishes_because_the_first_word_arrived_reaches_the_member_with_an_o
     let member = hub.join(Arc::clone(&queue));
     let (eager, waker) = eager(&hub);
     assert!(queue.poll_pop(&mut Context::from_waker(&waker)).is_pending());
-    assert_eq!(member.subscribe_with("news", word("welcome")), Ok((true, Pushed::Sent)));
+    assert_eq!(member.subscribe_exempt_with("news", word("welcome")), (true, Pushed::Sent));
     assert_eq!(*eager.reached.lock().unwrap(), [1]);
     assert_eq!(drain(&queue), ["welcome", "all"]);
-    assert_eq!(member.subscribe_with("news", word("again")), Ok((false, Pushed::Sent)));
+    assert_eq!(member.subscribe_exempt_with("news", word("again")), (false, Pushed::Sent));
     assert_eq!(drain(&queue), ["again"]);
 }
 
 #[test]
-fn nothing_is_said_to_one_that_may_not_subscribe() {
+fn no_limit_counts_a_topic_that_is_exempt() {
     let hub = Hub::new(HubLimits { topics_per_member: 1, topic_bytes: 5 });
     let queue = outbox(1, 100, Overflow::Close);
     let member = hub.join(Arc::clone(&queue));
-    assert!(matches!(member.subscribe_with("too long", word("a")), Err(HubError::TopicTooLong { .. })));
-    assert_eq!(member.subscribe_with("one", word("b")), Ok((true, Pushed::Sent)));
-    assert_eq!(member.subscribe_with("two", word("c")), Err(HubError::TooManyTopics { limit: 1 }));
-    assert_eq!(drain(&queue), ["b"]);
+    assert_eq!(member.subscribe("one"), Ok(true));
+    assert_eq!(member.subscribe_exempt_with("with a name", word("a")), (true, Pushed::Sent));
+    assert!(member.subscribe_exempt("another name"));
+    assert!(!member.subscribe_exempt("another name") && !member.subscribe_exempt("one"));
+    assert_eq!(member.subscribe("two"), Err(HubError::TooManyTopics { limit: 1 }));
+    assert_eq!(drain(&queue), ["a"]);
+    assert!(
+        ["with a name", "another name", "one"].iter().all(|topic| hub.count(topic) == 1 && member.unsubscribe(topic))
+    );
+    assert!(member.subscribe_exempt("free"), "as the first one");
+    assert_eq!((member.subscribe("two"), member.subscribe("three").is_err()), (Ok(true), true));
+    assert!(member.unsubscribe("free") && member.subscribe("three").is_err());
+    assert!(member.unsubscribe("two"));
+    assert_eq!((member.subscribe("three"), member.topics().len()), (Ok(true), 1));
     queue.push(word("full"));
-    assert_eq!(member.subscribe_with("one", word("d")), Ok((false, Pushed::Overflowed)));
+    assert_eq!(member.subscribe_exempt_with("four", word("d")), (true, Pushed::Overflowed));
     assert_eq!(hub.counters().overflowed, 1);
+}
+
+#[test]
+fn several_topics_are_subscribed_to_all_or_none() {
+    let hub = Hub::<Word>::new(HubLimits { topics_per_member: 3, topic_bytes: 5 });
+    let member = hub.join(outbox(1, 100, Overflow::Close));
+    assert_eq!(member.subscribe_all(&["a", "b", "a"]), Ok(vec![true, true, false]));
+    assert_eq!(member.subscribe_all(&["c", "d"]), Err(HubError::TooManyTopics { limit: 3 }));
+    assert_eq!(member.subscribe_all(&["c", "longer"]), Err(HubError::TopicTooLong { bytes: 6, limit: 5 }));
+    assert_eq!((member.topics().len(), hub.count("c")), (2, 0));
+    assert_eq!(hub.counters(), Counters { too_many_topics: 1, topic_too_long: 1, ..Counters::default() });
+    assert_eq!(member.subscribe_all(&["b", "c", "a"]), Ok(vec![false, true, false]));
+    assert_eq!(member.subscribe_all(&["b", "c", "a"]), Ok(vec![false; 3]), "nothing new is not too many");
 }
 
 #[test]

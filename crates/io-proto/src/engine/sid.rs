@@ -19,6 +19,9 @@ pub const LEN: usize = 20;
 pub struct Sid([u8; LEN]);
 
 impl Sid {
+    /// Characters of an id.
+    pub const LEN: usize = LEN;
+
     /// A new one.
     ///
     /// # Errors

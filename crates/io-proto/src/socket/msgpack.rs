@@ -114,9 +114,9 @@ fn event(data: &Bytes, id: Option<AckId>) -> Result<Kind, DecodeError> {
     };
     let name: Name = match cursor.item() {
         Some(Item::String(name)) => std::str::from_utf8(name).map_err(|_| DecodeError::Utf8)?.into(),
-        Some(Item::Unsigned(number)) => number.to_string().into(),
-        Some(Item::Signed(number)) => number.to_string().into(),
-        Some(Item::Float(number)) => number.to_string().into(),
+        Some(Item::Unsigned(number)) => Name::integer(number),
+        Some(Item::Signed(number)) => Name::integer(number),
+        Some(Item::Float(number)) => Name::float(number),
         _ => return Err(DecodeError::EventName),
     };
     if is_reserved(&name) {

@@ -10,16 +10,40 @@ use std::sync::Arc;
 const INLINE: usize = 22;
 
 /// The name of an event, a namespace or a room. Up to 22 bytes cost no allocation; longer ones are shared by clones.
+///
+/// An event may be [called by a number](Self::is_number). That has no part in comparisons: as in JavaScript, who listens to
+/// `"1"` hears the event `1`.
 #[derive(Clone)]
 pub struct Name(Repr);
 
 #[derive(Clone)]
 enum Repr {
-    Inline { len: u8, bytes: [u8; INLINE] },
+    Inline {
+        len: u8,
+        bytes: [u8; INLINE],
+    },
     Shared(Arc<str>),
+    /// Of an event that is called by a number, in digits.
+    Number(Arc<str>),
 }
 
 impl Name {
+    /// The name of an event that came as a number.
+    pub(crate) fn integer(number: impl fmt::Display) -> Self {
+        Self(Repr::Number(number.to_string().into()))
+    }
+
+    /// The same. JSON cannot say what is not finite.
+    pub(crate) fn float(number: f64) -> Self {
+        if number.is_finite() { Self::integer(number) } else { number.to_string().into() }
+    }
+
+    /// Whether it is the name of an event that came as a number and not as a text. Sent on as it came, it stays one.
+    #[must_use]
+    pub fn is_number(&self) -> bool {
+        matches!(self.0, Repr::Number(_))
+    }
+
     /// A name of one ASCII byte.
     pub(crate) const fn ascii(byte: u8) -> Self {
         let mut bytes = [0; INLINE];
@@ -32,7 +56,7 @@ impl Name {
     pub fn as_bytes(&self) -> &[u8] {
         match &self.0 {
             Repr::Inline { len, bytes } => &bytes[..usize::from(*len)],
-            Repr::Shared(text) => text.as_bytes(),
+            Repr::Shared(text) | Repr::Number(text) => text.as_bytes(),
         }
     }
 
@@ -42,7 +66,7 @@ impl Name {
         match &self.0 {
             // Only whole texts are ever put in; checking so few bytes again is cheaper than to have `unsafe` here.
             Repr::Inline { len, bytes } => std::str::from_utf8(&bytes[..usize::from(*len)]).unwrap_or_default(),
-            Repr::Shared(text) => text,
+            Repr::Shared(text) | Repr::Number(text) => text,
         }
     }
 }
@@ -169,5 +193,14 @@ mod tests {
             assert!(HashSet::from([name]).contains(text.as_str()));
         }
         assert!(size_of::<Name>() <= 24);
+    }
+
+    #[test]
+    fn a_number_is_found_by_its_digits() {
+        for (name, text) in [(Name::integer(-1), "-1"), (Name::float(1500.0), "1500"), (Name::float(0.5), "0.5")] {
+            assert!(name.is_number() && name.clone().is_number());
+            assert!(name == *text && HashSet::from([name]).contains(text));
+        }
+        assert!(!Name::from("1").is_number() && !Name::float(f64::NAN).is_number());
     }
 }

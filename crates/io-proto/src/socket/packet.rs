@@ -25,7 +25,7 @@ pub enum Kind {
     Disconnect,
     /// 2 (5 with attachments): an event.
     Event {
-        /// Never a reserved name. A number, which the protocol allows too, stands here as its digits.
+        /// Never a reserved name. It may be [a number](Name::is_number).
         name: Name,
         /// The arguments that follow the name.
         args: Args,

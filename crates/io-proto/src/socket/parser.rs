@@ -32,6 +32,8 @@ pub struct EventHead<'a> {
     pub namespace: &'a Namespace,
     /// Its name; not a reserved one.
     pub name: &'a str,
+    /// The name is written as a number, if it is the text of a finite one.
+    pub is_number: bool,
     /// Set to ask for an ack.
     pub id: Option<AckId>,
     /// A last argument after the others: where a client is to resume from (connection state recovery).
@@ -42,7 +44,20 @@ impl<'a> EventHead<'a> {
     /// An event without ack and offset.
     #[must_use]
     pub fn new(namespace: &'a Namespace, name: &'a str) -> Self {
-        Self { namespace, name, id: None, offset: None }
+        Self { namespace, name, is_number: false, id: None, offset: None }
+    }
+}
+
+fn write_name(writer: &mut Writer<'_>, head: &EventHead<'_>) -> Result<(), EncodeError> {
+    if !head.is_number {
+        return writer.string(head.name);
+    }
+    let (unsigned, signed, float) = (head.name.parse(), head.name.parse(), head.name.parse::<f64>());
+    match (unsigned, signed, float) {
+        (Ok(number), _, _) => writer.unsigned(number),
+        (_, Ok(number), _) => writer.signed(number),
+        (_, _, Ok(number)) if number.is_finite() => writer.float(number),
+        _ => writer.string(head.name),
     }
 }
 
@@ -75,7 +90,7 @@ impl Parser {
         self.packet_into(&line, out, attachments, |writer| {
             let mut open = writer.begin_array();
             writer.element(&mut open);
-            writer.string(head.name)?;
+            write_name(writer, head)?;
             args.write(writer, &mut open)?;
             if let Some(offset) = head.offset {
                 writer.element(&mut open);
@@ -197,7 +212,9 @@ impl Parser {
             Kind::Connect(None) => self.connect(namespace, &()),
             Kind::Connect(Some(data)) => self.connect(namespace, data),
             Kind::Disconnect => Ok(self.disconnect(namespace)),
-            Kind::Event { name, args, id } => self.event(&EventHead { namespace, name, id: *id, offset: None }, args),
+            Kind::Event { name, args, id } => {
+                self.event(&EventHead { is_number: name.is_number(), id: *id, ..EventHead::new(namespace, name) }, args)
+            }
             Kind::Ack { args, id } => self.ack(namespace, *id, args),
             Kind::ConnectError(data) => self.single(Type::ConnectError, namespace, &data.convert(self)?),
         }

@@ -172,9 +172,9 @@ fn event_name(json: &[u8]) -> Result<Name, DecodeError> {
     let name: Name = match JsonReader::new(json, &[]).token() {
         _ if json.is_empty() => return Err(DecodeError::EventData),
         Token::String(name) => (&*name).into(),
-        Token::Unsigned(number) => number.to_string().into(),
-        Token::Signed(number) => number.to_string().into(),
-        Token::Float(number) => number.to_string().into(),
+        Token::Unsigned(number) => Name::integer(number),
+        Token::Signed(number) => Name::integer(number),
+        Token::Float(number) => Name::float(number),
         // CVE-2023-32695: an object's `toString` could be anything.
         _ => return Err(DecodeError::EventName),
     };

@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicBool, AtomicU8, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::Instant;
 
-use switchboard_hub::{HubError, Member, Outbox};
+use switchboard_hub::{Member, Outbox};
 use switchboard_io_proto::engine::{self, CloseReason, Known, Out, Protocol, Sid, Transport};
 use switchboard_ws::{BudgetPart, Parcel, Pushed};
 use tokio::runtime::Handle;
@@ -172,21 +172,18 @@ impl Session {
     /// Joins a topic, and sends a parcel that comes before all that is published there from now on. Whoever publishes
     /// because the client has got the parcel reaches it. [`settle`](Self::settle) is to follow, when no locks are held.
     ///
-    /// # Errors
-    /// The topic was not joined. The parcel was sent.
-    pub(crate) fn enter(&self, topic: &str, first: Parcel) -> (Pushed, Result<bool, HubError>) {
+    /// No limit counts the topic.
+    pub(crate) fn enter(&self, topic: &str, first: Parcel) -> Pushed {
         if !self.is_open() {
-            return (Pushed::Closed, Ok(false));
+            return Pushed::Closed;
         }
         let member = &self.0.member;
         // What is in the lane leaves before anything that is published after this, and after the topic is joined.
         let Some(first) = lane::offer(self.address(), first, || member.has_undelivered()) else {
-            return (Pushed::Sent, member.subscribe(topic));
+            member.subscribe_exempt(topic);
+            return Pushed::Sent;
         };
-        match member.subscribe_with(topic, first.clone()) {
-            Ok((joined, pushed)) => (pushed, Ok(joined)),
-            Err(error) => (member.send(first), Err(error)),
-        }
+        member.subscribe_exempt_with(topic, first).1
     }
 
     /// What follows of what became of a parcel: a session that has lost one is over.

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use switchboard_io::engine::Limit;
-use switchboard_io::{AckError, EmitError, HubLimits, JoinError, Limits, Refusal, Socket, SocketIo, Value};
+use switchboard_io::{AckError, EmitError, HubLimits, JoinError, Limits, Name, Refusal, Socket, SocketIo, Value};
 use switchboard_testkit::within;
 use switchboard_ws::Hub;
 use tokio::sync::mpsc::UnboundedSender;
@@ -225,15 +225,54 @@ async fn one_answer_too_many_is_not_asked_for() {
 
 #[tokio::test]
 async fn one_room_too_many_is_not_joined() {
-    let io = SocketIo::builder().hub(Hub::new(HubLimits { topics_per_member: 4, topic_bytes: 20 })).build();
+    let io = SocketIo::builder().hub(Hub::new(HubLimits { topics_per_member: 3, topic_bytes: 20 })).build();
     let client = Client::join(serve(&io).await).await;
     let socket = io.of("/").socket(&client.id).unwrap();
     socket.join(["a", "b", "d"]).unwrap();
-    assert_eq!(socket.join("c"), Err(JoinError::TooManyTopics { limit: 4 }));
+    assert_eq!(socket.join("c"), Err(JoinError::TooManyTopics { limit: 3 }));
     socket.leave("a");
     assert!(matches!(socket.join("a very long name of a room"), Err(JoinError::TopicTooLong { limit: 20, .. })));
     socket.join("c").unwrap();
     assert_eq!(io.of("/").count_in("c"), 1);
+}
+
+#[tokio::test]
+async fn rooms_are_joined_all_or_none() {
+    let io = SocketIo::builder().hub(Hub::new(HubLimits { topics_per_member: 3, topic_bytes: 20 })).build();
+    let client = Client::join(serve(&io).await).await;
+    let nsp = io.of("/");
+    let socket = nsp.socket(&client.id).unwrap();
+    let own = socket.id().clone();
+    socket.join("a").unwrap();
+    socket.leave(&own);
+    let many = ["b", &own, "c", "d"];
+    assert_eq!(socket.join(many), Err(JoinError::TooManyTopics { limit: 3 }));
+    assert!(socket.join(["b", "a very long name of a room"]).is_err());
+    assert_eq!(socket.rooms(), [Name::from("a")]);
+    assert_eq!((nsp.count_in("b"), nsp.count_in("d"), nsp.count_in(&own)), (0, 0, 0));
+    socket.join(["b", &own, "c", "a", "b"]).unwrap();
+    assert_eq!((nsp.count_in("b"), nsp.count_in("c"), nsp.count_in(&own), socket.rooms().len()), (1, 1, 1, 4));
+    assert_eq!(io.hub().counters().too_many_topics, 1);
+}
+
+#[tokio::test]
+async fn who_is_in_as_many_rooms_as_may_be_hears_all_of_further_namespaces() {
+    let io = SocketIo::builder().hub(Hub::new(HubLimits { topics_per_member: 1, topic_bytes: 20 })).build();
+    let long = format!("/{}", "x".repeat(40));
+    let names = ["/a", "/b", &long];
+    let _made = names.map(|name| io.of(name));
+    let mut client = Client::join(serve(&io).await).await;
+    let socket = io.of("/").socket(&client.id).unwrap();
+    socket.join("full").unwrap();
+    for name in names {
+        let id = client.enter(name).await;
+        io.of(name).emit("all", &()).unwrap();
+        client.expect(&format!(r#"42{name},["all"]"#)).await;
+        io.of(name).to([&id, "nobody"]).emit("one", &()).unwrap();
+        client.expect(&format!(r#"42{name},["one"]"#)).await;
+    }
+    assert!(socket.join("more").is_err());
+    assert_eq!(io.hub().counters().too_many_topics, 1);
 }
 
 #[tokio::test]

@@ -6,7 +6,10 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use futures_util::StreamExt as _;
-use switchboard_io::{Ack, Data, DisconnectReason, EmitError, Name, Socket, SocketIo, Unanswered, Value};
+use switchboard_io::{
+    Ack, Args, Broadcast, Data, DisconnectReason, EmitError, Event, Name, RecoverySettings, Socket, SocketIo,
+    Unanswered, Value,
+};
 use switchboard_ws::OutboxLimits;
 
 use crate::client::{Client, fenced, journal, serve};
@@ -314,4 +317,86 @@ async fn a_room_answers_without_who_asked() {
     two.expect(r#"420["name"]"#).await;
     two.say(r#"430["two"]"#).await;
     one.expect(r#"42["names",["two"]]"#).await;
+}
+
+#[tokio::test]
+async fn an_event_that_is_called_by_a_number_is_sent_on_as_one() {
+    for recovery in [None, Some(RecoverySettings::default())] {
+        let builder = SocketIo::builder();
+        let io = match recovery {
+            Some(settings) => builder.connection_state_recovery(settings).build(),
+            None => builder.build(),
+        };
+        io.on_connect(async |socket: Socket| {
+            socket.on_any(async |socket: Socket, Event(name): Event, args: Args| {
+                socket.relay(&name, &args)?;
+                socket.broadcast().relay(&name, &args)
+            });
+            socket.on("1", async |socket: Socket| socket.emit("heard", &"by its digits"));
+        });
+        let address = serve(&io).await;
+        let (mut one, mut two) = (Client::join(address).await, Client::join(address).await);
+        let offset = |text: &str| {
+            if recovery.is_some() { text.split(",\"x\"").next().unwrap().to_owned() } else { text.to_owned() }
+        };
+        for (said, heard) in [
+            ("-1", "-1"),
+            ("1.5e3", "1500"),
+            ("0.25", "0.25"),
+            ("18446744073709551615", "18446744073709551615"),
+            ("1e300", "1e+300"),
+            (r#""7""#, r#""7""#),
+            ("1", "1"),
+        ] {
+            one.say(&format!(r#"42[{said},"x"]"#)).await;
+            let expected = offset(&format!(r#"42[{heard},"x"]"#));
+            assert_eq!([offset(&one.text().await), offset(&two.text().await)], [expected.clone(), expected]);
+        }
+        assert!(one.text().await.starts_with(r#"42["heard","by its digits""#));
+    }
+}
+
+// The room that bears a socket's id.
+
+#[tokio::test]
+async fn a_socket_is_in_the_room_of_its_id_until_it_leaves() {
+    let io = SocketIo::new();
+    fenced(&io, "/");
+    let address = serve(&io).await;
+    let (mut one, mut two) = (Client::join(address).await, Client::join(address).await);
+    let nsp = io.of("/");
+    let [a, b] = [&one.id, &two.id].map(|id| nsp.socket(id).unwrap());
+    let own = a.id().clone();
+    let reached = |broadcast: Broadcast| broadcast.emit("e", &()).unwrap().reached;
+    assert_eq!((a.rooms(), nsp.count_in(&own), reached(io.to(&own))), (vec![own.clone()], 1, 1));
+    one.expect(r#"42["e"]"#).await;
+    // Others may be in it as well, and all hear what is said there, once.
+    b.join(&own).unwrap();
+    assert_eq!((nsp.count_in(&own), nsp.to(&own).count(), reached(io.to(&own))), (2, 2, 2));
+    assert_eq!(reached(io.to([&own, b.id()])), 2);
+    for client in [&mut one, &mut two] {
+        client.expect(r#"42["e"]"#).await;
+        client.expect(r#"42["e"]"#).await;
+    }
+    a.leave(&own);
+    assert_eq!((a.rooms(), nsp.count_in(&own)), (Vec::<Name>::new(), 1));
+    assert_eq!((reached(io.to(&own)), reached(io.to([&own, "nobody"])), reached(io.except(&own))), (1, 1, 1));
+    b.leave(&own);
+    assert_eq!((reached(io.to(&own)), nsp.count_in(&own), nsp.to(&own).count()), (0, 0, 0));
+    two.expect(r#"42["e"]"#).await;
+    two.expect(r#"42["e"]"#).await;
+    one.expect(r#"42["e"]"#).await;
+    // By itself it is spoken to all the same, and with everyone.
+    a.emit("self", &()).unwrap();
+    io.emit("all", &()).unwrap();
+    one.expect(r#"42["self"]"#).await;
+    one.expect(r#"42["all"]"#).await;
+    a.join(&own).unwrap();
+    assert_eq!((a.rooms(), nsp.count_in(&own), reached(io.to(&own))), (vec![own.clone()], 1, 1));
+    one.expect(r#"42["e"]"#).await;
+    nsp.to(&own).sockets_leave(&own).await.unwrap();
+    assert_eq!(reached(io.to(&own)), 0);
+    one.expect_nothing().await;
+    a.disconnect();
+    assert_eq!((a.rooms(), nsp.count_in(&own)), (Vec::new(), 0));
 }

@@ -2,7 +2,7 @@
 
 use std::sync::{Arc, Mutex};
 
-use switchboard_io::{RoomEvent, Socket, SocketIo};
+use switchboard_io::{Refusal, RoomEvent, Socket, SocketIo};
 
 use crate::client::{Client, serve};
 
@@ -61,4 +61,51 @@ async fn one_that_goes_leaves_all_its_rooms() {
     let expected =
         [format!("leave room {id}"), "delete room".into(), format!("leave {id} {id}"), format!("delete {id}")];
     assert_eq!(*seen.lock().unwrap(), expected);
+}
+
+#[tokio::test]
+async fn the_room_of_an_id_is_told_of_once_and_like_others() {
+    let (io, seen) = watched();
+    io.use_(async |socket: Socket| socket.join(socket.id()).map_err(|error| Refusal::new(error.to_string())));
+    let address = serve(&io).await;
+    let (one, two) = (Client::join(address).await, Client::join(address).await);
+    let [a, b] = [&one.id, &two.id];
+    let [first, second] = [a, b].map(|id| io.of("/").socket(id).unwrap());
+    let take = || std::mem::take(&mut *seen.lock().unwrap());
+    let own = [format!("create {a}"), format!("join {a} {a}"), format!("create {b}"), format!("join {b} {b}")];
+    assert_eq!(take(), own);
+    io.to([a, b]).emit("makes the hub know", &()).unwrap();
+    first.join(a).unwrap();
+    assert!(take().is_empty());
+    second.join(a).unwrap();
+    first.leave(a);
+    first.leave(a);
+    first.join(a).unwrap();
+    second.leave(a);
+    first.leave(a);
+    first.join(a).unwrap();
+    second.join(a).unwrap();
+    first.disconnect();
+    second.leave(a);
+    second.leave(b);
+    second.disconnect();
+    let [join, leave] = ["join", "leave"].map(|word| move |room: &str, id: &str| format!("{word} {room} {id}"));
+    let [create, delete] = ["create", "delete"].map(|word| format!("{word} {a}"));
+    let expected = [
+        join(a, b),
+        leave(a, a),
+        join(a, a),
+        leave(a, b),
+        leave(a, a),
+        delete.clone(),
+        create,
+        join(a, a),
+        join(a, b),
+        leave(a, a),
+        leave(a, b),
+        delete,
+        leave(b, b),
+        format!("delete {b}"),
+    ];
+    assert_eq!(take(), expected);
 }

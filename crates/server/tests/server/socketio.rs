@@ -10,6 +10,8 @@ pub(crate) struct Io {
     pub(crate) client: Client,
     /// `/rooms/a,`, or nothing for the main one.
     namespace: &'static str,
+    /// The public one, of its socket.
+    pub(crate) id: String,
     acks: u32,
 }
 
@@ -26,7 +28,9 @@ impl Io {
         say(&mut client, format!("40{namespace}")).await;
         let welcome = hear(&mut client).await;
         assert!(welcome.starts_with(&format!("40{namespace}{{\"sid\":")), "{welcome}");
-        Self { client, namespace, acks: 0 }
+        let welcome: Value = serde_json::from_str(&welcome[2 + namespace.len()..]).expect("an object");
+        let id = welcome["sid"].as_str().expect("an id").to_owned();
+        Self { client, namespace, id, acks: 0 }
     }
 
     /// In the main namespace and in a room there.

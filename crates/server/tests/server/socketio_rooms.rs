@@ -198,3 +198,46 @@ async fn what_limits_of_socketio_do_is_counted() {
     ];
     server.counts(&expected.each_ref().map(|(name, count)| (name.as_str(), *count))).await;
 }
+
+#[tokio::test]
+async fn a_plain_websocket_reaches_a_socket_by_its_id() {
+    let server = Server::start(&[]).await;
+    let mut ann = Io::connect(&server).await;
+    let room = format!("/rooms/{}", ann.id);
+    let members = async |members: u64| {
+        server.eventually(&room, |response| response.body.contains(&format!("\"members\":{members}"))).await;
+    };
+    members(1).await;
+    let mut plain = server.join(&room).await;
+    let mut other = server.join(&room).await;
+    members(3).await;
+    say(&mut plain, "psst").await;
+    assert_eq!(ann.hear().await, json!(["message", "psst"]));
+    assert_eq!(ann.ask(&json!(["leave", ann.id])).await, json!(2));
+    say(&mut plain, "lost").await;
+    for text in ["psst", "lost"] {
+        assert_eq!(hear(&mut other).await, text);
+    }
+    assert_eq!(ann.ask(&json!(["join", ann.id])).await, json!(3));
+    say(&mut plain, "back").await;
+    assert_eq!(ann.hear().await, json!(["message", "back"]));
+}
+
+#[tokio::test]
+async fn an_event_that_is_called_by_a_number_is_relayed_as_one() {
+    let server = Server::start(&[]).await;
+    let mut ann = Io::join(&server, "lobby").await;
+    let mut bob = Io::join(&server, "lobby").await;
+    ann.emit(&json!([1, "x"])).await;
+    assert_eq!(bob.hear().await, json!([1, "x"]));
+}
+
+#[tokio::test]
+async fn rooms_are_joined_all_or_none() {
+    let server = Server::start(&[]).await;
+    let mut ann = Io::connect(&server).await;
+    let many: Vec<String> = (0..1025).map(|number| number.to_string()).collect();
+    let answer = ann.ask(&json!(["join", many])).await;
+    assert_eq!(answer["error"], "at most 1024 topics may be subscribed to at a time");
+    assert_eq!(ann.ask(&json!(["join", many[..1024]])).await, json!(vec![1; 1024]));
+}
