@@ -67,7 +67,7 @@ pub use socket::{Emitter, Socket};
 pub use switchboard_hub::{Delivery, HubLimits};
 pub use switchboard_io_proto::socket::{
     Args, ArgsError, Arguments, DecodeError, EncodeError, Limits, Name, Namespace as NamespaceName, Number, Parser,
-    Spread, Value,
+    Spread, Value, is_reserved,
 };
 pub use typed::{Emit, Reply, TypedEvent};
 pub use watch::RoomEvent;

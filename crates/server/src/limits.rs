@@ -13,7 +13,7 @@ use switchboard_ws::{
 use self::table::{Flags, Table, bytes, count, long_time, on, option, row, same, time};
 use crate::cli::Switch;
 use crate::units::Bytes;
-use crate::{listen, settings};
+use crate::{listen, names, settings};
 
 /// Between these lines they stand in SECURITY.md.
 pub const BEGIN: &str = "<!-- Printed by `cargo run -p switchboard-server --example limits -- --write`; edit \
@@ -394,7 +394,13 @@ fn socketio() -> Table {
             "nothing is sent: `TooManyAttachments`",
             "whoever sends is told",
         ]),
-        row(["depth of JSON and msgpack", &count(settings.limits.depth), "`limits`", "closed", "`too_deep`"]),
+        row([
+            "depth of JSON and msgpack",
+            &same([count(settings.limits.depth), flags.default("socketio-max-depth")]),
+            "`limits`, `--socketio-max-depth`",
+            "closed",
+            "`too_deep`",
+        ]),
         row([
             "messages and bytes that wait for one client",
             &format!("{waiting}; {waiting_bytes}"),
@@ -453,8 +459,8 @@ fn socketio() -> Table {
         ]),
         row([
             "handlers of one client under way, beside as many as there are acks awaited from it",
-            &count(settings.in_flight),
-            "`in_flight`",
+            &same([count(settings.in_flight), flags.default("socketio-in-flight")]),
+            "`in_flight`, `--socketio-in-flight`",
             "nothing is read from it",
             "`handlers_in_flight`",
         ]),
@@ -470,19 +476,24 @@ fn socketio() -> Table {
             "recovery: packets; bytes; lost clients; their absence",
             &format!(
                 "{}; {}, and as many for lost clients; {}; {}; {recovers} by default",
-                count(recovery.max_packets),
-                bytes(recovery.max_bytes),
-                count(recovery.max_sessions),
+                same([count(recovery.max_packets), count(flags.get::<u32>("socketio-recovery-packets"))]),
+                same([bytes(recovery.max_bytes), bytes(flags.get::<Bytes>("socketio-recovery-bytes").0)]),
+                same([count(recovery.max_sessions), count(flags.get::<u32>("socketio-recovery-clients"))]),
                 long_time(recovery.max_disconnection_duration)
             ),
-            "`RecoverySettings`, `--socketio-recovery`",
+            "`RecoverySettings`, `--socketio-recovery-packets`, `…-bytes`, `…-clients`, `--socketio-recovery`",
             "the oldest go; who missed one of them, or more than may wait for a client, is new",
             "`RecoveryCounters`",
         ]),
         row([
             "rooms of one client, in all namespaces; a room's name",
-            &format!("{}; {topic_bytes} bytes with the namespace", count(topics_per_member)),
-            "`HubLimits`",
+            &format!(
+                "{}; {topic_bytes} bytes with the namespace's, in the binary {} bytes and {} for the namespace's",
+                same([count(topics_per_member), count(flags.get::<u32>("socketio-max-rooms"))]),
+                names::LONGEST_ROOM,
+                names::LONGEST_NAMESPACE
+            ),
+            "`HubLimits`, `--socketio-max-rooms`; fixed in the binary",
             "`join` is refused",
             "`Hub::counters`",
         ]),
@@ -501,7 +512,13 @@ fn socketio() -> Table {
             "`write_timeout`",
         ]),
     ];
-    Table { title: "Socket.IO: `Builder` of `io`", before: "", head: HEAD, rows, after: "" }
+    Table {
+        title: "Socket.IO: `Builder` of `io`",
+        before: "",
+        head: HEAD,
+        rows,
+        after: "\nIn the binary one message of a plain WebSocket (`--max-message`) may be longer than all that may wait for a Socket.IO\nclient in the same room (`--socketio-outbox-bytes`). An empty queue takes one such message. Whoever polls, and is sent\nanother before it has fetched that, is closed, as is one whose WebSocket lags so: counted in\n`switchboard_socketio_overflows`. Where both kinds share rooms and such messages are common, make the one smaller or the\nother larger.\n",
+    }
 }
 
 fn binary() -> Table {

@@ -17,9 +17,7 @@ use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use socket2::{Domain, Protocol, Socket, Type};
 use switchboard_io::engine::Secure;
-use switchboard_ws::{
-    Admission, Budget, BudgetPart, Config, GatedListener, HttpIo, Io, NoRoom, Pass, PeerAddr, ServerTls,
-};
+use switchboard_ws::{Admission, BudgetPart, Config, GatedListener, HttpIo, Io, NoRoom, Pass, PeerAddr, ServerTls};
 use tokio::net::{TcpListener, UnixListener};
 use tokio::sync::watch;
 
@@ -209,10 +207,8 @@ pub struct Service {
     pub admission: Admission,
     /// How long clients may take.
     pub patience: Patience,
-    /// The endpoint that all clients are counted with.
+    /// The endpoint that all clients are counted with, and in whose budget what is held for them counts.
     pub endpoint: Config,
-    /// What is held for clients counts in it.
-    pub budget: Budget,
     /// Becomes true when no further requests are to be taken. Each connection holds a clone until it has ended or
     /// become a WebSocket.
     pub stopping: watch::Receiver<bool>,
@@ -247,7 +243,7 @@ impl Service {
     /// # Errors
     /// There is none.
     pub fn admit(&self, peer: PeerAddr) -> Result<Pass, NoRoom> {
-        if !self.budget.admit() {
+        if !self.endpoint.get_budget().admit() {
             return Err(NoRoom::Memory);
         }
         Ok(Box::new(self.admission.admit(peer)?))
@@ -297,7 +293,8 @@ async fn accept(listener: &GatedListener) -> io::Result<(Box<dyn Io>, PeerAddr)>
 }
 
 async fn connection(visit: Visit, service: Service) -> io::Result<()> {
-    let Service { router, tls, mut stopping, endpoint, patience, budget, .. } = service;
+    let Service { router, tls, mut stopping, endpoint, patience, .. } = service;
+    let budget = endpoint.get_budget().clone();
     let metrics = endpoint.get_metrics();
     let Visit { io, read, peer, pass } = visit;
     let mut hold = budget.hold(BudgetPart::Connections);

@@ -1,7 +1,7 @@
 //! The chat page and what it is made of, from within the binary.
 
-use axum::http::HeaderValue;
 use axum::http::header::{CACHE_CONTROL, CONTENT_TYPE};
+use axum::http::{HeaderName, HeaderValue};
 use axum::response::{IntoResponse, Response};
 
 /// A file of the page.
@@ -39,6 +39,30 @@ const CSS: &str = "text/css; charset=utf-8";
 const JAVASCRIPT: &str = "text/javascript; charset=utf-8";
 const SVG: &str = "image/svg+xml";
 
+impl File {
+    /// As it is where Socket.IO is not served: the chat page does not offer that then.
+    pub(crate) fn answer_without_socketio(&'static self) -> Response {
+        match self.without_socketio() {
+            Some(text) => (self.headers(), text).into_response(),
+            None => self.into_response(),
+        }
+    }
+
+    /// The page says so to its scripts, which have no other way to know.
+    fn without_socketio(&self) -> Option<String> {
+        let text = std::str::from_utf8(self.content).ok().filter(|_| self.path == "/")?;
+        Some(text.replacen("<html ", "<html data-socketio=\"off\" ", 1))
+    }
+
+    fn headers(&self) -> [(HeaderName, HeaderValue); 2] {
+        [
+            (CONTENT_TYPE, HeaderValue::from_static(self.content_type)),
+            // The files change with the binary and have no names of their own per version.
+            (CACHE_CONTROL, HeaderValue::from_static("no-cache")),
+        ]
+    }
+}
+
 /// What a page of this server may do: load its own script and style, and connect to where it came from.
 pub const CONTENT_SECURITY_POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; \
                                            connect-src 'self'; base-uri 'none'; form-action 'none'; \
@@ -46,12 +70,7 @@ pub const CONTENT_SECURITY_POLICY: &str = "default-src 'none'; script-src 'self'
 
 impl IntoResponse for &'static File {
     fn into_response(self) -> Response {
-        let headers = [
-            (CONTENT_TYPE, HeaderValue::from_static(self.content_type)),
-            // The files change with the binary and have no names of their own per version.
-            (CACHE_CONTROL, HeaderValue::from_static("no-cache")),
-        ];
-        (headers, self.content).into_response()
+        (self.headers(), self.content).into_response()
     }
 }
 

@@ -1,17 +1,13 @@
 //! What Socket.IO clients can do where there is no backend: join rooms, leave them, and be heard in them. It is the same in
-//! the main namespace and in every namespace below `/rooms/`; the rooms of each are its own, and those of the main one are
-//! those of plain WebSockets.
+//! the main namespace and in every namespace that begins as `--socketio-namespaces` says; the rooms of each are its own, and
+//! those of the main one are those of plain WebSockets.
 
 use std::sync::Arc;
 
-use switchboard_io::{Ack, Args, EmitError, Event, JoinError, Name, Socket, SocketIo, State, Value};
+use switchboard_io::{Ack, Args, EmitError, Event, JoinError, Name, Socket, SocketIo, State, Value, is_reserved};
 
 use crate::cli::socketio::SocketIoFlags;
 use crate::names::{LONGEST_NAMESPACE, LONGEST_ROOM};
-
-/// Events that clients cannot send: the library has them for itself.
-const RESERVED: [&str; 6] =
-    ["connect", "connect_error", "disconnect", "disconnecting", "newListener", "removeListener"];
 
 /// What things are called, and the rooms.
 #[derive(Debug)]
@@ -29,7 +25,7 @@ impl Words {
     pub(crate) fn new(flags: &SocketIoFlags) -> Result<Arc<Self>, (&'static str, String)> {
         let SocketIoFlags { socketio_join_event: join, socketio_leave_event: leave, .. } = flags;
         for (flag, name) in [("--socketio-join-event", join), ("--socketio-leave-event", leave)] {
-            if name.is_empty() || RESERVED.contains(&name.as_str()) {
+            if name.is_empty() || is_reserved(name) {
                 return Err((flag, format!("no client can send an event called `{name}`")));
             }
         }
@@ -169,6 +165,7 @@ mod tests {
         for [flag, value] in [
             ["--socketio-join-event", ""],
             ["--socketio-join-event", "disconnect"],
+            ["--socketio-join-event", "newListener"],
             ["--socketio-leave-event", "connect_error"],
             ["--socketio-leave-event", "join"],
             ["--socketio-namespaces", "rooms/"],

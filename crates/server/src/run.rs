@@ -45,7 +45,6 @@ pub fn prepare(settings: &Settings, tasks: &Tasks) -> (App, Service, watch::Send
         admission: Admission::new(*admission),
         patience: *patience,
         endpoint: websocket.clone(),
-        budget: websocket.get_budget().clone(),
         stopping,
     };
     (app, service, stop)

@@ -15,7 +15,7 @@ use crate::error::{SettingsError, wrong};
 use crate::patience::Patience;
 use crate::socketio::{Sockets, Surroundings};
 use crate::units::{Bytes, MaybeBytes, MaybeCount};
-use crate::{memory, names};
+use crate::{memory, names, socketio};
 
 /// What [`run`](crate::run::run) needs to know.
 #[derive(Debug)]
@@ -91,7 +91,7 @@ impl TryFrom<Serve> for Settings {
             _ => None,
         };
         let max_connections = usize::try_from(options.max_connections).unwrap_or(usize::MAX);
-        let hub = Hub::new(hub_limits());
+        let hub = Hub::new(hub_limits(socketio::count(options.socketio.socketio_max_rooms)));
         let websocket = websocket(&options, origins, &hub).budget(budget(options.memory_budget)?);
         let around = Surroundings { websocket: &websocket, hub: &hub, max_connections, tls: tls.is_some() };
         let socketio = Sockets::new(&options.socketio, &around)?;
@@ -144,8 +144,8 @@ fn budget(given: Option<MaybeBytes>) -> Result<Budget, SettingsError> {
 }
 
 /// Topics have the name of a namespace, a comma, and the name of a room.
-fn hub_limits() -> HubLimits {
-    HubLimits { topic_bytes: names::LONGEST_NAMESPACE + 1 + names::LONGEST_ROOM, ..HubLimits::default() }
+fn hub_limits(topics_per_member: usize) -> HubLimits {
+    HubLimits { topics_per_member, topic_bytes: names::LONGEST_NAMESPACE + 1 + names::LONGEST_ROOM }
 }
 
 /// Without being told, an address of the internet may have a tenth of all connections, so that no single one can take

@@ -4,14 +4,14 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use http::header::{HeaderMap, HeaderValue, ORIGIN};
-use switchboard_io::engine::{AllowOrigin, ClientFiles, Cookie, Cors, HttpCompression, Transports};
+use switchboard_io::engine::{AllowOrigin, ClientFiles, Cookie, Cors, Data, HttpCompression, SameSite, Transports};
 use switchboard_io::{Builder, Limits, Namespace, Parser, RecoverySettings, SocketIo};
 use switchboard_ws::{Config, DeflateConfig, Hub, Origins, OutboxLimits, Overflow};
 
 use crate::cli::Switch;
-use crate::cli::socketio::{ParserName, SocketIoFlags, TransportName};
+use crate::cli::socketio::{ParserName, SameSiteName, SocketIoFlags, TransportName};
 use crate::error::{SettingsError, wrong};
-use crate::{plain, relay};
+use crate::{plain, relay, routes};
 
 /// What pages are told that ask for the client where there is none.
 const NO_CLIENT: &str = "The Socket.IO client is not here. Get it with `npm install socket.io-client` and start the server \
@@ -68,6 +68,7 @@ fn builder(flags: &SocketIoFlags, around: &Surroundings<'_>) -> Result<Builder, 
     let max_payload = flags.socketio_max_payload.0;
     let mut limits = Limits::default();
     limits.attachments = flags.socketio_max_attachments.into();
+    limits.depth = flags.socketio_max_depth;
     // One text, and its attachments, each as long as a message may be.
     limits.bytes = max_payload.saturating_mul(limits.attachments + 1);
     let mut builder = SocketIo::builder()
@@ -76,6 +77,7 @@ fn builder(flags: &SocketIoFlags, around: &Surroundings<'_>) -> Result<Builder, 
         .websockets(around.websocket.clone())
         .max_clients(around.max_connections)
         .path(path(&flags.socketio_path)?)
+        .add_trailing_slash(flags.socketio_add_trailing_slash == Switch::On)
         .client_files(client_files(flags)?)
         .transports(transports(&flags.socketio_transports))
         .allow_upgrades(flags.socketio_allow_upgrades == Switch::On)
@@ -89,7 +91,8 @@ fn builder(flags: &SocketIoFlags, around: &Surroundings<'_>) -> Result<Builder, 
         .outbox(outbox(flags))
         .max_namespaces(flags.socketio_max_namespaces.into())
         .max_auth(flags.socketio_max_auth.0)
-        .max_child_namespaces(usize::try_from(flags.socketio_max_child_namespaces).unwrap_or(usize::MAX))
+        .max_child_namespaces(count(flags.socketio_max_child_namespaces))
+        .in_flight(count(flags.socketio_in_flight))
         .outgoing_attachments(flags.socketio_max_attachments.into())
         .max_http_buffer_size(max_payload)
         .limits(limits)
@@ -104,28 +107,44 @@ fn builder(flags: &SocketIoFlags, around: &Surroundings<'_>) -> Result<Builder, 
         builder = builder.cors(cors);
     }
     if let Some(away) = flags.socketio_recovery.0 {
-        builder = builder.connection_state_recovery(recovery(away));
+        builder = builder.connection_state_recovery(recovery(flags, away));
     }
     if flags.socketio_compression == Switch::On {
-        builder = builder.per_message_deflate(DeflateConfig::default());
+        let threshold = flags.socketio_compression_threshold.0;
+        builder = builder.per_message_deflate(DeflateConfig { threshold, ..DeflateConfig::default() });
     }
     if let Some(name) = &flags.socketio_cookie {
-        builder = builder.cookie(cookie(name, around.tls)?);
+        builder = builder.cookie(cookie(name, flags, around.tls)?);
+    }
+    if let Some(text) = &flags.socketio_initial_packet {
+        builder = builder.initial_packet(Data::Text(text.clone().into()));
     }
     Ok(builder)
 }
 
+/// A number that a flag says, for which memory is the bound.
+pub(crate) fn count(number: u32) -> usize {
+    usize::try_from(number).unwrap_or(usize::MAX)
+}
+
 fn outbox(flags: &SocketIoFlags) -> OutboxLimits {
     OutboxLimits {
-        messages: usize::try_from(flags.socketio_outbox_messages).unwrap_or(usize::MAX),
+        messages: count(flags.socketio_outbox_messages),
         bytes: flags.socketio_outbox_bytes.0,
         overflow: Overflow::Close,
     }
 }
 
 fn path(path: &str) -> Result<&str, SettingsError> {
-    let is_proper = path.starts_with('/') && !path.trim_matches('/').is_empty() && !path.contains(['?', '#', ' ']);
-    if is_proper { Ok(path) } else { Err(wrong("--socketio-path", format!("`{path}` is no path such as /socket.io"))) }
+    if !path.starts_with('/') || path.contains(['?', '#', ' ']) {
+        return Err(wrong("--socketio-path", format!("`{path}` is no path such as /socket.io")));
+    }
+    match routes::hidden_by(path) {
+        None => Ok(path),
+        Some(route) => {
+            Err(wrong("--socketio-path", format!("`{path}` would hide `{route}`, which is this server's own")))
+        }
+    }
 }
 
 fn client_files(flags: &SocketIoFlags) -> Result<ClientFiles, SettingsError> {
@@ -146,8 +165,14 @@ fn http_compression(flags: &SocketIoFlags) -> Option<HttpCompression> {
     Some(HttpCompression { threshold, ..HttpCompression::default() })
 }
 
-fn recovery(away: Duration) -> RecoverySettings {
-    RecoverySettings { max_disconnection_duration: away, ..RecoverySettings::default() }
+fn recovery(flags: &SocketIoFlags, away: Duration) -> RecoverySettings {
+    RecoverySettings {
+        max_disconnection_duration: away,
+        max_packets: count(flags.socketio_recovery_packets),
+        max_bytes: flags.socketio_recovery_bytes.0,
+        max_sessions: count(flags.socketio_recovery_clients),
+        ..RecoverySettings::default()
+    }
 }
 
 /// The rule for WebSockets, in the words of CORS. Sites that were named are trusted with cookies, as a WebSocket from there
@@ -167,11 +192,27 @@ fn cors(origins: &Origins) -> Option<Cors> {
     }
 }
 
-fn cookie(name: &str, secure: bool) -> Result<Cookie, SettingsError> {
+fn cookie(name: &str, flags: &SocketIoFlags, tls: bool) -> Result<Cookie, SettingsError> {
     // RFC 6265 §4.1.1: a cookie's name is a token.
     let is_token = |byte: u8| byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte);
     if name.is_empty() || !name.bytes().all(is_token) {
         return Err(wrong("--socketio-cookie", format!("`{name}` is no name for a cookie, as `io` is")));
     }
-    Ok(Cookie { name: name.to_owned(), secure, ..Cookie::default() })
+    let path = &flags.socketio_cookie_path;
+    // RFC 6265 §4.1.1: a path is "any CHAR except CTLs or ';'"; one that begins otherwise is not looked at (§5.2.4).
+    if !path.starts_with('/') || path.contains(|c: char| c == ';' || !c.is_ascii() || c.is_ascii_control()) {
+        return Err(wrong("--socketio-cookie-path", format!("`{path}` is no path for a cookie, as / is")));
+    }
+    let same_site = match flags.socketio_cookie_same_site {
+        SameSiteName::Strict => SameSite::Strict,
+        SameSiteName::Lax => SameSite::Lax,
+        SameSiteName::None => SameSite::None,
+    };
+    Ok(Cookie {
+        name: name.to_owned(),
+        path: Some(path.clone()),
+        secure: tls || same_site == SameSite::None,
+        same_site: Some(same_site),
+        ..Cookie::default()
+    })
 }

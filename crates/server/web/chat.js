@@ -9,9 +9,9 @@ import { cleanName, keepName, ownName, randomId } from "./names.js";
 import { Outbox } from "./outbox.js";
 import { People } from "./people.js";
 import { parse } from "./protocol.js";
-import { isRoom, roomIn, roomUrl, shareLink, socketAddress, transportIn } from "./room.js";
+import { hasSocketIo, isRoom, roomIn, roomUrl, shareLink, socketAddress, transportIn } from "./room.js";
 import { RoomSocket, loadClient } from "./socketio.js";
-import { STATE_TEXT, showCountdown, showNoClient, showStatus } from "./status.js";
+import { STATE_TEXT, showCountdown, showNoClient, showNoSocketIo, showStatus } from "./status.js";
 
 const HERE_EVERY = 30_000; // ms between signs of life
 const TYPING_EVERY = 3000; // ms between typing signals while writing goes on
@@ -292,6 +292,7 @@ function showRoom() {
   $("transport").textContent = NAMES[transport];
   $("other-transport").textContent = `Use ${NAMES[other]}`;
   $("other-transport").href = shareLink(room, other);
+  $("other-transport").hidden = other === "socketio" && !hasSocketIo();
   showJoin();
   showTitle();
 }
@@ -386,16 +387,22 @@ addEventListener("popstate", () => {
   if (ready && wanted !== room) enter(wanted);
 });
 
+/** There is nothing to connect with, as `say` tells. */
+function stay(say) {
+  for (const id of ["join", "leave", "message", "send"]) $(id).disabled = true;
+  showPeople();
+  say();
+}
+
 async function start() {
   showRoom();
   if (!ready) {
     try {
-      await loadClient();
+      if (hasSocketIo()) await loadClient();
     } catch {
-      for (const id of ["join", "leave", "message", "send"]) $(id).disabled = true;
-      showPeople();
-      return showNoClient();
+      return stay(showNoClient);
     }
+    if (!hasSocketIo()) return stay(() => showNoSocketIo(shareLink(room, "websocket")));
     ready = true;
   }
   connection.connect();

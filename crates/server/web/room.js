@@ -29,6 +29,11 @@ export function transportIn({ search }) {
   return new URLSearchParams(search).get("transport") === "socketio" ? "socketio" : "websocket";
 }
 
+/** Whether this server answers Socket.IO: it says so in the page. */
+export function hasSocketIo() {
+  return document.documentElement.dataset.socketio !== "off";
+}
+
 /** The link that opens this page in a room. */
 export function shareLink(room, transport) {
   return new URL(`?room=${room}${transport === "socketio" ? "&transport=socketio" : ""}`, document.baseURI).href;

@@ -28,15 +28,31 @@ export function showStatus(connection, code) {
 
 /** Says that there is no client of Socket.IO, and how to get one. */
 export function showNoClient() {
-  $("state").dataset.state = "closed";
-  $("state-text").textContent = "No client";
-  $("banner-title").textContent = "This server has no Socket.IO client to give.";
-  $("banner-text").replaceChildren(
+  showNothing("No client", "This server has no Socket.IO client to give.", [
     "Get it with ",
     element("code", "", "npm install socket.io-client"),
     " and start the server with ",
     element("code", "", "--socketio-client-dir node_modules/socket.io-client/dist"),
-  );
+  ]);
+}
+
+/** Says that this server speaks no Socket.IO, and what it speaks. */
+export function showNoSocketIo(link) {
+  const other = element("a", "", "Use WebSocket");
+  other.href = link;
+  showNothing("No Socket.IO", "This server does not answer Socket.IO.", [
+    "It was started with ",
+    element("code", "", "--no-socketio"),
+    ". ",
+    other,
+  ]);
+}
+
+function showNothing(state, title, text) {
+  $("state").dataset.state = "closed";
+  $("state-text").textContent = state;
+  $("banner-title").textContent = title;
+  $("banner-text").replaceChildren(...text);
   $("now").textContent = "Try again";
   $("now").setAttribute("aria-label", "Try again");
   $("banner").hidden = false;

@@ -21,6 +21,14 @@ pub struct SocketIoFlags {
     #[arg(long, value_name = "PATH", env = "SWITCHBOARD_SOCKETIO_PATH", default_value = "/socket.io")]
     pub socketio_path: String,
 
+    /// Whether that path ends with a slash, and is not answered without.
+    #[arg(long, value_enum, env = "SWITCHBOARD_SOCKETIO_ADD_TRAILING_SLASH", default_value_t = Switch::On)]
+    pub socketio_add_trailing_slash: Switch,
+
+    /// A text that every client is sent right behind its handshake, before any packet of Socket.IO. [default: none]
+    #[arg(long, value_name = "TEXT", env = "SWITCHBOARD_SOCKETIO_INITIAL_PACKET")]
+    pub socketio_initial_packet: Option<String>,
+
     /// The folder `dist` of the npm package socket.io-client, for pages to load `/socket.io/socket.io.js` from.
     #[arg(long, value_name = "DIR", env = "SWITCHBOARD_SOCKETIO_CLIENT_DIR")]
     pub socketio_client_dir: Option<PathBuf>,
@@ -96,6 +104,16 @@ pub struct SocketIoFlags {
     #[arg(long, value_name = "COUNT", env = "SWITCHBOARD_SOCKETIO_MAX_CHILD_NAMESPACES", default_value_t = 10_000)]
     pub socketio_max_child_namespaces: u32,
 
+    /// How many rooms one client may be in, in all namespaces together; those of its ids do not count.
+    #[arg(long, value_name = "COUNT", env = "SWITCHBOARD_SOCKETIO_MAX_ROOMS", default_value_t = 1024,
+        value_parser = clap::value_parser!(u32).range(1..))]
+    pub socketio_max_rooms: u32,
+
+    /// How many events of one client may be worked on; with more, nothing is read from it.
+    #[arg(long, value_name = "COUNT", env = "SWITCHBOARD_SOCKETIO_IN_FLIGHT", default_value_t = 64,
+        value_parser = clap::value_parser!(u32).range(1..))]
+    pub socketio_in_flight: u32,
+
     /// How namespaces begin that come into being when a client asks for them.
     #[arg(long, value_name = "PREFIX", env = "SWITCHBOARD_SOCKETIO_NAMESPACES", default_value = "/rooms/")]
     pub socketio_namespaces: String,
@@ -116,13 +134,36 @@ pub struct SocketIoFlags {
     #[arg(long, value_name = "COUNT", env = "SWITCHBOARD_SOCKETIO_MAX_ATTACHMENTS", default_value_t = 10)]
     pub socketio_max_attachments: u16,
 
+    /// How deep arrays and objects of an event may lie inside each other; a client that sends more is closed.
+    #[arg(long, value_name = "COUNT", env = "SWITCHBOARD_SOCKETIO_MAX_DEPTH", default_value_t = 128,
+        value_parser = clap::value_parser!(u8).range(1..=128))]
+    pub socketio_max_depth: u8,
+
     /// How long a client that lost its connection may stay away and still be given what it missed, or `off`.
     #[arg(long, value_name = "DURATION", env = "SWITCHBOARD_SOCKETIO_RECOVERY", default_value = "off")]
     pub socketio_recovery: MaybeDuration,
 
+    /// How many packets are kept for those who may come back; with more, the oldest go.
+    #[arg(long, value_name = "COUNT", env = "SWITCHBOARD_SOCKETIO_RECOVERY_PACKETS", default_value_t = 100_000,
+        value_parser = clap::value_parser!(u32).range(1..))]
+    pub socketio_recovery_packets: u32,
+
+    /// How many bytes those packets may have together.
+    #[arg(long, value_name = "BYTES", env = "SWITCHBOARD_SOCKETIO_RECOVERY_BYTES", default_value_t = Bytes(64 << 20))]
+    pub socketio_recovery_bytes: Bytes,
+
+    /// How many clients may be away and come back; with more, the first to leave are forgotten.
+    #[arg(long, value_name = "COUNT", env = "SWITCHBOARD_SOCKETIO_RECOVERY_CLIENTS", default_value_t = 100_000,
+        value_parser = clap::value_parser!(u32).range(1..))]
+    pub socketio_recovery_clients: u32,
+
     /// Whether to compress messages of Socket.IO over WebSocket (permessage-deflate) for clients that offer it.
     #[arg(long, value_enum, env = "SWITCHBOARD_SOCKETIO_COMPRESSION", default_value_t = Switch::Off)]
     pub socketio_compression: Switch,
+
+    /// From how many bytes such messages are compressed.
+    #[arg(long, value_name = "BYTES", env = "SWITCHBOARD_SOCKETIO_COMPRESSION_THRESHOLD", default_value_t = Bytes(128))]
+    pub socketio_compression_threshold: Bytes,
 
     /// From how many bytes answers to polls are compressed, or `off`.
     #[arg(long, value_name = "BYTES", env = "SWITCHBOARD_SOCKETIO_HTTP_COMPRESSION", default_value = "1KiB")]
@@ -135,6 +176,25 @@ pub struct SocketIoFlags {
     /// The name of a cookie with the session's id, for load balancers. [default: no cookie]
     #[arg(long, value_name = "NAME", env = "SWITCHBOARD_SOCKETIO_COOKIE")]
     pub socketio_cookie: Option<String>,
+
+    /// The path below which browsers send that cookie back.
+    #[arg(long, value_name = "PATH", env = "SWITCHBOARD_SOCKETIO_COOKIE_PATH", default_value = "/")]
+    pub socketio_cookie_path: String,
+
+    /// Whether they send it along from pages of other sites; with `none` it is `Secure`, which browsers want then.
+    #[arg(long, value_enum, env = "SWITCHBOARD_SOCKETIO_COOKIE_SAME_SITE", default_value_t = SameSiteName::Lax)]
+    pub socketio_cookie_same_site: SameSiteName,
+}
+
+/// Whether a cookie is sent along from other sites.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum SameSiteName {
+    /// Never.
+    Strict,
+    /// When the user follows a link.
+    Lax,
+    /// Always.
+    None,
 }
 
 /// A way to connect.

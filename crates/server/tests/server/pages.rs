@@ -45,6 +45,16 @@ async fn the_chat_page_is_served() {
 }
 
 #[tokio::test]
+async fn the_page_knows_whether_there_is_socketio() {
+    let without = Server::start(&["--no-socketio"]).await;
+    let told = without.get("/").await;
+    assert!(told.body.contains("<html data-socketio=\"off\" lang=\"en\">"), "the scripts read it there");
+    assert_eq!(told.header("content-type"), Some("text/html; charset=utf-8"));
+    assert!(without.get("/room.js").await.body.contains("dataset.socketio !== \"off\""), "as they do");
+    assert_eq!(Server::start(&[]).await.get("/").await.body, include_str!("../../web/index.html"));
+}
+
+#[tokio::test]
 async fn without_the_demo_there_is_no_page() {
     let server = Server::start(&["--no-demo"]).await;
     assert!(server.lines[0].starts_with("Switchboard server: http://127.0.0.1:"), "{:?}", server.lines);

@@ -171,10 +171,54 @@ async fn flags_reach_the_handshake() {
 }
 
 #[tokio::test]
+async fn more_flags_reach_it() {
+    let flags = [
+        "--socketio-add-trailing-slash=off",
+        "--socketio-initial-packet=welcome",
+        "--socketio-cookie=io",
+        "--socketio-cookie-path=/app",
+        "--socketio-cookie-same-site=none",
+        "--socketio-max-depth=3",
+        "--socketio-max-namespaces=2",
+        "--socketio-max-rooms=3",
+    ];
+    let server = Server::start(&flags).await;
+    let opened = server.get("/socket.io?EIO=4&transport=polling").await;
+    assert!(opened.body.ends_with("\u{1e}4welcome"), "{}", opened.body);
+    let cookie = opened.header("set-cookie").unwrap().to_lowercase();
+    assert!(
+        cookie.contains("; path=/app;") && cookie.contains("samesite=none") && cookie.contains("secure"),
+        "{cookie}"
+    );
+
+    let server = Server::start(&flags[5..]).await;
+    let mut ann = Io::connect(&server).await;
+    for room in ["a", "b", "c"] {
+        assert_eq!(ann.ask(&json!(["join", room])).await, json!(1), "{room}");
+    }
+    let refused = ann.ask(&json!(["join", "d"])).await;
+    assert!(refused["error"].is_string(), "{refused}");
+    ann.emit(&json!(["deep", [[[]]]])).await;
+    server.counts(&[("socketio_limits_hit_total{limit=\"too_deep\"}", 1)]).await;
+}
+
+#[tokio::test]
 async fn bad_flags_are_told_at_once() {
     for (flag, value) in [("--socketio-path", "realtime"), ("--socketio-path", "/"), ("--socketio-cookie", "a b")] {
         let told = refusal(&[flag, value]).await;
         assert!(told.starts_with(&format!("switchboard: {flag}: ")), "{told}");
+    }
+    let told = refusal(&["--socketio-cookie", "io", "--socketio-cookie-path", "/;x"]).await;
+    assert!(told.starts_with("switchboard: --socketio-cookie-path: "), "{told}");
+    for (path, route) in [
+        ("/rooms", "/rooms/{name}"),
+        ("/echo/", "/echo"),
+        ("/health", "/health"),
+        ("/metrics", "/metrics"),
+        ("/", "/echo"),
+    ] {
+        let told = refusal(&["--socketio-path", path]).await;
+        assert!(told.contains(&format!("`{path}`")) && told.contains(&format!("`{route}`")), "{told}");
     }
 }
 
