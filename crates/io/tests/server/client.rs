@@ -1,9 +1,10 @@
 //! A Socket.IO client that says exactly what a test writes and shows exactly what comes back: the packets are text, so a test
 //! reads like a record of the wire. Pings are answered by themselves.
 
+use std::future::ready;
 use std::net::SocketAddr;
 
-use switchboard_io::SocketIo;
+use switchboard_io::{DisconnectReason, Socket, SocketIo};
 use switchboard_testkit::{Frame, Response, Wire, frame, within};
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 
@@ -162,7 +163,7 @@ impl Client {
 
 /// Has sockets of a namespace answer [`Client::expect_nothing`].
 pub(crate) fn fenced(io: &SocketIo, namespace: &str) {
-    io.of(namespace).on_connect(async |socket: switchboard_io::Socket| {
+    io.of(namespace).on_connect(async |socket: Socket| {
         socket.on("fence", async |ack: switchboard_io::Ack| ack.send(&()));
     });
 }
@@ -219,11 +220,6 @@ impl Poller {
         assert_eq!((answer.status, answer.body.as_str()), (200, "ok"));
     }
 
-    /// Posts something, and is answered with a status.
-    pub(crate) async fn post(&self, text: &str) -> u16 {
-        post(self.address, &self.target, text).await.status
-    }
-
     /// What there is to hear, now or as soon as there is something.
     pub(crate) async fn poll(&self) -> String {
         self.begin_poll().await.response().await.body
@@ -248,6 +244,23 @@ async fn post(address: SocketAddr, target: &str, body: &str) -> Response {
     let length = body.len();
     wire.send(format!("POST {target} HTTP/1.1\r\nHost: localhost\r\nContent-Length: {length}\r\n\r\n{body}")).await;
     wire.response().await
+}
+
+/// Tells of each socket of the main namespace and of `/a` that has left: of which it was, and why it left.
+pub(crate) fn goodbyes(io: &SocketIo) -> Journal<(String, DisconnectReason)> {
+    let (tell, told) = journal();
+    for name in ["/", "/a"] {
+        let tell = tell.clone();
+        io.of(name).on_connect(move |socket: Socket| {
+            let tell = tell.clone();
+            socket.on_disconnect(move |socket: Socket, reason: DisconnectReason| {
+                let _ = tell.send((socket.namespace().to_owned(), reason));
+                ready(())
+            });
+            ready(())
+        });
+    }
+    told
 }
 
 /// What a server's handlers tell a test.

@@ -1,26 +1,13 @@
 //! How the server and its connections end.
 
-use std::future::ready;
+use switchboard_io::{DisconnectReason, SocketIo};
 
-use switchboard_io::{DisconnectReason, Socket, SocketIo};
-
-use crate::client::{Client, Poller, get, journal, serve};
+use crate::client::{Client, Poller, get, goodbyes, serve};
 
 #[tokio::test]
 async fn a_server_that_closes_says_goodbye_and_lets_nobody_in() {
     let io = SocketIo::new();
-    let (tell, mut told) = journal();
-    for name in ["/", "/a"] {
-        let tell = tell.clone();
-        io.of(name).on_connect(move |socket: Socket| {
-            let tell = tell.clone();
-            socket.on_disconnect(move |reason: DisconnectReason| {
-                let _ = tell.send(reason);
-                ready(())
-            });
-            ready(())
-        });
-    }
+    let mut told = goodbyes(&io);
     let address = serve(&io).await;
     let mut client = Client::join(address).await;
     client.enter("/a").await;
@@ -28,7 +15,7 @@ async fn a_server_that_closes_says_goodbye_and_lets_nobody_in() {
     let closing = io.clone();
     let closed = tokio::spawn(async move { closing.close().await });
     for _ in 0..3 {
-        assert_eq!(told.next().await, DisconnectReason::ServerShuttingDown);
+        assert_eq!(told.next().await.1, DisconnectReason::ServerShuttingDown);
     }
     client.expect_end().await;
     assert_eq!(poller.poll().await, "1");

@@ -7,7 +7,7 @@ use std::time::Duration;
 use switchboard_io::{Auth, DisconnectReason, EmitError, Refusal, Socket, SocketIo};
 use tokio::sync::Notify;
 
-use crate::client::{Client, Poller, fenced, journal, serve};
+use crate::client::{Client, Poller, fenced, goodbyes, journal, serve};
 
 #[tokio::test]
 async fn a_name_means_the_same_with_and_without_its_slash() {
@@ -61,18 +61,7 @@ async fn one_connection_carries_many_namespaces_that_do_not_mix() {
 #[tokio::test]
 async fn the_loss_of_a_connection_is_heard_in_all_of_them() {
     let io = SocketIo::new();
-    let (tell, mut told) = journal();
-    for name in ["/", "/a"] {
-        let tell = tell.clone();
-        io.of(name).on_connect(move |socket: Socket| {
-            let tell = tell.clone();
-            socket.on_disconnect(move |socket: Socket, reason: DisconnectReason| {
-                let _ = tell.send((socket.namespace().to_owned(), reason));
-                ready(())
-            });
-            ready(())
-        });
-    }
+    let mut told = goodbyes(&io);
     let mut client = Client::join(serve(&io).await).await;
     client.enter("/a").await;
     drop(client);
