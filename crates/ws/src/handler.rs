@@ -61,6 +61,10 @@ pub trait Handler: Send + 'static {
 
     /// The peer broke a rule: nothing more is heard from it. Messages can still be sent during the call; then a Close
     /// frame says what the rule was.
+    ///
+    /// With [`ProtocolError::OutOfMemory`] it broke none: memory is short, and much of it is held for this peer. If it was
+    /// made to go for that, what was queued is lost, and messages can be sent by the context alone, while they need not be
+    /// queued.
     fn on_failed(&mut self, cx: &mut Context<'_>, error: ProtocolError) {
         let _ = (cx, error);
     }
