@@ -433,8 +433,15 @@ impl Context<'_> {
                 delivery.reached += 1;
                 delivery.lagging += 1;
             }
-            Pushed::Dropped => delivery.dropped += 1,
-            Pushed::Overflowed => delivery.overflowed += 1,
+            // The hub has counted what became of the others.
+            Pushed::Dropped => {
+                delivery.dropped += 1;
+                self.own.record(Delivery { dropped: 1, ..Delivery::default() });
+            }
+            Pushed::Overflowed => {
+                delivery.overflowed += 1;
+                self.own.record(Delivery { overflowed: 1, ..Delivery::default() });
+            }
             Pushed::Closed => {}
         }
         delivery
