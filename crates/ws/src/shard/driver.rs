@@ -198,6 +198,9 @@ impl Driver {
     /// Takes a client in that is to say what it wants.
     fn welcome(&mut self, client: Client) {
         let Client { socket, peer, pass, door } = client;
+        if door.is_shut() {
+            return;
+        }
         let mut opening = Box::new(Opening::new(socket, peer, pass, &door, self.turn.now));
         let key = self.entries.vacant_key();
         if let Err(error) = self.poller.register(opening.socket().source(), key) {
