@@ -153,12 +153,29 @@ fn who_has_left_the_list_is_not_found() {
 fn what_many_share_counts_once() {
     let (budget, other) = (Budget::new(MIB), Budget::new(MIB));
     let charge = Charge::default();
-    charge.grow(7);
+    charge.grow(|| 7);
     assert_eq!(used(&budget), 0, "nobody holds it");
     assert!(charge.count(&budget, || 1000) && charge.count(&budget, || 1000));
     assert!(!charge.count(&other, || 1000));
-    charge.grow(500);
+    charge.grow(|| 1500);
     assert_eq!((used(&budget), used(&other)), (1500, 0));
+    drop(charge);
+    assert_eq!(used(&budget), 0);
+}
+
+/// By another thread, say.
+#[test]
+fn what_grows_while_it_is_counted_counts() {
+    let budget = Budget::new(MIB);
+    let charge = Charge::default();
+    let weigh_and_grow = || {
+        charge.grow(|| 1500);
+        1000
+    };
+    assert!(charge.count(&budget, weigh_and_grow));
+    assert_eq!(used(&budget), 1500);
+    charge.grow(|| 1200);
+    assert_eq!(used(&budget), 1500, "another saw all of it before");
     drop(charge);
     assert_eq!(used(&budget), 0);
 }

@@ -101,6 +101,19 @@ impl Output {
         }
     }
 
+    /// Moves all that waits to a queue whose buffer is no larger than that, and keeps its own buffer.
+    #[must_use]
+    pub fn take_fitting(&mut self) -> Self {
+        let mut shared = std::mem::take(&mut self.shared);
+        for shared in &mut shared {
+            shared.at -= self.taken;
+        }
+        let copied = self.copied[self.taken..].to_vec();
+        let fitting = Self { copied, taken: 0, shared, shared_len: self.shared_len };
+        self.clear();
+        fitting
+    }
+
     /// Drops everything that waits.
     pub fn clear(&mut self) {
         self.shared.clear();
@@ -215,6 +228,7 @@ mod tests {
         Extend(Vec<u8>),
         Push(Vec<u8>),
         Advance(prop::sample::Index),
+        TakeFitting,
     }
 
     fn step() -> impl Strategy<Value = Step> {
@@ -225,6 +239,7 @@ mod tests {
             small().prop_map(Step::Push),
             large.prop_map(Step::Push),
             any::<prop::sample::Index>().prop_map(Step::Advance),
+            Just(Step::TakeFitting),
         ]
     }
 
@@ -247,6 +262,13 @@ mod tests {
                         let count = count.index(model.len() + 1);
                         output.advance(count);
                         model.drain(..count);
+                    }
+                    Step::TakeFitting => {
+                        let kept = output.capacity();
+                        let fitting = output.take_fitting();
+                        prop_assert_eq!((output.len(), output.capacity()), (0, kept));
+                        prop_assert_eq!(fitting.memory(), fitting.len());
+                        output = fitting;
                     }
                 }
                 prop_assert_eq!(output.len(), model.len());

@@ -87,25 +87,28 @@ impl Prepared {
     #[must_use]
     pub fn deflated(&self, bits: WindowBits) -> Option<&Bytes> {
         let variant = &self.0.deflated[usize::from(bits.get() - WindowBits::MIN.get())];
-        let made = || {
-            let deflated = self.0.deflate(bits);
-            self.0.charge.grow(deflated.as_ref().map_or(0, Bytes::len));
-            deflated
-        };
-        variant.get_or_init(made).as_ref()
+        if let Some(made) = variant.get() {
+            return made.as_ref();
+        }
+        let made = variant.get_or_init(|| self.0.deflate(bits));
+        // Not before others see it: who counts the whole at this moment has it counted too.
+        self.0.charge.grow(|| self.0.memory());
+        made.as_ref()
     }
 
     /// Counts it in a budget, once for as long as it lives, however many queues hold it. `false`: it counts in another one.
     pub fn count(&self, budget: &Budget) -> bool {
-        let Inner { plain, deflated, charge, .. } = &*self.0;
-        charge.count(budget, || {
-            let deflated = deflated.iter().filter_map(|made| made.get()?.as_ref());
-            plain.len() + deflated.map(Bytes::len).sum::<usize>()
-        })
+        self.0.charge.count(budget, || self.0.memory())
     }
 }
 
 impl Inner {
+    /// Bytes of all the forms that there are.
+    fn memory(&self) -> usize {
+        let deflated = self.deflated.iter().filter_map(|made| made.get()?.as_ref());
+        self.plain.len() + deflated.map(Bytes::len).sum::<usize>()
+    }
+
     fn deflate(&self, bits: WindowBits) -> Option<Bytes> {
         let payload = &self.plain[self.header_len..];
         let mut compressed = Vec::new();

@@ -10,7 +10,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use http::StatusCode;
 use http::header::{CONTENT_SECURITY_POLICY, HeaderValue, REFERRER_POLICY, RETRY_AFTER, X_CONTENT_TYPE_OPTIONS};
-use switchboard_ws_proto::handshake::Rejection;
+use switchboard_ws_proto::handshake::{HandshakeError, Rejection};
 
 use crate::info::PeerAddr;
 
@@ -73,17 +73,16 @@ impl NoRoom {
     /// What the client is told: 503, or 429 (RFC 6585 §4), and to come back in five seconds.
     #[must_use]
     pub fn rejection(self) -> Rejection {
-        let (status, words) = match self {
-            Self::InAll => (StatusCode::SERVICE_UNAVAILABLE, "This server has as many connections as it may.\n"),
+        let unavailable = |words| Rejection::new(StatusCode::SERVICE_UNAVAILABLE, words);
+        let mut rejection = match self {
+            Self::InAll => unavailable("This server has as many connections as it may.\n"),
             Self::FromAddress => {
-                (StatusCode::TOO_MANY_REQUESTS, "Your address has as many connections as it may have.\n")
+                let words = "Your address has as many connections as it may have.\n";
+                Rejection::new(StatusCode::TOO_MANY_REQUESTS, words)
             }
-            Self::Handshakes => (StatusCode::SERVICE_UNAVAILABLE, "Too many clients are connecting.\n"),
-            Self::Memory => {
-                (StatusCode::SERVICE_UNAVAILABLE, "This server is short of memory; try again in a while.\n")
-            }
+            Self::Handshakes => unavailable("Too many clients are connecting.\n"),
+            Self::Memory => HandshakeError::OutOfMemory.into(),
         };
-        let mut rejection = Rejection::new(status, words);
         let headers = rejection.headers_mut();
         headers.insert(RETRY_AFTER, HeaderValue::from_static("5"));
         // A browser may show it as a page.

@@ -4,6 +4,9 @@
 use switchboard_budget::{Budget, Hold, Part};
 use switchboard_ws_proto::Output;
 
+/// A buffer that is twice as large as what waits in it, and so many bytes, is not kept for that.
+const SLACK: usize = 4 << 10;
+
 #[derive(Debug, Default)]
 pub(crate) struct Backlog(Option<Box<Kept>>);
 
@@ -32,12 +35,12 @@ impl Backlog {
     }
 
     fn keep_some(&mut self, out: &mut Output, budget: &Budget) {
+        let output =
+            if out.memory() - out.len() > out.len() + SLACK { out.take_fitting() } else { std::mem::take(out) };
         match &mut self.0 {
-            Some(kept) => std::mem::swap(out, &mut kept.output),
-            None => {
-                let kept = Kept { output: std::mem::take(out), hold: budget.hold(Part::Unsent) };
-                self.0 = Some(Box::new(kept));
-            }
+            // What the thread had lent it its own for.
+            Some(kept) => *out = std::mem::replace(&mut kept.output, output),
+            None => self.0 = Some(Box::new(Kept { output, hold: budget.hold(Part::Unsent) })),
         }
         match &mut self.0 {
             Some(kept) if !kept.output.is_empty() => kept.hold.set(kept.output.memory()),
@@ -52,5 +55,31 @@ impl Backlog {
     /// Bytes that wait.
     pub(crate) fn len(&self) -> usize {
         self.0.as_ref().map_or(0, |kept| kept.output.len())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_little_that_is_left_of_much_does_not_keep_the_room_of_all() {
+        let budget = Budget::new(1 << 20);
+        let held = || budget.usage().expect("a limit").used;
+        let mut out = Output::new();
+        let mut backlog = Backlog::default();
+        for _ in 0..2 {
+            backlog.lend(&mut out);
+            out.extend(&[7; 200_000]);
+            out.advance(out.len() - 100);
+            backlog.keep(&mut out, &budget);
+            assert!(out.is_empty() && out.capacity() >= 200_000, "the thread has its buffer again");
+            assert_eq!((backlog.len(), held()), (100, 100));
+        }
+        backlog.lend(&mut out);
+        out.advance(100);
+        backlog.keep(&mut out, &budget);
+        assert!(backlog.is_empty() && out.is_empty());
+        assert_eq!(held(), 0);
     }
 }

@@ -181,15 +181,23 @@ impl Config {
         &self.0.connections
     }
 
-    /// These settings for a connection of an endpoint that may have others.
+    /// These settings for a connection of an endpoint that may have others: what all connections of an endpoint have in
+    /// common, the budget as well, is the endpoint's.
     #[cfg(unix)]
     pub(crate) fn of_endpoint(mut self, endpoint: &Self) -> Self {
         let (own, theirs) = (&self.0, &endpoint.0);
-        if !own.connections.is(&theirs.connections) || !Arc::ptr_eq(&own.metrics, &theirs.metrics) {
+        let is_of_it = own.connections.is(&theirs.connections)
+            && Arc::ptr_eq(&own.metrics, &theirs.metrics)
+            && own.limits.budget == theirs.limits.budget;
+        if !is_of_it {
             let inner = self.inner();
             inner.connections = theirs.connections.clone();
             inner.metrics = Arc::clone(&theirs.metrics);
             inner.shards = theirs.shards.clone();
+            inner.refusals = theirs.refusals.clone();
+            if inner.limits.budget != theirs.limits.budget {
+                Arc::make_mut(&mut inner.limits).budget.clone_from(&theirs.limits.budget);
+            }
         }
         self
     }

@@ -28,7 +28,7 @@ impl<T: AsyncRead + AsyncWrite + Any + Send + Unpin> Io for T {}
 /// So many reads in a row, then other tasks have their turn.
 pub(crate) const READS_PER_TURN: usize = 16;
 /// So many slices are written at once.
-const SLICES: usize = 16;
+pub(crate) const SLICES: usize = 16;
 
 /// Drives a connection to its end. `said`: what its handler has sent before there was a transport; `leftover`: bytes that
 /// came together with the handshake. No `async fn`: that would keep its arguments beside the driver that they were moved

@@ -41,8 +41,9 @@ pub trait Gate: Send + Sync + 'static {
     /// before [`open`](Self::open). A panic refuses the client with 500.
     ///
     /// Whatever it was made from, such a connection belongs to the listener's endpoint: it is counted and closed with the
-    /// others ([`Config::connections`], [`Config::get_metrics`]). A configuration that was not cloned from the listener's
-    /// is copied to make it so, for each connection: better clone the listener's, change the clone and keep it.
+    /// others ([`Config::connections`], [`Config::get_metrics`]), and in its [budget](Config::budget). A configuration that
+    /// was not cloned from the listener's is copied to make it so, for each connection: better clone the listener's, change
+    /// the clone and keep it.
     fn config(&self, request: &Request<()>) -> Option<Config> {
         let _ = request;
         None
@@ -144,6 +145,6 @@ fn judge_unguarded(gate: &dyn Gate, config: &Config, request: Request<()>, peer:
     }
 }
 
-/// How long a shard leaves a listener alone that failed, out of descriptors for instance: retrying at once would only
-/// burn the processor.
+/// How long a listener is left alone that failed, out of descriptors for instance: retrying at once would only burn the
+/// processor.
 pub(crate) const PAUSE: Duration = Duration::from_millis(100);

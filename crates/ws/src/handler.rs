@@ -64,6 +64,10 @@ pub trait Handler: Send + 'static {
 
     /// The peer broke a rule: nothing more is heard from it. Messages can still be sent during the call; then a Close
     /// frame says what the rule was.
+    ///
+    /// With [`ProtocolError::OutOfMemory`] it broke none: memory is short, and much of it is held for this peer. If it was
+    /// made to go for that, what was queued is lost, and messages can be sent by the context alone, while they need not be
+    /// queued.
     fn on_failed(&mut self, cx: &mut Context<'_>, error: ProtocolError) {
         let _ = (cx, error);
     }
@@ -456,8 +460,15 @@ impl Context<'_> {
                 delivery.reached += 1;
                 delivery.lagging += 1;
             }
-            Pushed::Dropped => delivery.dropped += 1,
-            Pushed::Overflowed => delivery.overflowed += 1,
+            // The hub has counted what became of the others.
+            Pushed::Dropped => {
+                delivery.dropped += 1;
+                self.own.record(Delivery { dropped: 1, ..Delivery::default() });
+            }
+            Pushed::Overflowed => {
+                delivery.overflowed += 1;
+                self.own.record(Delivery { overflowed: 1, ..Delivery::default() });
+            }
             Pushed::Closed => {}
         }
         delivery

@@ -9,7 +9,7 @@ use switchboard_budget::{Budget, Hold, Part};
 use switchboard_ws_proto::Message;
 
 /// How much may wait for the application. At the bound reading stops; the rest of the read that reached it (at most
-/// 64 KiB on the wire, which with compression can be several whole messages) is still taken in.
+/// 128 KiB on the wire, which with compression can be several whole messages) is still taken in.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct InboxLimits {
     /// Messages. Default: 256.

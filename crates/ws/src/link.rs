@@ -28,7 +28,7 @@ pub(crate) struct Link {
     holding: AtomicBool,
     /// Bytes that the driver has encoded and not yet written.
     unsent: AtomicUsize,
-    /// Bytes that it holds of a message that is not whole.
+    /// Bytes that it holds of a message that is not whole, and for the compression of others.
     reading: AtomicUsize,
     /// Bytes that the handler holds for its peer.
     kept: AtomicUsize,

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use http::StatusCode;
-use switchboard_ws_proto::handshake::{HandshakeError, Rejection, ServerOptions};
+use switchboard_ws_proto::handshake::{Rejection, ServerOptions};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::sync::Semaphore;
 use tokio::time::timeout;
@@ -85,7 +85,7 @@ impl From<io::Error> for AcceptError {
 
 /// Whether there is memory for one more.
 pub(crate) fn admit(config: &Config) -> Result<(), Rejection> {
-    if config.get_budget().admit() { Ok(()) } else { Err(HandshakeError::OutOfMemory.into()) }
+    if config.get_budget().admit() { Ok(()) } else { Err(NoRoom::Memory.rejection()) }
 }
 
 /// Tells the client why, counts it, and closes the stream so that the client can read the answer.
@@ -121,25 +121,30 @@ impl Default for Refusals {
 
 impl Config {
     /// Has a client told that there is no room for it, in a task of its own, and counts it as refused. When 1,024 of the
-    /// endpoint are being told something like that already, it is closed without an answer.
+    /// endpoint are being told something like that already, it is closed without an answer, and counts as
+    /// `too_many_refusals` instead.
     ///
     /// # Panics
     /// Outside of a runtime.
     pub fn turn_away(&self, io: Box<dyn Io>, no_room: NoRoom) {
-        self.get_metrics().refuse(no_room.name());
-        self.in_background(async move { tell(io, &no_room.rejection()).await });
+        if self.in_background(async move { tell(io, &no_room.rejection()).await }) {
+            self.get_metrics().refuse(no_room.name());
+        }
     }
 
-    /// Runs what tells a client why it is refused; drops it when there are too many.
-    pub(crate) fn in_background(&self, telling: impl Future<Output = ()> + Send + 'static) {
+    /// Runs what tells a client why it is refused, and may count it. `false`: there are too many, and it was dropped and
+    /// counted as one of those.
+    pub(crate) fn in_background(&self, telling: impl Future<Output = ()> + Send + 'static) -> bool {
         let Refusals(permits) = self.refusals().get();
-        match Arc::clone(permits).try_acquire_owned() {
-            Ok(permit) => drop(tokio::spawn(async move {
-                telling.await;
-                drop(permit);
-            })),
-            Err(_) => self.get_metrics().refuse("too_many_refusals"),
-        }
+        let Ok(permit) = Arc::clone(permits).try_acquire_owned() else {
+            self.get_metrics().refuse("too_many_refusals");
+            return false;
+        };
+        drop(tokio::spawn(async move {
+            telling.await;
+            drop(permit);
+        }));
+        true
     }
 }
 

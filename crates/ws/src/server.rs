@@ -5,7 +5,6 @@ use std::io;
 use std::net::SocketAddr;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
-use std::time::Duration;
 
 use tokio::net::{TcpListener, ToSocketAddrs, UnixListener};
 #[cfg(unix)]
@@ -20,7 +19,7 @@ use crate::admission::{Admission, NoRoom};
 use crate::config::Config;
 use crate::driver::Io;
 #[cfg(unix)]
-use crate::gate::{Gate, GatedListener as Listener, Pass, Visitor};
+use crate::gate::{Gate, GatedListener as Listener, PAUSE, Pass, Visitor};
 use crate::handler::Handler;
 #[cfg(unix)]
 use crate::handler::Held;
@@ -33,8 +32,6 @@ use crate::tls::ServerTls;
 
 /// So many clients may be in the middle of their handshakes; further ones wait in the kernel's queue, or are refused.
 pub(crate) const MAX_HANDSHAKES: usize = 16 << 10;
-/// A pause after the listener failed, out of descriptors for instance: retrying at once would only burn the processor.
-const PAUSE: Duration = Duration::from_millis(100);
 
 /// A listener for WebSocket connections.
 ///

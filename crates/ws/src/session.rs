@@ -170,10 +170,11 @@ impl<H: Handler> Session<H> {
         self.note_reading();
     }
 
-    /// A connection that holds much of a message that is not whole can be made to go when memory is short.
+    /// A connection that holds much of a message that is not whole, or for the compression of those to come, can be made to
+    /// go when memory is short.
     #[inline]
     fn note_reading(&mut self) {
-        let reading = self.connection.buffered_input();
+        let reading = self.connection.buffered_input() + self.connection.deflate_memory();
         match &self.own.link {
             Some(link) => link.set_reading(reading),
             None if reading >= LEAST && self.own.config.get_budget().is_limited() => {
@@ -215,6 +216,7 @@ impl<H: Handler> Session<H> {
         self.connection.handle_timeout(now);
         // Deadlines pass on quiet connections, and about once a heartbeat on others.
         self.connection.rest();
+        self.note_reading();
         if self.handler_deadline().is_some_and(|deadline| now >= deadline) {
             self.guarded(turn, H::on_deadline);
         }
@@ -527,6 +529,8 @@ impl<H: Handler> Session<H> {
     /// why it has to go. One that was told before, or takes nothing, is cut off.
     fn evict(&mut self, link: &Link, turn: &mut Turn) {
         link.outbox.abandon();
+        // What the handler has to say to that need not wait for what was queued.
+        self.own.flags.queued = false;
         let is_open = self.connection.ready_state() == ReadyState::Open;
         if turn.out.len() > ENCODE_AHEAD || !(is_open || self.connection.may_send()) {
             self.fail(Error::Protocol(ProtocolError::OutOfMemory));

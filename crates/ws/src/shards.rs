@@ -68,7 +68,7 @@ impl Shards {
         let listener = Listener::take(listener)?;
         let (shard, shards) = self.pick(config)?;
         let home = shards.iter().position(|other| other.is(&shard)).unwrap_or(0);
-        shard.listen(listener, Door { config: config.clone(), gate }, shards, home)
+        shard.listen(listener, Door::new(config.clone(), gate), shards, home)
     }
 
     /// The next shard of the caller's runtime, and all of them.

@@ -259,6 +259,7 @@ impl Drop for Receiver {
     fn drop(&mut self) {
         self.inbox.unwant();
         let link = self.sender.link();
+        link.set_kept(0);
         link.release_close();
         link.set_paused(false);
     }

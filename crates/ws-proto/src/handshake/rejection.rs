@@ -1,8 +1,8 @@
 //! A server's refusal to open a WebSocket: an HTTP response with a sentence for whoever reads it.
 
 use ::http::header::{
-    ALLOW, CONNECTION, CONTENT_LENGTH, CONTENT_TYPE, HeaderMap, HeaderValue, RETRY_AFTER, SEC_WEBSOCKET_VERSION,
-    TRANSFER_ENCODING, UPGRADE,
+    ALLOW, CONNECTION, CONTENT_LENGTH, CONTENT_TYPE, HeaderMap, HeaderValue, SEC_WEBSOCKET_VERSION, TRANSFER_ENCODING,
+    UPGRADE,
 };
 use ::http::{Response, StatusCode};
 use bytes::Bytes;
@@ -115,10 +115,6 @@ impl From<HandshakeError> for Rejection {
             StatusCode::UPGRADE_REQUIRED => {
                 headers.insert(UPGRADE, HeaderValue::from_static("websocket"));
                 headers.insert(SEC_WEBSOCKET_VERSION, HeaderValue::from_static("13"));
-            }
-            // "Servers ... use [Retry-After] to indicate how long the user agent ought to wait" (§10.2.3), in seconds.
-            StatusCode::SERVICE_UNAVAILABLE => {
-                headers.insert(RETRY_AFTER, HeaderValue::from_static("5"));
             }
             _ => {}
         }

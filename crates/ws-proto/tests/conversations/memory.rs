@@ -2,7 +2,9 @@
 
 use switchboard_testkit::frame;
 use switchboard_testkit::{Heard, Side};
-use switchboard_ws_proto::{Budget, Config, DeflateConfig, DeflateParams, Message, ProtocolError, SendOptions};
+use switchboard_ws_proto::{
+    Budget, Config, DeflateConfig, DeflateParams, Message, Prepared, ProtocolError, SendOptions, WindowBits,
+};
 
 const KIB: usize = 1 << 10;
 
@@ -65,4 +67,28 @@ fn a_connection_can_be_given_up_for_want_of_memory() {
     assert_eq!(server.connection.fail_for_memory(server.now), ProtocolError::OutOfMemory);
     assert_eq!(used(&budget), 0);
     closes(&mut server);
+}
+
+/// Whichever comes first: that it is made, or that a queue holds the message.
+#[test]
+fn each_form_of_a_prepared_message_counts_once() {
+    let counted = || {
+        let budget = Budget::new(1 << 20);
+        (budget.clone(), Prepared::text(&"again ".repeat(1000)), move || used(&budget))
+    };
+    let (budget, early, used) = counted();
+    let deflated = early.deflated(WindowBits::MAX).expect("it is shorter").len();
+    assert_eq!(used(), 0, "no queue holds it");
+    assert!(early.count(&budget));
+    assert_eq!(used(), early.plain().len() + deflated);
+    let (budget, late, used) = counted();
+    assert!(late.count(&budget));
+    assert_eq!(used(), late.plain().len());
+    for _ in 0..2 {
+        assert!(late.deflated(WindowBits::MAX).is_some());
+        assert!(late.count(&budget));
+        assert_eq!(used(), late.plain().len() + deflated);
+    }
+    drop(late);
+    assert_eq!(used(), 0);
 }

@@ -23,7 +23,7 @@ use crate::connections::Watch;
 use crate::gate::PAUSE;
 use crate::metrics::{Metrics, Tally};
 use crate::parcel::Parcel;
-use crate::scratch::READ_BUFFER;
+use crate::scratch::{OUTPUT_KEPT, READ_BUFFER};
 use crate::turn::{Place, Turn, now};
 
 use super::handle::{Arrival, Shard};
@@ -36,8 +36,6 @@ use super::wheel::{Tick, Wheel};
 
 /// So many events are taken from the kernel at once.
 const EVENTS: usize = 1024;
-/// An output that a burst has swollen beyond this is given back.
-const CORK_KEPT: usize = 256 << 10;
 /// So often is what was published taken in a turn, each time all that there is.
 const DELIVERIES_PER_TURN: usize = 4;
 /// Keys from here on are listeners.
@@ -148,7 +146,7 @@ impl Driver {
         // Its room is kept for the next turn.
         ready.append(&mut self.ready);
         self.ready = ready;
-        if self.turn.out.capacity() > CORK_KEPT {
+        if self.turn.out.capacity() > OUTPUT_KEPT {
             self.turn.out = Output::new();
         }
         self.metrics.add(&std::mem::take(&mut self.turn.tally));
@@ -199,6 +197,9 @@ impl Driver {
     /// Takes a client in that is to say what it wants.
     fn welcome(&mut self, client: Client) {
         let Client { socket, peer, pass, door } = client;
+        if door.is_shut() {
+            return;
+        }
         let mut opening = Box::new(Opening::new(socket, peer, pass, &door, self.turn.now));
         let key = self.entries.vacant_key();
         if let Err(error) = self.poller.register(opening.socket().source(), key) {

@@ -131,6 +131,7 @@ impl<S: Neighbour> Drop for Listening<S> {
     fn drop(&mut self) {
         // All that the kernel knew of it goes with it, the shard's watching included.
         drop(self.listener.lock().take());
+        self.door.shut();
         for shard in &self.shards {
             shard.shut(Arc::clone(&self.door));
         }

@@ -4,6 +4,7 @@
 use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
 
 use http::Request;
@@ -41,6 +42,22 @@ pub(super) struct Opening {
 pub(crate) struct Door {
     pub(crate) config: Config,
     pub(crate) gate: Arc<dyn Gate>,
+    /// Nobody comes in any more, not even those who were accepted and are on their way to another shard.
+    shut: AtomicBool,
+}
+
+impl Door {
+    pub(crate) fn new(config: Config, gate: Arc<dyn Gate>) -> Self {
+        Self { config, gate, shut: AtomicBool::new(false) }
+    }
+
+    pub(super) fn shut(&self) {
+        self.shut.store(true, Ordering::Release);
+    }
+
+    pub(super) fn is_shut(&self) -> bool {
+        self.shut.load(Ordering::Acquire)
+    }
 }
 
 /// What comes after a read.

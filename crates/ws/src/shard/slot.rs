@@ -8,6 +8,7 @@ use switchboard_hub::SlotId;
 use switchboard_ws_proto::{Connection, Disconnect, Output};
 
 use crate::backlog::Backlog;
+use crate::driver::SLICES;
 use crate::handler::Handler;
 use crate::parcel::Parcel;
 use crate::session::Session;
@@ -17,8 +18,6 @@ use super::mailbox::{Rouse, SlotWaker};
 use super::transport::Socket;
 use super::wheel::Tick;
 
-/// So many slices are written at once.
-const SLICES: usize = 16;
 /// So many reads has a turn at most, when a long message keeps coming. Most come with two.
 const READS: usize = 8;
 
@@ -298,13 +297,6 @@ mod tests {
     /// What an idle connection costs, but for its handler and the [`Info`](crate::Info) of its handshake.
     #[test]
     fn an_idle_slot_is_small() {
-        println!(
-            "slot {} session {} connection {} info {}",
-            size_of::<Slot>(),
-            size_of::<Session<Box<dyn Handler>>>(),
-            size_of::<Connection>(),
-            size_of::<crate::Info>()
-        );
         assert!(size_of::<Slot>() <= 248, "{} bytes", size_of::<Slot>());
     }
 }

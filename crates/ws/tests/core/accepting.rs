@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use http::StatusCode;
-use switchboard_ws::{AcceptError, Config, PeerAddr, Pending, Rejection};
+use switchboard_ws::{AcceptError, Budget, BudgetPart, Config, NoRoom, PeerAddr, Pending, Rejection};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 use crate::peer::{REQUEST, pipe};
@@ -80,4 +80,17 @@ async fn the_application_looks_before_it_accepts() {
     assert!(response.starts_with("HTTP/1.1 401 ") && response.ends_with("\r\n\r\nWho are you?\n"), "{response}");
     drop(peer);
     reject.await.unwrap();
+}
+
+/// However far it came.
+#[tokio::test(start_paused = true)]
+async fn who_finds_memory_short_is_told_as_all_are_for_whom_there_is_no_room() {
+    let budget = Budget::new(8 << 20);
+    let config = Config::default().budget(budget.clone());
+    budget.take(BudgetPart::Reading, 8 << 20);
+    let (response, _) = answer(&config, REQUEST).await;
+    let mut expected = Vec::new();
+    NoRoom::Memory.rejection().encode(&mut expected);
+    assert_eq!(response.into_bytes(), expected);
+    assert_eq!(config.get_metrics().snapshot().refused.get("memory_budget"), Some(&1));
 }

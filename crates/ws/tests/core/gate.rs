@@ -1,16 +1,20 @@
 //! Clients that a shard accepts by itself: who is let in, who becomes a visitor, and who is not waited for.
 
+use std::collections::BTreeMap;
+use std::future::poll_fn;
 use std::io::ErrorKind;
 use std::net::SocketAddr;
+use std::pin::Pin;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Weak};
+use std::sync::{Arc, Mutex, Weak};
+use std::task::Poll;
 use std::time::Duration;
 
 use http::Request;
 use switchboard_testkit::frame;
 use switchboard_ws::{
-    CloseCode, Config, Context, Gate, GatedListener, Handler, HandshakeLimits, Limits, MessageRef, NoRoom, Pass,
-    PeerAddr, Protocols, Reason, Rejection, ServerOptions, Visitor,
+    Budget, BudgetPart, CloseCode, Config, Context, Gate, GatedListener, Handler, HandshakeLimits, Limits, MessageRef,
+    NoRoom, Pass, PeerAddr, Protocols, Reason, Rejection, ServerOptions, Visitor,
 };
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
@@ -509,4 +513,69 @@ async fn a_panic_over_settings_refuses_the_client() {
     let refused = rejection(gated.visitor().await.reason);
     assert_eq!(refused.status().as_u16(), 500);
     echoes(&mut gated.open().await, "others go on").await;
+}
+
+#[tokio::test]
+async fn a_connection_with_settings_of_its_own_counts_in_the_listeners_budget() {
+    let budget = Budget::new(8 << 20);
+    let gated = Gated::with_strict(Config::default().budget(budget.clone()), Config::default()).await;
+    let mut peer = gated.connect().await;
+    peer.sends(REQUEST.replace("/path", "/strict")).await;
+    peer.is_let_in().await;
+    let held = budget.usage().unwrap().parts[BudgetPart::Connections as usize];
+    assert!(held >= 1024, "{held}");
+}
+
+type Serving = Pin<Box<dyn Future<Output = std::io::Result<()>> + Send>>;
+
+/// Its listener is closed while it lets a client in.
+#[derive(Default)]
+struct LastOne(Arc<Mutex<Option<Serving>>>);
+
+impl Gate for LastOne {
+    fn admit(&self, _: PeerAddr) -> Result<Pass, NoRoom> {
+        let serving = self.0.lock().unwrap().take();
+        drop(serving);
+        Ok(Box::new(()))
+    }
+
+    fn open(&self, _: &Request<()>, _: PeerAddr, pass: Pass) -> Result<Box<dyn Handler>, Pass> {
+        Ok(Box::new(Echo(pass)))
+    }
+
+    fn visit(&self, _: Visitor) {}
+}
+
+/// The client is for another shard than the listener's, which hears of the closing before.
+#[test]
+fn who_is_on_the_way_to_another_shard_when_the_listener_is_closed_does_not_come_in() {
+    let threads = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
+    threads.block_on(async {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let gate = Arc::new(LastOne::default());
+        let served = Arc::clone(&gate);
+        let serve = async move { Config::default().serve_gate(GatedListener::Tcp(listener), served).await };
+        *gate.0.lock().unwrap() = Some(Box::pin(serve));
+        poll_fn(|cx| {
+            let begun = gate.0.lock().unwrap().as_mut().unwrap().as_mut().poll(cx);
+            assert!(begun.is_pending(), "it listens");
+            Poll::Ready(())
+        })
+        .await;
+        let mut peer = Peer::connect(address).await;
+        peer.sends(REQUEST).await;
+        assert!(peer.io.read_u8().await.is_err(), "it is closed without a word");
+    });
+}
+
+#[tokio::test]
+async fn a_client_that_cannot_even_be_told_counts_once() {
+    let config = Config::default();
+    for _ in 0..1025 {
+        let (ours, _) = tokio::io::duplex(1);
+        config.turn_away(Box::new(ours), NoRoom::InAll);
+    }
+    let refused = config.get_metrics().snapshot().refused;
+    assert_eq!(refused, BTreeMap::from([("max_connections", 1024), ("too_many_refusals", 1)]));
 }

@@ -2,6 +2,7 @@
 
 use switchboard_testkit::frame;
 use switchboard_ws::{Config, Context, Error, Handler, Hub, MessageRef, OutboxLimits, Overflow, Prepared};
+use tokio::sync::mpsc::{UnboundedSender, unbounded_channel};
 
 use crate::peer::{Driver, on_both_drivers, serve};
 
@@ -9,6 +10,7 @@ on_both_drivers!(
     a_room_hears_its_members,
     a_closed_connection_leaves_everything,
     a_member_that_does_not_keep_up_is_closed_with_1013_and_bothers_nobody,
+    what_a_publisher_does_not_get_itself_counts,
 );
 
 /// Joins a room; what it hears goes to the others, or to everyone when it begins with "all".
@@ -96,4 +98,29 @@ async fn a_member_that_does_not_keep_up_is_closed_with_1013_and_bothers_nobody(d
     assert!(matches!(slow_task.await.unwrap().error(), Some(Error::Overflowed)));
     assert_eq!(hub.count("lobby"), 1);
     assert!(config.get_metrics().snapshot().dropped > 0);
+}
+
+/// Tells itself much, and how much of that was lost.
+struct Talker(UnboundedSender<u64>);
+
+impl Handler for Talker {
+    fn on_open(&mut self, cx: &mut Context<'_>) {
+        cx.subscribe("lobby").expect("a short name");
+    }
+
+    fn on_message(&mut self, cx: &mut Context<'_>, _: MessageRef<'_>) {
+        let lost = (0..100).map(|_| cx.publish_to_all("lobby", Prepared::binary(&[0; 20_000])).dropped);
+        self.0.send(lost.map(|lost| lost as u64).sum()).unwrap();
+    }
+}
+
+async fn what_a_publisher_does_not_get_itself_counts(driver: Driver) {
+    let (told, mut lost) = unbounded_channel();
+    let hub = Hub::default();
+    let outbox = OutboxLimits { messages: 10, bytes: 100_000, overflow: Overflow::DropNewest };
+    let (_end, mut peer) = serve(driver, &Config::default().hub(hub.clone()).outbox(outbox), Talker(told)).await;
+    peer.says(&[frame::text("go")]).await;
+    let lost = lost.recv().await.unwrap();
+    assert!(lost > 0);
+    assert_eq!(hub.counters().dropped, lost);
 }

@@ -5,17 +5,19 @@ use std::time::Duration;
 use switchboard_hub::{Accepted, Member};
 use switchboard_testkit::frame;
 use switchboard_ws::{
-    Budget, Config, Context, Error, Handler, Hub, InboxLimits, Limits, Message, MessageRef, OnMessage, OutboxLimits,
-    Outcome, Overflow, Parcel, ProtocolError, Refused, Timeout,
+    Budget, BudgetPart, Config, Context, DeflateConfig, Error, Handler, Hub, InboxLimits, Limits, Message, MessageRef,
+    OnMessage, OutboxLimits, Outcome, Overflow, Parcel, ProtocolError, Refused, Server, Timeout,
 };
 use tokio::sync::mpsc::{UnboundedSender, unbounded_channel};
 
-use crate::peer::{Driver, on_both_drivers, open, open_with, serve};
+use crate::peer::{Driver, Peer, REQUEST, on_both_drivers, open, open_with, serve};
 
 on_both_drivers!(
     a_handler_that_echoes_makes_a_slow_peer_wait,
     a_handler_hears_at_once_that_its_peer_is_given_up,
     those_who_do_not_read_their_echoes_go_when_memory_is_short,
+    who_is_made_to_go_is_told_what_the_handler_says_to_that,
+    contexts_of_compression_are_a_reason_to_go_when_memory_is_short,
 );
 
 fn small_outbox(overflow: Overflow) -> Config {
@@ -281,4 +283,60 @@ async fn those_who_do_not_read_their_echoes_go_when_memory_is_short(driver: Driv
     let outcome = gone.expect("12 MiB do not fit").0.unwrap();
     assert!(matches!(outcome.error(), Some(Error::Protocol(ProtocolError::OutOfMemory))), "{outcome}");
     assert!(budget.usage().unwrap().evicted > 0);
+}
+
+/// Says that it holds much for its peer, as soon as that says anything.
+struct Hoarder(Budget);
+
+impl Handler for Hoarder {
+    fn on_message(&mut self, cx: &mut Context<'_>, _: MessageRef<'_>) {
+        cx.set_kept(1 << 20);
+        // What was sent by this would come before what is said next.
+        drop(cx.sender());
+        self.0.take(BudgetPart::Reading, 8 << 20);
+        self.0.relieve();
+    }
+
+    fn on_failed(&mut self, cx: &mut Context<'_>, error: ProtocolError) {
+        assert_eq!(error, ProtocolError::OutOfMemory);
+        cx.send("last words");
+    }
+}
+
+async fn who_is_made_to_go_is_told_what_the_handler_says_to_that(driver: Driver) {
+    let budget = Budget::new(8 << 20);
+    let (_end, mut peer) = serve(driver, &Config::default().budget(budget.clone()), Hoarder(budget)).await;
+    peer.says(&[frame::text("go")]).await;
+    peer.expects(frame::text("last words")).await;
+    let close = peer.hears().await.unwrap();
+    assert_eq!((close.first, &close.payload[..2]), (0x88, &1013_u16.to_be_bytes()[..]));
+}
+
+async fn contexts_of_compression_are_a_reason_to_go_when_memory_is_short(driver: Driver) {
+    let budget = Budget::new(8 << 20);
+    let deflate = DeflateConfig { peer_context_takeover: true, threshold: usize::MAX, ..DeflateConfig::default() };
+    let limits = Limits { ping_interval: None, deflate: Some(deflate), ..Limits::default() };
+    let mut config = Config::default().limits(limits).budget(budget.clone());
+    if driver == Driver::Task {
+        config = config.task_per_connection();
+    }
+    let server = Server::bind("127.0.0.1:0", config).await.unwrap();
+    let mut peer = Peer::connect(server.local_addr().unwrap()).await;
+    tokio::spawn(server.serve(|_| {
+        OnMessage::new(|cx, _| {
+            cx.send("heard");
+        })
+    }));
+    peer.sends(REQUEST.replace("X-Test: yes", "Sec-WebSocket-Extensions: permessage-deflate")).await;
+    peer.is_let_in().await;
+    // One stored block of 20,000 bytes, and what is left of an empty one (RFC 7692 §7.2.1).
+    let mut stored = vec![0, 0x20, 0x4e, 0xdf, 0xb1];
+    stored.extend([7; 20_000]);
+    stored.push(0);
+    peer.says(&[frame::binary(stored).rsv1()]).await;
+    peer.expects(frame::text("heard")).await;
+    budget.take(BudgetPart::Reading, 8 << 20);
+    budget.relieve();
+    let close = tokio::time::timeout(Duration::from_secs(3600), peer.hears()).await.unwrap().unwrap();
+    assert_eq!((close.first, &close.payload[..2]), (0x88, &1013_u16.to_be_bytes()[..]));
 }

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use futures_util::{SinkExt, StreamExt};
 use switchboard_testkit::frame;
-use switchboard_ws::{Config, Limits, Message, PeerAddr, Prepared, ReadyState};
+use switchboard_ws::{Budget, BudgetPart, Config, Limits, Message, PeerAddr, Prepared, ReadyState};
 
 use crate::peer::{open, open_with};
 
@@ -178,4 +178,17 @@ async fn metrics_count_what_goes_through() {
     assert_eq!((counted.bytes_in, counted.bytes_out), (18, 12));
     assert_eq!(counted.closes, [("3xxx", 1)].into());
     assert!(counted.limits.is_empty() && counted.failures.is_empty());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_receiver_that_is_dropped_is_no_reason_to_go_when_memory_is_short() {
+    let budget = Budget::new(8 << 20);
+    let (socket, mut peer) = open(&Config::default().budget(budget.clone())).await;
+    peer.says(&[frame::binary(vec![7; 100_000]), frame::ping("all read?")]).await;
+    peer.expects(frame::pong("all read?")).await;
+    let (_sender, receiver) = socket.split();
+    drop(receiver);
+    budget.take(BudgetPart::Connections, 8 << 20);
+    budget.relieve();
+    assert_eq!(budget.usage().unwrap().evicted, 0);
 }
