@@ -1,6 +1,8 @@
 //! How the server and its connections end.
 
-use switchboard_io::{DisconnectReason, SocketIo};
+use std::future::ready;
+
+use switchboard_io::{DisconnectReason, Socket, SocketIo};
 
 use crate::client::{Client, Poller, get, goodbyes, serve};
 
