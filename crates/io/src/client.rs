@@ -108,9 +108,8 @@ impl Client {
             },
             Kind::Connect(auth) => self.connect(session, namespace, auth.unwrap_or_default()),
             Kind::Disconnect => match self.seats.remove(&namespace) {
-                // No effect on one that the server has just disconnected, which the client does not know yet.
                 Some(peer) => depart::depart(&peer, DisconnectReason::ClientNamespaceDisconnect),
-                None => self.misbehaved(session, &namespace, "a farewell to a namespace that it is not in"),
+                None => self.strayed(session, &namespace, "a farewell to a namespace that it is not in"),
             },
             Kind::ConnectError(_) => self.misbehaved(session, &namespace, "a packet that only servers send"),
         }
