@@ -47,6 +47,7 @@ pub use layer::{EngineLayer, EngineOr};
 pub use limit::Limit;
 pub use metrics::Metrics;
 pub use service::EngineService;
+pub(crate) use service::{Begun, begin};
 pub use session::Session;
 pub use switchboard_io_proto::engine::{
     BadRequest, CloseReason, Config as SessionConfig, Data, HandshakeError, IdError, Protocol, Sid, Transport,
