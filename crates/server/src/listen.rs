@@ -323,7 +323,7 @@ fn connection(visit: Visit, service: Service) -> impl Future<Output = ()> + Send
 /// A client that can be talked to.
 enum Begun {
     /// It may poll, for all that is known.
-    Polls(Connection),
+    Polls(Box<Connection>),
     /// Nobody polls here.
     Other(Box<HttpIo>),
 }
@@ -349,7 +349,7 @@ async fn begin(visit: Visit, service: Service) -> io::Result<Begun> {
         io.ready().await?;
         return Ok(Begun::Other(Box::new(io)));
     };
-    Ok(Begun::Polls(Connection::new(io, budget.hold(BudgetPart::Connections), peer, terms)))
+    Ok(Begun::Polls(Box::new(Connection::new(io, budget.hold(BudgetPart::Connections), peer, terms))))
 }
 
 /// Counts a client that has not taken its answer.

@@ -32,7 +32,7 @@ fn get(path: &str, headers: &str) -> String {
 }
 
 /// No answer to a plain request ends the connection, and each has its date and length.
-fn fine(response: Response, body: &str) {
+fn fine(response: &Response, body: &str) {
     assert_eq!((response.status, &*response.body), (200, body), "{response:?}");
     assert!(response.header("date").is_some() && response.header("connection").is_none(), "{response:?}");
 }
@@ -43,12 +43,12 @@ async fn polls_and_posts_go_on_over_one_connection() {
     let (mut client, session) = host.polling().await;
     for round in 0..3 {
         client.gets.send(post(&client.path, "", &format!("4round {round}"))).await;
-        fine(client.gets.response().await, "ok");
-        fine(client.poll().await, &format!("4round {round}"));
+        fine(&client.gets.response().await, "ok");
+        fine(&client.poll().await, &format!("4round {round}"));
         // And one that waits.
         client.ask().await;
         session.send_text("4late");
-        fine(client.gets.response().await, "4late");
+        fine(&client.gets.response().await, "4late");
     }
     client.gets.send(get(&client.path, "Connection: close\r\n")).await;
     session.send_text("4last");
@@ -63,8 +63,8 @@ async fn what_is_sent_ahead_is_answered_in_order() {
     let (mut client, session) = host.polling().await;
     let pair = format!("{}{}", post(&client.path, "", "4a"), get(&client.path, ""));
     client.gets.send(pair).await;
-    fine(client.gets.response().await, "ok");
-    fine(client.gets.response().await, "4a");
+    fine(&client.gets.response().await, "ok");
+    fine(&client.gets.response().await, "4a");
     // Behind a poll that waits, and torn.
     let pair = format!("{}{}", get(&client.path, ""), post(&client.path, "", "4b"));
     for byte in pair.as_bytes().chunks(7) {
@@ -72,9 +72,9 @@ async fn what_is_sent_ahead_is_answered_in_order() {
         tokio::task::yield_now().await;
     }
     session.send_text("4first");
-    fine(client.gets.response().await, "4first");
-    fine(client.gets.response().await, "ok");
-    fine(client.poll().await, "4b");
+    fine(&client.gets.response().await, "4first");
+    fine(&client.gets.response().await, "ok");
+    fine(&client.poll().await, "4b");
 }
 
 #[tokio::test]
@@ -91,7 +91,7 @@ async fn a_client_that_goes_during_its_poll_ends_its_session() {
     let (client, session) = host.polling().await;
     drop(client.gets);
     session.send_text("4still");
-    fine(Wire::connect(host.address).await.get(&client.path).await, "4still");
+    fine(&Wire::connect(host.address).await.get(&client.path).await, "4still");
 }
 
 #[tokio::test]
@@ -122,10 +122,10 @@ async fn other_requests_are_for_hyper_and_lose_nothing() {
         for piece in all.as_bytes().chunks(size) {
             client.gets.send(piece).await;
         }
-        fine(client.gets.response().await, "4a");
+        fine(&client.gets.response().await, "4a");
         assert_eq!(client.gets.response().await.status, 404);
         for message in ["b", "c"] {
-            fine(client.gets.response().await, "ok");
+            fine(&client.gets.response().await, "ok");
             assert_eq!(host.heard().await, Heard::Message(message.into()));
         }
     }
@@ -136,7 +136,7 @@ async fn a_connection_that_has_polled_can_become_a_websocket() {
     let mut host = host(EngineConfig::default()).await;
     let (mut client, session) = host.polling().await;
     session.send_text("4polled");
-    fine(client.poll().await, "4polled");
+    fine(&client.poll().await, "4polled");
     client.gets.request(&format!("{WEBSOCKET}&sid={}", client.sid), "").await;
     client.gets.say(&frame::text("2probe").masked()).await;
     assert!(client.gets.head().await.starts_with("http/1.1 101 "));
@@ -158,7 +158,7 @@ async fn a_body_that_is_too_long_is_refused_before_it_has_come() {
     // Its end has no bound here but that of time: whoever goes on writing is read for a moment.
     client.posts.send("x".repeat(100_000)).await;
     session.send_text("4still here");
-    fine(client.poll().await, "4still here");
+    fine(&client.poll().await, "4still here");
 }
 
 #[tokio::test]
