@@ -4,7 +4,8 @@
 //! that ask for what they need by type; see [`FromCall`]. [`Broadcast`] chooses whom an event goes to.
 //! [`TypedEvent`] names an event together with its types.
 //!
-//! Below all that, [`engine`] is Engine.IO: sessions over HTTP long polling and WebSocket.
+//! Below all that, [`engine`] is Engine.IO: sessions over HTTP long polling and WebSocket. [`http1`] serves the former where
+//! connections are accepted here.
 #![forbid(unsafe_code)]
 
 mod ack;
@@ -20,6 +21,7 @@ mod extract;
 mod guarded;
 mod handler;
 mod hearing;
+pub mod http1;
 mod in_place;
 mod listen;
 mod listeners;

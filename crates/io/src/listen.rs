@@ -1,5 +1,5 @@
-//! Serving without a framework: shards accept clients and open WebSockets on the spot, and whoever polls is handed to an
-//! HTTP server with what was read of it.
+//! Serving without a framework: shards accept clients and open WebSockets on the spot, whoever polls is served by
+//! [`http1`](crate::http1), and whoever wants anything else is handed to hyper with what was read of it.
 
 use std::any::Any;
 use std::convert::Infallible;
@@ -11,11 +11,12 @@ use http::{Request, Response, StatusCode};
 use hyper::body::Incoming;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
-use switchboard_ws::{HttpIo, Io, NoRoom, PeerAddr};
+use switchboard_ws::{BudgetPart, HttpIo, Io, NoRoom, PeerAddr};
 use tokio::net::TcpListener;
 use tower_service::Service as _;
 
-use crate::engine::{Engine, EngineBody, Limit};
+use crate::engine::{Engine, EngineBody, Limit, Secure};
+use crate::http1::{Connection, End, Terms};
 use crate::server::SocketIo;
 
 /// How long a request's head may take, and how long a connection may wait for its next request.
@@ -56,7 +57,7 @@ impl Engine {
     /// Dropped, the listener is closed.
     #[cfg(unix)]
     pub async fn serve(&self, listener: TcpListener) -> io::Result<()> {
-        let gate = Arc::new(gated::Front(self.clone()));
+        let gate = Arc::new(gated::Front { engine: self.clone(), terms: terms(self) });
         self.core().ws.serve_gate(switchboard_ws::GatedListener::Tcp(listener), gate).await
     }
 
@@ -71,13 +72,14 @@ impl Engine {
     pub async fn serve(&self, listener: TcpListener) -> io::Result<()> {
         /// Out of descriptors for instance: retrying at once would only burn the processor.
         const PAUSE: Duration = Duration::from_millis(100);
+        let terms = terms(self);
         loop {
             match listener.accept().await {
                 Ok((stream, peer)) => {
                     // Without it messages are late, and nothing else.
                     let _ = stream.set_nodelay(true);
                     match admit(self, peer.into()) {
-                        Ok(pass) => visit(self.clone(), Box::new(stream), Vec::new(), peer.into(), pass),
+                        Ok(pass) => visit(Arc::clone(&terms), Box::new(stream), Vec::new(), peer.into(), pass),
                         Err(no_room) => self.core().ws.turn_away(Box::new(stream), no_room),
                     }
                 }
@@ -98,26 +100,47 @@ fn admit(engine: &Engine, peer: PeerAddr) -> Result<Box<dyn Any + Send>, NoRoom>
     }
 }
 
+/// What those who get no WebSocket are served with.
+fn terms(engine: &Engine) -> Arc<Terms> {
+    Arc::new(Terms {
+        engine: engine.clone(),
+        secure: Secure(false),
+        head_timeout: HEAD_TIMEOUT,
+        max_head: MAX_HEAD,
+        headers: |_| {},
+        stopping: None,
+    })
+}
+
 /// Serves a client by HTTP, in a task of its own.
-fn visit(engine: Engine, io: Box<dyn Io>, read: Vec<u8>, peer: PeerAddr, pass: Box<dyn Any + Send>) {
-    let core = Arc::clone(engine.core());
+fn visit(terms: Arc<Terms>, io: Box<dyn Io>, read: Vec<u8>, peer: PeerAddr, pass: Box<dyn Any + Send>) {
+    let core = terms.engine.core();
     let io = HttpIo::new(io, read, Some(pass), core.ws.get_limits().write_timeout);
+    let mut polls = Connection::new(io, core.budget().hold(BudgetPart::Connections), peer, terms);
     tokio::spawn(async move {
-        if let Err(error) = connection(engine, io, peer).await {
+        let ended = polls.serve().await;
+        // Not before: it would be kept while a poll waits.
+        let (peer, engine) = (polls.peer(), polls.terms().engine.clone());
+        let served = match ended {
+            Ok(End::Closed | End::TooSlow) => Ok(()),
+            // It is large, and clients that poll never need it.
+            Ok(End::Foreign) => Box::pin(by_hyper(engine.clone(), polls.into_io(), peer)).await,
+            Err(error) => Err(error.into()),
+        };
+        if let Err(error) = served {
             if HttpIo::has_timed_out(&*error) {
-                core.metrics.hit(Limit::WriteTime);
+                engine.metrics().hit(Limit::WriteTime);
             }
             tracing::debug!(%peer, %error, "a connection failed before or between requests");
         }
     });
 }
 
-async fn connection(
+async fn by_hyper(
     engine: Engine,
-    mut client: HttpIo,
+    client: HttpIo,
     peer: PeerAddr,
 ) -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
-    client.ready().await?;
     let upgraded = client.upgraded();
     let answer = service_fn(move |mut request: Request<Incoming>| {
         let (engine, upgraded) = (engine.clone(), upgraded.clone());
@@ -151,32 +174,37 @@ fn not_found() -> Response<EngineBody> {
 
 #[cfg(unix)]
 mod gated {
+    use std::sync::Arc;
+
     use http::Request;
     use switchboard_ws::{Gate, Handler, NoRoom, Pass, PeerAddr, Reason, Visitor};
 
-    use super::{admit, visit};
+    use super::{Terms, admit, visit};
     use crate::engine::Engine;
 
     /// Knows what becomes of those whom shards accept.
-    pub(super) struct Front(pub(super) Engine);
+    pub(super) struct Front {
+        pub(super) engine: Engine,
+        pub(super) terms: Arc<Terms>,
+    }
 
     impl Gate for Front {
         fn admit(&self, peer: PeerAddr) -> Result<Pass, NoRoom> {
-            admit(&self.0, peer)
+            admit(&self.engine, peer)
         }
 
         fn open(&self, request: &Request<()>, peer: PeerAddr, pass: Pass) -> Result<Box<dyn Handler>, Pass> {
-            self.0.open(request, peer, pass)
+            self.engine.open(request, peer, pass)
         }
 
         fn visit(&self, visitor: Visitor) {
             if let Reason::TooSlow(_) = visitor.reason {
-                let config = self.0.core().ws.clone();
+                let config = self.engine.core().ws.clone();
                 tokio::spawn(async move { visitor.refuse(&config).await });
                 return;
             }
             let Visitor { io, read, peer, pass, .. } = visitor;
-            visit(self.0.clone(), io, read, peer, pass);
+            visit(Arc::clone(&self.terms), io, read, peer, pass);
         }
     }
 }

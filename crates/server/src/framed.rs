@@ -14,11 +14,11 @@ use http::header::{CONNECTION, HeaderValue, TRANSFER_ENCODING, UPGRADE};
 use http::{Request, StatusCode};
 use hyper::body::Incoming;
 use switchboard_io::engine::Unread;
+use switchboard_io::http1::{Framing, REFUSED};
 use switchboard_ws::Metrics;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tower_service::Service as _;
 
-use crate::framing::{Framing, REFUSED};
 use crate::hardening;
 
 /// So much is read at a time before it is known where a request ends.

@@ -10,7 +10,6 @@ pub mod cli;
 pub mod echo;
 pub mod error;
 mod framed;
-mod framing;
 pub mod gate;
 mod hardening;
 pub mod limits;

@@ -4,7 +4,7 @@
 mod table;
 
 use switchboard_io::engine::{self, EngineConfig, SessionConfig};
-use switchboard_io::{RecoverySettings, Settings as SocketIoSettings};
+use switchboard_io::{RecoverySettings, Settings as SocketIoSettings, http1};
 use switchboard_ws::{
     DeflateConfig, HandshakeLimits, HubLimits, InboxLimits, Limits, Origins, OutboxLimits, Overflow, ServerOptions,
     fixed,
@@ -510,6 +510,13 @@ fn socketio() -> Table {
             "`websockets`",
             "cut off",
             "`write_timeout`",
+        ]),
+        row([
+            "what a client sends behind a poll that waits",
+            &format!("{}, and one read of {}", bytes(http1::READ_AHEAD), bytes(http1::READ)),
+            "fixed",
+            "nothing more is read until the poll is answered",
+            "not counted",
         ]),
     ];
     Table {

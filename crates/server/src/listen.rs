@@ -1,7 +1,9 @@
-//! Listeners and what is done with the connections that they accept: TLS, then HTTP/1.1 with upgrades.
+//! Listeners and what is done with the connections that they accept: TLS, then HTTP/1.1. Clients that poll are served
+//! without hyper; it is for everyone else, and for upgrades.
 
 use std::convert::Infallible;
 use std::fmt;
+use std::future::Future;
 use std::io;
 use std::net::{self, Ipv4Addr, SocketAddr};
 use std::os::unix::fs::FileTypeExt;
@@ -17,6 +19,7 @@ use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use socket2::{Domain, Protocol, Socket, Type};
 use switchboard_io::engine::Secure;
+use switchboard_io::http1::{Connection, End, Terms};
 use switchboard_ws::{Admission, BudgetPart, Config, GatedListener, HttpIo, Io, NoRoom, Pass, PeerAddr, ServerTls};
 use tokio::net::{TcpListener, UnixListener};
 use tokio::sync::watch;
@@ -29,7 +32,7 @@ use crate::settings::{Address, Listen};
 /// The port of the default address, and how many above it are tried when it is taken.
 const PORT: u16 = 3000;
 const PORTS: u16 = 100;
-/// What counts for a connection while it speaks HTTP: hyper's buffers, and its task.
+/// What counts for a connection while it speaks HTTP with hyper: its buffers, and its task.
 pub(crate) const HTTP: usize = 24 << 10;
 /// And for TLS, to its end.
 pub(crate) const TLS: usize = 16 << 10;
@@ -199,6 +202,8 @@ impl Listener {
 pub struct Service {
     /// The routes.
     pub router: Router,
+    /// How clients of Socket.IO are served that poll, if it is on. It holds a clone of `stopping`, too.
+    pub polling: Option<Arc<Terms>>,
     /// Whether shards accept, and hand over only those who want no WebSocket.
     pub gated: bool,
     /// TLS, where it is on.
@@ -229,13 +234,7 @@ pub struct Visit {
 impl Service {
     /// Serves a client by HTTP in a task of its own.
     pub fn visit(&self, visit: Visit) {
-        let service = self.clone();
-        tokio::spawn(async move {
-            let peer = visit.peer;
-            if let Err(error) = connection(visit, service).await {
-                tracing::debug!(%peer, %error, "a connection failed before or between requests");
-            }
-        });
+        tokio::spawn(connection(visit, self.clone()));
     }
 
     /// Lets a client in, if there is a place and memory for it.
@@ -292,29 +291,78 @@ async fn accept(listener: &GatedListener) -> io::Result<(Box<dyn Io>, PeerAddr)>
     }
 }
 
-async fn connection(visit: Visit, service: Service) -> io::Result<()> {
-    let Service { router, tls, mut stopping, endpoint, patience, .. } = service;
-    let budget = endpoint.get_budget().clone();
-    let metrics = endpoint.get_metrics();
+/// Serves a client. No `async fn`: that would keep what it was given beside what it made of that.
+fn connection(visit: Visit, service: Service) -> impl Future<Output = ()> + Send {
+    let peer = visit.peer;
+    // What is large is in boxes of its own: a client that polls does without it for nearly all of its time.
+    let begun = Box::pin(begin(visit, service.clone()));
+    async move {
+        let served = match begun.await {
+            Ok(Begun::Polls(mut polls)) => match polls.serve().await {
+                Ok(End::Closed) => Ok(()),
+                Ok(End::TooSlow) => {
+                    service.endpoint.get_metrics().refuse("head_timeout");
+                    Ok(())
+                }
+                Ok(End::Foreign) => Box::pin(by_hyper(polls.into_io(), peer, service)).await,
+                Err(error) => Err(counted(error, &service.endpoint)),
+            },
+            Ok(Begun::Other(io)) => Box::pin(by_hyper(*io, peer, service)).await,
+            Err(error) => Err(error),
+        };
+        if let Err(error) = served {
+            tracing::debug!(%peer, %error, "a connection failed before or between requests");
+        }
+    }
+}
+
+/// A client that can be talked to.
+enum Begun {
+    /// It may poll, for all that is known.
+    Polls(Box<Connection>),
+    /// Nobody polls here.
+    Other(Box<HttpIo>),
+}
+
+async fn begin(visit: Visit, service: Service) -> io::Result<Begun> {
+    let Service { polling, tls, endpoint, patience, .. } = service;
+    let budget = endpoint.get_budget();
     let Visit { io, read, peer, pass } = visit;
-    let mut hold = budget.hold(BudgetPart::Connections);
-    hold.set(HTTP);
     // To the end of the connection, also when it becomes a WebSocket.
     let mut sealed = budget.hold(BudgetPart::Connections);
     sealed.set(if tls.is_some() { TLS } else { 0 });
-    let secure = Secure(tls.is_some());
     let io: Box<dyn Io> = match tls {
         Some(tls) => match tls.accept(io, patience.handshake).await {
             Ok(io) => Box::new(io),
             Err(error) => {
-                metrics.refuse("tls");
+                endpoint.get_metrics().refuse("tls");
                 return Err(error);
             }
         },
         None => io,
     };
     let mut io = HttpIo::new(io, read, Some(Box::new((pass, sealed))), Some(patience.write));
-    io.ready().await?;
+    let Some(terms) = polling else {
+        io.ready().await?;
+        return Ok(Begun::Other(Box::new(io)));
+    };
+    Ok(Begun::Polls(Box::new(Connection::new(io, budget.hold(BudgetPart::Connections), peer, terms))))
+}
+
+/// Counts a client that has not taken its answer.
+fn counted(error: io::Error, endpoint: &Config) -> io::Error {
+    if HttpIo::has_timed_out(&error) {
+        endpoint.get_metrics().refuse("write_timeout");
+    }
+    error
+}
+
+async fn by_hyper(io: HttpIo, peer: PeerAddr, service: Service) -> io::Result<()> {
+    let Service { router, tls, mut stopping, endpoint, patience, .. } = service;
+    let metrics = endpoint.get_metrics();
+    let mut hold = endpoint.get_budget().hold(BudgetPart::Connections);
+    hold.set(HTTP);
+    let secure = Secure(tls.is_some());
     let upgraded = io.upgraded();
     let io = Framed::new(io, MAX_HEAD);
     let counters = Arc::clone(metrics);

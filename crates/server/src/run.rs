@@ -1,9 +1,12 @@
 //! The server's life, in order: log, bind, say where, serve, stop.
 
 use std::io::IsTerminal;
+use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::FutureExt as _;
+use switchboard_io::engine::Secure;
+use switchboard_io::http1::Terms;
 use switchboard_ws::{Admission, CloseCode, Config};
 use tokio::runtime::Handle;
 use tokio::sync::watch;
@@ -15,7 +18,7 @@ use crate::settings::{Address, Demo, Settings};
 use crate::socketio::Sockets;
 use crate::tasks::Tasks;
 use crate::workers::Workers;
-use crate::{metrics, routes, shutdown};
+use crate::{hardening, metrics, routes, shutdown};
 
 /// Runs the server until it is told to stop.
 ///
@@ -37,10 +40,21 @@ pub fn prepare(settings: &Settings, tasks: &Tasks) -> (App, Service, watch::Send
     let metrics = metrics::registry(websocket, socketio.as_ref(), tasks);
     let app = App { metrics, websocket: websocket.clone(), sockets: socketio.clone() };
     let (stop, stopping) = watch::channel(false);
+    let polling = socketio.as_ref().map(|sockets| {
+        Arc::new(Terms {
+            engine: sockets.server.engine().clone(),
+            secure: Secure(tls.is_some()),
+            head_timeout: patience.request,
+            max_head: listen::MAX_HEAD,
+            headers: hardening::add,
+            stopping: Some(stopping.clone()),
+        })
+    });
     let service = Service {
         router: routes::router(app.clone(), *demo == Demo::Served),
         // TLS is none of a shard's business.
         gated: *sharded && tls.is_none(),
+        polling,
         tls: tls.clone(),
         admission: Admission::new(*admission),
         patience: *patience,

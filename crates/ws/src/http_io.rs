@@ -65,6 +65,12 @@ impl HttpIo {
         Self { io, read: read.into(), _pass: pass, write_timeout, lifted: Arc::default(), waits: None }
     }
 
+    /// Gives back what was read: it is what is read next.
+    pub fn put_back(&mut self, mut read: Vec<u8>) {
+        read.extend_from_slice(&self.read);
+        self.read = read.into();
+    }
+
     /// For whoever answers with 101.
     #[must_use]
     pub fn upgraded(&self) -> Upgraded {
@@ -216,6 +222,12 @@ mod tests {
         let mut read = [0; 9];
         io.read_exact(&mut read).await.expect("nine bytes");
         assert_eq!(&read, b"beforenow");
+        theirs.write_all(b"last").await.expect("room");
+        io.put_back(b"second".to_vec());
+        io.put_back(b"first".to_vec());
+        let mut read = [0; 15];
+        io.read_exact(&mut read).await.expect("fifteen bytes");
+        assert_eq!(&read, b"firstsecondlast");
         assert_eq!(Arc::strong_count(&pass), 2);
         drop(io);
         assert_eq!(Arc::strong_count(&pass), 1);

@@ -49,6 +49,10 @@ impl<M> Queue<M> {
         *room = room.saturating_sub(cost);
         let (message, weight) = self.waiting.pop_front()?;
         self.bytes -= weight;
+        if self.waiting.is_empty() {
+            // Most sessions have nothing waiting for most of their time.
+            self.waiting = VecDeque::new();
+        }
         Some(message)
     }
 }

@@ -52,12 +52,16 @@ pub(crate) fn refused_upgrade(error: &HandshakeError) -> Answer {
 }
 
 /// What every answer to a client of a session has.
-pub(crate) fn finish(answer: &mut Answer, request: &HeaderMap) {
+pub(crate) fn finish(answer: &mut Answer, is_explorer: bool) {
     let headers = answer.headers_mut();
     headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
-    // Internet Explorer takes payloads for attacks otherwise.
-    let agent = request.get(USER_AGENT).and_then(|agent| agent.to_str().ok()).unwrap_or_default();
-    if agent.contains(";MSIE") || agent.contains("Trident/") {
+    if is_explorer {
         headers.insert(HeaderName::from_static("x-xss-protection"), HeaderValue::from_static("0"));
     }
+}
+
+/// Whether the client is an Internet Explorer, which takes payloads for attacks unless it is told otherwise.
+pub(crate) fn is_explorer(request: &HeaderMap) -> bool {
+    let agent = request.get(USER_AGENT).and_then(|agent| agent.to_str().ok()).unwrap_or_default();
+    agent.contains(";MSIE") || agent.contains("Trident/")
 }

@@ -43,6 +43,11 @@ impl Coding {
         }
     }
 
+    /// The one for polls that the client likes best.
+    pub(crate) fn for_poll(request: &HeaderMap) -> Option<Self> {
+        Self::accepted(request, FOR_POLLS)
+    }
+
     /// The one of those offered that the client likes best; the first where it likes several as well.
     pub(crate) fn accepted(request: &HeaderMap, offered: &[Self]) -> Option<Self> {
         let mut any = 0.0_f32;
@@ -101,12 +106,13 @@ fn parse_element(element: &str) -> (&str, f32) {
 }
 
 impl HttpCompression {
-    /// The payload compressed, where that is wanted and makes it smaller.
-    pub(crate) fn compress(self, payload: &[u8], request: &HeaderMap) -> Option<(Coding, Bytes)> {
+    /// The payload compressed, where that is wanted and makes it smaller. `coding`: the one that the client likes best, asked
+    /// for only when it is needed.
+    pub(crate) fn compress(self, payload: &[u8], coding: impl FnOnce() -> Option<Coding>) -> Option<(Coding, Bytes)> {
         if payload.len() < self.threshold {
             return None;
         }
-        let coding = Coding::accepted(request, FOR_POLLS)?;
+        let coding = coding()?;
         let compressed = coding.encode(payload, self.level.min(9));
         let compressed = compressed.ok().filter(|compressed| compressed.len() < payload.len())?;
         Some((coding, compressed.into()))
@@ -129,7 +135,7 @@ mod tests {
 
     #[test]
     fn the_client_chooses() {
-        let accepted = |value| Coding::accepted(&accepting(value), FOR_POLLS);
+        let accepted = |value| Coding::for_poll(&accepting(value));
         assert_eq!(accepted("gzip, deflate, br"), Some(Coding::Gzip));
         assert_eq!(accepted("deflate"), Some(Coding::Deflate));
         assert_eq!(accepted("gzip;q=0.2, deflate;q=0.8"), Some(Coding::Deflate));
@@ -137,7 +143,7 @@ mod tests {
         assert_eq!(accepted("*;q=0, deflate"), Some(Coding::Deflate));
         assert_eq!(accepted("gzip;q=0"), None);
         assert_eq!(accepted("br"), None);
-        assert_eq!(Coding::accepted(&HeaderMap::new(), FOR_POLLS), None);
+        assert_eq!(Coding::for_poll(&HeaderMap::new()), None);
         let all = [Coding::Brotli, Coding::Gzip, Coding::Deflate];
         assert_eq!(Coding::accepted(&accepting("gzip, deflate, br"), &all), Some(Coding::Brotli));
     }
@@ -146,7 +152,7 @@ mod tests {
     fn what_is_long_enough_comes_back_whole() {
         let payload = "4hello ".repeat(200);
         let config = HttpCompression::default();
-        let compress = |value| config.compress(payload.as_bytes(), &accepting(value));
+        let compress = |value| config.compress(payload.as_bytes(), || Coding::for_poll(&accepting(value)));
         let mut text = String::new();
         let (_, gzip) = compress("gzip").expect("compressed");
         GzDecoder::new(&*gzip).read_to_string(&mut text).expect("gzip");
@@ -155,7 +161,7 @@ mod tests {
         let (_, deflate) = compress("deflate").expect("compressed");
         ZlibDecoder::new(&*deflate).read_to_string(&mut text).expect("zlib");
         assert_eq!(text, payload);
-        assert!(config.compress(&payload.as_bytes()[..1023], &accepting("gzip")).is_none());
+        assert!(config.compress(&payload.as_bytes()[..1023], || Some(Coding::Gzip)).is_none());
         assert!(compress("br").is_none());
     }
 }

@@ -92,7 +92,6 @@ impl Engine {
         self.core.registry.emptied().await;
     }
 
-    #[cfg(unix)]
     pub(crate) fn core(&self) -> &Arc<Core> {
         &self.core
     }

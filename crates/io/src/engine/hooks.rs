@@ -139,6 +139,11 @@ impl Hooks {
             && self.headers.is_none()
     }
 
+    /// Whether they change the headers of answers to polls, for which they want to see the request again.
+    pub(crate) fn change_polls(&self) -> bool {
+        self.headers.is_some()
+    }
+
     pub(crate) async fn run_middlewares(&self, parts: &Parts) -> Result<HeaderMap, Stop> {
         let mut headers = HeaderMap::new();
         for middleware in &self.middlewares {

@@ -49,6 +49,7 @@ pub use layer::{EngineLayer, EngineOr};
 pub use limit::Limit;
 pub use metrics::Metrics;
 pub use service::EngineService;
+pub(crate) use service::{Begun, begin};
 pub use session::Session;
 pub use state::{BACKLOG_BYTES, BACKLOG_CALLS};
 pub use switchboard_io_proto::engine::{

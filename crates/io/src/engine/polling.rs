@@ -20,43 +20,61 @@ use tokio::time::timeout;
 
 use super::answer::{self, Answer};
 use super::clock::now;
+use super::compression::Coding;
 use super::forms;
 use super::limit::Limit;
 use super::session::{Call, Session, State};
 
-/// A poll: waits for something to tell. Dropped before that, the client has given it up, and the session ends.
-///
-/// `first`: it is the one that opened the session. As in Node its answer is the handshake and no more: clients read it so.
-pub(crate) async fn get(session: &Session, first: bool, query: &Query, headers: &HeaderMap) -> Answer {
-    let began = session.act(|state| {
-        let now = now();
-        if state.machine.transport() == Transport::Polling {
-            // The clock may be a moment late: a client that comes after its time is to find its session over.
-            state.machine.handle_timeout(now);
-        }
-        let began = state.machine.poll_begin(now);
-        if let (Ok(()), Some(polling)) = (&began, &state.polling) {
-            // Somebody listens: what is for those alone is taken.
-            polling.outbox.settle();
-        }
-        began
-    });
-    if let Err(error) = began {
-        return refuse(error);
-    }
-    let mut polling = Polling { session, answered: false };
-    let (outs, encoding) = poll_fn(|cx| poll_answer(session, first, cx)).await;
-    polling.answered = true;
-    write(session, outs, encoding, query, headers)
-}
-
-/// Ends a session whose client gives a poll up.
-struct Polling<'a> {
-    session: &'a Session,
+/// A poll that has begun. Dropped before it is answered, the client has given it up, and the session ends.
+pub(crate) struct Polling {
+    session: Session,
     answered: bool,
 }
 
-impl Drop for Polling<'_> {
+/// What a poll is answered with.
+pub(crate) struct Told {
+    outs: Vec<Out<Parcel>>,
+    encoding: Encoding,
+}
+
+impl Polling {
+    /// A poll begins.
+    ///
+    /// # Errors
+    /// It must not: [`refuse`] has the answer.
+    pub(crate) fn begin(session: &Session) -> Result<Self, RequestError> {
+        let began = session.act(|state| {
+            let now = now();
+            if state.machine.transport() == Transport::Polling {
+                // The clock may be a moment late: a client that comes after its time is to find its session over.
+                state.machine.handle_timeout(now);
+            }
+            let began = state.machine.poll_begin(now);
+            if let (Ok(()), Some(polling)) = (&began, &state.polling) {
+                // Somebody listens: what is for those alone is taken.
+                polling.outbox.settle();
+            }
+            began
+        });
+        began?;
+        Ok(Self { session: session.clone(), answered: false })
+    }
+
+    /// What there is to tell; the task is woken when there is something. `first`: it is the poll that opened the session. As in Node its answer is the
+    /// handshake and no more: clients read it so.
+    pub(crate) fn poll_told(&mut self, first: bool, cx: &mut Context<'_>) -> Poll<Told> {
+        let told = poll_answer(&self.session, first, cx);
+        self.answered |= told.is_ready();
+        told
+    }
+
+    /// The answer, as the request wants it: as a script for this callback, and in this coding if it is long.
+    pub(crate) fn write(&self, told: Told, jsonp: Option<u32>, coding: impl FnOnce() -> Option<Coding>) -> Answer {
+        write(&self.session, told, jsonp, coding)
+    }
+}
+
+impl Drop for Polling {
     fn drop(&mut self) {
         if !self.answered {
             self.session.act(|state| state.machine.poll_abort());
@@ -64,7 +82,7 @@ impl Drop for Polling<'_> {
     }
 }
 
-fn poll_answer(session: &Session, first: bool, cx: &mut Context<'_>) -> Poll<(Vec<Out<Parcel>>, Encoding)> {
+fn poll_answer(session: &Session, first: bool, cx: &mut Context<'_>) -> Poll<Told> {
     let mut state = session.lock();
     session.check_outbox(&mut state);
     if !first {
@@ -84,22 +102,27 @@ fn poll_answer(session: &Session, first: bool, cx: &mut Context<'_>) -> Poll<(Ve
     }
     let encoding = state.machine.encoding();
     session.follow(state);
-    Poll::Ready((outs, encoding))
+    Poll::Ready(Told { outs, encoding })
 }
 
-fn write(session: &Session, outs: Vec<Out<Parcel>>, encoding: Encoding, query: &Query, headers: &HeaderMap) -> Answer {
+fn write(
+    session: &Session,
+    Told { outs, encoding }: Told,
+    jsonp: Option<u32>,
+    coding: impl FnOnce() -> Option<Coding>,
+) -> Answer {
     // As in Node: one packet that may be compressed is enough.
     let may_compress = outs.iter().any(|out| !matches!(out, Out::Message(parcel) if !parcel.is_compressed()));
     let pieces: Vec<Piece> = outs.into_iter().map(|out| Piece::new(session, out)).collect();
     let packets: Vec<Packet<'_>> = pieces.iter().flat_map(|piece| piece.packets(encoding.protocol)).collect();
-    let (kind, body) = match (payload::encode(&packets, encoding), query.jsonp) {
+    let (kind, body) = match (payload::encode(&packets, encoding), jsonp) {
         (Payload::Text(text), Some(j)) => (answer::SCRIPT, Bytes::from(payload::jsonp_script(j, &text))),
         (Payload::Text(text), None) => (answer::TEXT, Bytes::from(text)),
         (Payload::Binary(bytes), _) => (answer::BYTES, Bytes::from(bytes)),
     };
     let budget = session.core().budget();
     let compression = session.core().config.http_compression.filter(|_| may_compress);
-    let compressed = compression.and_then(|compression| compression.compress(&body, headers));
+    let compressed = compression.and_then(|compression| compression.compress(&body, coding));
     let Some((coding, compressed)) = compressed else {
         return answer::with_body(StatusCode::OK, kind, counted(body, budget));
     };
@@ -372,7 +395,7 @@ fn poll_resumed(session: &Session, cx: &mut Context<'_>) -> Poll<()> {
 }
 
 /// The answer to a request that cannot be served.
-fn refuse(error: RequestError) -> Answer {
+pub(crate) fn refuse(error: RequestError) -> Answer {
     match error {
         RequestError::Overlap => answer::empty(StatusCode::BAD_REQUEST),
         RequestError::Closed => answer::refusal(&HandshakeError::UnknownSid),

@@ -2,16 +2,16 @@
 
 use std::convert::Infallible;
 use std::fmt;
-use std::future::Future;
+use std::future::{Future, poll_fn};
 use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::task::{Context, Poll};
 
 use bytes::Bytes;
-use http::header::SET_COOKIE;
+use http::header::{ORIGIN, SET_COOKIE};
 use http::request::Parts;
-use http::{HeaderMap, Method, Request, Response, StatusCode};
+use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode};
 use http_body::Body;
 use http_body_util::Full;
 use switchboard_hub::Outbox;
@@ -22,11 +22,12 @@ use switchboard_ws::is_upgrade;
 use tower_service::Service;
 
 use super::answer::{self, Answer, EngineBody};
+use super::compression::Coding;
 use super::cors::may_open_websocket;
 use super::handshake::Handshake;
 use super::hooks::{ConnectionError, Stop};
 use super::limit::Limit;
-use super::polling;
+use super::polling::{self, Polling, Told};
 use super::registry::NoPlace;
 use super::session::{Call, Core, Session};
 use super::unread::Unread;
@@ -77,36 +78,116 @@ where
     B::Data: Send,
 {
     let (parts, body) = request.into_parts();
-    let parts = Arc::new(parts);
     let body = Unread::new(body, &parts.headers, core.config.body_timeout);
+    // In a box of its own: it is large, and nothing of it is needed while a poll waits.
+    let begun = Box::pin(begin(core, Request::from_parts(parts, body))).await;
+    match begun {
+        Begun::Done(answer) => answer,
+        Begun::Waits(mut waiting) => poll_fn(|cx| waiting.poll_answer(cx)).await,
+    }
+}
+
+/// What has become of a request.
+pub(crate) enum Begun {
+    Done(Answer),
+    Waits(Box<Waiting>),
+}
+
+/// Answers a request that is the engine's, but for a poll for which there is nothing yet. What is not read of the body is for
+/// the caller to see to.
+pub(crate) async fn begin<B: Body>(core: &Arc<Core>, request: Request<B>) -> Begun {
+    let (parts, body) = request.into_parts();
+    let parts = Arc::new(parts);
     if let (Some(cors), &Method::OPTIONS) = (&core.config.cors, &parts.method) {
         let mut answer = answer::empty(StatusCode::NO_CONTENT);
         cors.write_preflight(&parts.headers, answer.headers_mut());
-        return answer;
+        return Begun::Done(answer);
     }
+    let origin = parts.headers.get(ORIGIN);
     if let Some(mut answer) = core.config.file(&parts) {
         if let Some(cors) = &core.config.cors {
-            cors.write(&parts.headers, answer.headers_mut());
+            cors.write(origin, answer.headers_mut());
         }
-        return answer;
+        return Begun::Done(answer);
     }
     let query = Query::parse(parts.uri.query().unwrap_or_default());
     let upgrade = is_upgrade(&parts.headers);
     let mut extra = HeaderMap::new();
-    let answered = match core.config.hooks.run_middlewares(&parts).await {
+    let served = match core.config.hooks.run_middlewares(&parts).await {
         Ok(headers) => {
             extra = headers;
             serve(core, &parts, &query, upgrade, body).await
         }
-        Err(Stop::Answer(answer)) => return *answer,
+        Err(Stop::Answer(answer)) => return Begun::Done(*answer),
         Err(Stop::Failed(detail)) => Err(Failure { error: BadRequest::Middleware.into(), detail: Some(detail) }),
     };
-    let mut answer = answered.unwrap_or_else(|failure| refuse(core, &parts, upgrade, &failure));
+    let answer = match served {
+        Ok(Served::Answer(answer)) => answer,
+        Ok(Served::Poll(poll)) => return Begun::Waits(Box::new(Waiting::new(core, parts, &query, poll, extra))),
+        Err(failure) => refuse(core, &parts, upgrade, &failure),
+    };
+    Begun::Done(with_last_headers(core, answer, origin, extra))
+}
+
+fn with_last_headers(core: &Core, mut answer: Answer, origin: Option<&HeaderValue>, extra: HeaderMap) -> Answer {
     if let Some(cors) = &core.config.cors {
-        cors.write(&parts.headers, answer.headers_mut());
+        cors.write(origin, answer.headers_mut());
     }
     answer.headers_mut().extend(extra);
     answer
+}
+
+/// A poll that waits for something to tell. Of its request it keeps what the answer needs: clients wait for most of their
+/// time, and headers are large. Dropped, the client has given it up, and the session ends.
+pub(crate) struct Waiting {
+    poll: Polling,
+    core: Arc<Core>,
+    jsonp: Option<u32>,
+    coding: Option<Coding>,
+    is_explorer: bool,
+    origin: Option<HeaderValue>,
+    extra: Option<Box<HeaderMap>>,
+    /// For the application, which may want to see it again.
+    parts: Option<Arc<Parts>>,
+}
+
+impl Waiting {
+    fn new(core: &Arc<Core>, parts: Arc<Parts>, query: &Query, poll: Polling, extra: HeaderMap) -> Self {
+        let headers = &parts.headers;
+        let config = &core.config;
+        Self {
+            poll,
+            core: Arc::clone(core),
+            jsonp: query.jsonp,
+            coding: config.http_compression.and_then(|_| Coding::for_poll(headers)),
+            is_explorer: answer::is_explorer(headers),
+            origin: config.cors.as_ref().and_then(|_| headers.get(ORIGIN)).cloned(),
+            extra: (!extra.is_empty()).then(|| Box::new(extra)),
+            parts: config.hooks.change_polls().then_some(parts),
+        }
+    }
+
+    /// The answer, once there is something to tell.
+    pub(crate) fn poll_answer(&mut self, cx: &mut Context<'_>) -> Poll<Answer> {
+        self.poll.poll_told(false, cx).map(|told| self.write(told))
+    }
+
+    fn write(&mut self, told: Told) -> Answer {
+        let mut answer = self.poll.write(told, self.jsonp, || self.coding);
+        answer::finish(&mut answer, self.is_explorer);
+        if let Some(parts) = &self.parts {
+            self.core.config.hooks.change_headers(false, answer.headers_mut(), parts);
+        }
+        let extra = self.extra.take().map_or_else(HeaderMap::new, |extra| *extra);
+        with_last_headers(&self.core, answer, self.origin.as_ref(), extra)
+    }
+}
+
+/// What a request that was let in has come to.
+enum Served {
+    Answer(Answer),
+    /// There is nothing to tell yet.
+    Poll(Polling),
 }
 
 /// Why a request is refused.
@@ -134,7 +215,7 @@ async fn serve<B: Body>(
     query: &Query,
     upgrade: bool,
     body: B,
-) -> Result<Answer, Failure> {
+) -> Result<Served, Failure> {
     let verdict = judge(core, &parts.method, &parts.headers, query, upgrade)?;
     let session = |sid: Sid| core.registry.get(&sid).ok_or(HandshakeError::UnknownSid);
     let mut is_initial = false;
@@ -142,11 +223,11 @@ async fn serve<B: Body>(
         Verdict::Open(applicant) => {
             is_initial = true;
             if core.closing.load(Ordering::Acquire) || !core.budget().admit() {
-                return Ok(answer::empty(StatusCode::SERVICE_UNAVAILABLE));
+                return Ok(Served::Answer(answer::empty(StatusCode::SERVICE_UNAVAILABLE)));
             }
             if core.is_full() {
                 core.metrics.hit(Limit::Sessions);
-                return Ok(answer::empty(StatusCode::SERVICE_UNAVAILABLE));
+                return Ok(Served::Answer(answer::empty(StatusCode::SERVICE_UNAVAILABLE)));
             }
             core.config.hooks.ask(parts).await?;
             open(core, parts, query, applicant, body).await?
@@ -155,16 +236,22 @@ async fn serve<B: Body>(
             let handler = EngineSocket::candidate(session(sid)?, query.b64, None);
             switch(core, parts, body, handler)
         }
-        Verdict::Poll(sid) => polling::get(&session(sid)?, false, query, &parts.headers).await,
+        Verdict::Poll(sid) => match Polling::begin(&session(sid)?) {
+            Ok(mut poll) => match poll_fn(|cx| Poll::Ready(poll.poll_told(false, cx))).await {
+                Poll::Ready(told) => poll.write(told, query.jsonp, || Coding::for_poll(&parts.headers)),
+                Poll::Pending => return Ok(Served::Poll(poll)),
+            },
+            Err(error) => polling::refuse(error),
+        },
         Verdict::Post(sid) => polling::post(&session(sid)?, query, parts, body).await,
         // As Node does it.
         Verdict::UnknownMethod(_) => answer::empty(StatusCode::INTERNAL_SERVER_ERROR),
     };
     if answer.status() != StatusCode::SWITCHING_PROTOCOLS {
-        answer::finish(&mut answer, &parts.headers);
+        answer::finish(&mut answer, answer::is_explorer(&parts.headers));
     }
     core.config.hooks.change_headers(is_initial, answer.headers_mut(), parts);
-    Ok(answer)
+    Ok(Served::Answer(answer))
 }
 
 /// Judges a request, and whether its page may open a WebSocket.
@@ -175,7 +262,7 @@ pub(crate) fn judge(
     query: &Query,
     upgrade: bool,
 ) -> Result<Verdict, HandshakeError> {
-    let origin = headers.get(http::header::ORIGIN).map(http::HeaderValue::as_bytes);
+    let origin = headers.get(ORIGIN).map(HeaderValue::as_bytes);
     let request = engine::Request { method: method.as_str(), query: *query, upgrade, origin };
     let verdict = engine::judge(&core.proto, &request, |sid| core.registry.get(sid).map(|session| session.known()))?;
     if upgrade && !may_open_websocket(core.config.cors.as_ref(), headers) {
@@ -201,7 +288,13 @@ async fn open<B: Body>(
     let Some(session) = open_polling(core, sid, known, query, handshake)? else {
         return Ok(answer::empty(StatusCode::SERVICE_UNAVAILABLE));
     };
-    let mut answer = polling::get(&session, true, query, &parts.headers).await;
+    let mut answer = match Polling::begin(&session) {
+        Ok(mut poll) => {
+            let told = poll_fn(|cx| poll.poll_told(true, cx)).await;
+            poll.write(told, query.jsonp, || Coding::for_poll(&parts.headers))
+        }
+        Err(error) => polling::refuse(error),
+    };
     if let Some(cookie) = core.config.cookie.as_ref().and_then(|cookie| cookie.header(&sid)) {
         answer.headers_mut().append(SET_COOKIE, cookie);
     }

@@ -1,5 +1,6 @@
 //! A session as everyone above knows it: a handle that is cheap to clone, and by which it is spoken to from any thread.
 
+use std::collections::VecDeque;
 use std::fmt;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicBool, AtomicU8, AtomicUsize, Ordering};
@@ -482,6 +483,8 @@ impl Session {
             let Some(next) = next else {
                 state.calls.running = false;
                 state.calls.conversation = conversation;
+                // A session at rest holds nothing for calls.
+                state.calls.inbox = VecDeque::new();
                 let next = state.next_deadline();
                 let deadline = state.rearm(lane::is_held(self.address()));
                 drop(state);

@@ -6,6 +6,7 @@ mod gate;
 mod handshake;
 mod heartbeat;
 mod http;
+mod http1;
 mod order;
 mod polling;
 mod support;

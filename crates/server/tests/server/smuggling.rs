@@ -218,6 +218,21 @@ async fn answers_as_bytes(server: &Server, bytes: &str) -> (u16, bool) {
     (head[9..12].parse().unwrap(), rest.contains("switchboard_connections"))
 }
 
+/// Whoever has polled before is looked at no less.
+#[tokio::test]
+async fn behind_polls_the_guard_stands_as_well() {
+    for server in servers().await {
+        let sid = open(&server).await;
+        let post = format!("POST {POLL}&sid={sid} HTTP/1.1\r\nHost: localhost\r\nContent-Length: ");
+        let ambiguous = format!("{post}2\r\nTransfer-Encoding: chunked\r\n\r\n40");
+        assert_eq!(answers(&server, format!("{post}2\r\n\r\n40{ambiguous}{SMUGGLED}")).await, (vec![200, 400], false));
+        server.counts(&[("connections_refused_total{reason=\"ambiguous\"}", 1)]).await;
+        let health = "GET /health HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n";
+        let body = format!("{post}{}\r\n\r\n{SMUGGLED}{health}", SMUGGLED.len());
+        assert_eq!(answers(&server, body).await, (vec![400, 200], false), "a body is no request");
+    }
+}
+
 /// A body belongs to the request that announces it, wanted or not.
 #[tokio::test]
 async fn the_body_of_a_get_is_no_request() {

@@ -14,11 +14,14 @@ async fn everyone_is_told_and_the_process_ends_well() {
         let mut clients = [server.join("/rooms/lobby").await, server.join("/rooms/lobby").await];
         let mut page = Wire::connect(server.address()).await;
         assert_eq!(page.get("/health").await.status, 200);
+        let mut poller = Wire::connect(server.address()).await;
+        assert_eq!(poller.get("/socket.io/?EIO=4&transport=polling").await.status, 200);
         server.program.signal(signal).await;
         for client in &mut clients {
             assert_eq!(closing_code(client).await, 1001);
         }
         assert!(page.rest().await.is_empty(), "a connection between two requests is closed");
+        assert!(poller.rest().await.is_empty(), "one between two polls too");
         let ended = server.program.end().await;
         assert_eq!(ended.code, Some(0));
         assert!(ended.stderr.contains(&format!("SIG{signal}")), "{}", ended.stderr);

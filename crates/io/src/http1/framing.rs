@@ -4,19 +4,25 @@
 
 /// The method of the request that hyper is shown in place of one that can be read in two ways. A client that sends it gets
 /// the answer that belongs to it.
-pub(crate) const REFUSED: &str = "REFUSED";
+pub const REFUSED: &str = "REFUSED";
 const IN_ITS_PLACE: &[u8] = b"REFUSED / HTTP/1.1\r\nHost: refused\r\n\r\n";
 
 /// The bytes of a connection on their way to hyper.
 #[derive(Debug)]
-pub(crate) struct Framing {
+pub struct Framing {
     state: State,
     /// The head so far: hyper sees it when it is whole.
     head: Vec<u8>,
-    /// So much of `head` has been looked at, and where the line begins that it ends in.
+    end: HeadEnd,
+    max_head: usize,
+}
+
+/// Looks for the end of a head that comes in pieces.
+#[derive(Debug, Default)]
+pub(crate) struct HeadEnd {
+    /// So much of the head has been looked at, and where the line begins that it ends in.
     seen: usize,
     line: usize,
-    max_head: usize,
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -31,23 +37,25 @@ enum State {
 
 /// What a head says of what follows it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Follows {
+pub(crate) enum Follows {
+    /// So many bytes.
     Body(u64),
     Anything,
 }
 
 /// It can be read in two ways.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-struct Ambiguous;
+pub(crate) struct Ambiguous;
 
 impl Framing {
     /// Heads beyond `max_head` bytes are let through: hyper refuses those.
-    pub(crate) fn new(max_head: usize) -> Self {
-        Self { state: State::Head, head: Vec::new(), seen: 0, line: 0, max_head }
+    #[must_use]
+    pub fn new(max_head: usize) -> Self {
+        Self { state: State::Head, head: Vec::new(), end: HeadEnd::default(), max_head }
     }
 
     /// Takes bytes of the client; to `out` goes what hyper may see of them.
-    pub(crate) fn take(&mut self, mut bytes: &[u8], out: &mut Vec<u8>) {
+    pub fn take(&mut self, mut bytes: &[u8], out: &mut Vec<u8>) {
         while !bytes.is_empty() {
             let count = match self.state {
                 State::Head => self.take_head(bytes, out),
@@ -68,19 +76,21 @@ impl Framing {
     }
 
     /// Whether all that comes now goes through as it is.
-    pub(crate) fn is_done(&self) -> bool {
+    #[must_use]
+    pub fn is_done(&self) -> bool {
         matches!(self.state, State::Last)
     }
 
     /// Whether what comes now is read and forgotten.
-    pub(crate) fn has_refused(&self) -> bool {
+    #[must_use]
+    pub fn has_refused(&self) -> bool {
         matches!(self.state, State::Refused)
     }
 
     fn take_head(&mut self, bytes: &[u8], out: &mut Vec<u8>) -> usize {
         let before = self.head.len();
         self.head.extend_from_slice(bytes);
-        let end = match self.find_end() {
+        let end = match self.end.find(&self.head) {
             Ok(Some(end)) => end,
             // hyper counts too.
             Ok(None) if self.head.len() > self.max_head => {
@@ -97,17 +107,27 @@ impl Framing {
             Err(Ambiguous) => return self.refuse(bytes, out),
         };
         out.extend_from_slice(&self.head[..end]);
-        (self.head, self.seen, self.line) = (Vec::new(), 0, 0);
+        (self.head, self.end) = (Vec::new(), HeadEnd::default());
         end - before
     }
 
-    /// The length of the head, once its last line is there. Each byte is looked at once.
+    fn refuse(&mut self, bytes: &[u8], out: &mut Vec<u8>) -> usize {
+        self.state = State::Refused;
+        self.head = Vec::new();
+        out.extend_from_slice(IN_ITS_PLACE);
+        bytes.len()
+    }
+}
+
+impl HeadEnd {
+    /// The length of the head, once its last line is there. Each byte is looked at once: `head` is what came before, and
+    /// what came since.
     ///
     /// "A recipient MAY recognize a single LF as a line terminator" (RFC 9112 §2.2); not all do, so it is no line's end and
     /// no part of a line here, and neither is a CR alone.
-    fn find_end(&mut self) -> Result<Option<usize>, Ambiguous> {
+    pub(crate) fn find(&mut self, head: &[u8]) -> Result<Option<usize>, Ambiguous> {
         // What a CR means is known with the byte behind it.
-        while let [byte, rest @ ..] = &self.head[self.seen..] {
+        while let [byte, rest @ ..] = &head[self.seen..] {
             match (byte, rest) {
                 (b'\r', []) => break,
                 (b'\r', [b'\n', ..]) => {
@@ -126,13 +146,6 @@ impl Framing {
         }
         Ok(None)
     }
-
-    fn refuse(&mut self, bytes: &[u8], out: &mut Vec<u8>) -> usize {
-        self.state = State::Refused;
-        self.head = Vec::new();
-        out.extend_from_slice(IN_ITS_PLACE);
-        bytes.len()
-    }
 }
 
 fn body(left: u64) -> State {
@@ -140,7 +153,7 @@ fn body(left: u64) -> State {
 }
 
 /// Reads of a whole head only what says how it is framed, and whom it is for; the rest is hyper's affair.
-fn follows(head: &[u8]) -> Result<Follows, Ambiguous> {
+pub(crate) fn follows(head: &[u8]) -> Result<Follows, Ambiguous> {
     let mut lines = head.split(|&byte| byte == b'\n').map(|line| line.strip_suffix(b"\r").unwrap_or(line));
     let first = lines.by_ref().find(|line| !line.is_empty()).unwrap_or_default();
     // Servers must take absolute targets (RFC 9112 §3.2.2), which are for proxies. We are none; and one before us may
