@@ -386,3 +386,13 @@ async fn greeting<S: AsyncRead + AsyncWrite + Unpin>(wire: &mut Wire<S>) {
     let greeting = wire.frame().await;
     assert!(greeting.payload.starts_with(b"0{\"sid\":"), "{greeting:?}");
 }
+
+/// A session is unknown, once what it still had to say was fetched: a welcome perhaps, and that it is closed.
+pub(crate) async fn is_over(arena: &Arena, session: &str) {
+    for _ in 0..3 {
+        if arena.get(session).await.body.contains("Session ID unknown") {
+            return;
+        }
+    }
+    panic!("the session goes on");
+}
