@@ -138,7 +138,7 @@ fn visit(terms: Arc<Terms>, io: Box<dyn Io>, read: Vec<u8>, peer: PeerAddr, pass
 
 async fn by_hyper(
     engine: Engine,
-    client: HttpIo,
+    mut client: HttpIo,
     peer: PeerAddr,
 ) -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
     let upgraded = client.upgraded();

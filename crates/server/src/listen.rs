@@ -357,7 +357,7 @@ fn counted(error: io::Error, endpoint: &Config) -> io::Error {
     error
 }
 
-async fn by_hyper(io: HttpIo, peer: PeerAddr, service: Service) -> io::Result<()> {
+async fn by_hyper(mut io: HttpIo, peer: PeerAddr, service: Service) -> io::Result<()> {
     let Service { router, tls, mut stopping, endpoint, patience, .. } = service;
     let metrics = endpoint.get_metrics();
     let mut hold = endpoint.get_budget().hold(BudgetPart::Connections);

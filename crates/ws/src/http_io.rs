@@ -32,7 +32,8 @@ pub struct HttpIo {
     /// Dropped with the transport.
     _pass: Option<Box<dyn Any + Send>>,
     write_timeout: Option<Duration>,
-    lifted: Arc<AtomicBool>,
+    /// Made when somebody may want to lift them: most clients hold a transport for long and ask for no upgrade.
+    lifted: Option<Arc<AtomicBool>>,
     waits: Option<Waits>,
 }
 
@@ -62,7 +63,7 @@ impl HttpIo {
         pass: Option<Box<dyn Any + Send>>,
         write_timeout: Option<Duration>,
     ) -> Self {
-        Self { io, read: read.into(), _pass: pass, write_timeout, lifted: Arc::default(), waits: None }
+        Self { io, read: read.into(), _pass: pass, write_timeout, lifted: None, waits: None }
     }
 
     /// Gives back what was read: it is what is read next.
@@ -73,8 +74,8 @@ impl HttpIo {
 
     /// For whoever answers with 101.
     #[must_use]
-    pub fn upgraded(&self) -> Upgraded {
-        Upgraded(Arc::clone(&self.lifted))
+    pub fn upgraded(&mut self) -> Upgraded {
+        Upgraded(Arc::clone(self.lifted.get_or_insert_default()))
     }
 
     /// Waits until the runtime knows that the transport takes something. A socket that a shard has handed over is new to the
@@ -105,6 +106,10 @@ impl HttpIo {
         false
     }
 
+    fn is_lifted(&self) -> bool {
+        self.lifted.as_ref().is_some_and(|lifted| lifted.load(Relaxed))
+    }
+
     /// Something was taken.
     fn progress(&mut self) {
         if let (Some(Waits { until, all_until }), Some(write_timeout)) = (&mut self.waits, self.write_timeout) {
@@ -114,7 +119,7 @@ impl HttpIo {
 
     /// The transport takes nothing now: an error, when that has lasted too long.
     fn poll_patience(&mut self, cx: &mut Context<'_>) -> Poll<io::Error> {
-        let Some(write_timeout) = self.write_timeout.filter(|_| !self.lifted.load(Relaxed)) else {
+        let Some(write_timeout) = self.write_timeout.filter(|_| !self.is_lifted()) else {
             return Poll::Pending;
         };
         let waits = self.waits.get_or_insert_with(|| {

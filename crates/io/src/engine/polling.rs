@@ -23,7 +23,7 @@ use super::clock::now;
 use super::compression::Coding;
 use super::forms;
 use super::limit::Limit;
-use super::session::{Call, Session, State};
+use super::session::{Call, Core, Session, State};
 
 /// A poll that has begun. Dropped before it is answered, the client has given it up, and the session ends.
 pub(crate) struct Polling {
@@ -38,6 +38,10 @@ pub(crate) struct Told {
 }
 
 impl Polling {
+    pub(crate) fn core(&self) -> &Core {
+        self.session.core()
+    }
+
     /// A poll begins.
     ///
     /// # Errors

@@ -141,11 +141,10 @@ fn with_last_headers(core: &Core, mut answer: Answer, origin: Option<&HeaderValu
 /// time, and headers are large. Dropped, the client has given it up, and the session ends.
 pub(crate) struct Waiting {
     poll: Polling,
-    core: Arc<Core>,
     jsonp: Option<u32>,
     coding: Option<Coding>,
     is_explorer: bool,
-    origin: Option<HeaderValue>,
+    origin: Option<Box<HeaderValue>>,
     extra: Option<Box<HeaderMap>>,
     /// For the application, which may want to see it again.
     parts: Option<Arc<Parts>>,
@@ -157,11 +156,10 @@ impl Waiting {
         let config = &core.config;
         Self {
             poll,
-            core: Arc::clone(core),
             jsonp: query.jsonp,
             coding: config.http_compression.and_then(|_| Coding::for_poll(headers)),
             is_explorer: answer::is_explorer(headers),
-            origin: config.cors.as_ref().and_then(|_| headers.get(ORIGIN)).cloned(),
+            origin: config.cors.as_ref().and_then(|_| headers.get(ORIGIN)).cloned().map(Box::new),
             extra: (!extra.is_empty()).then(|| Box::new(extra)),
             parts: config.hooks.change_polls().then_some(parts),
         }
@@ -176,10 +174,10 @@ impl Waiting {
         let mut answer = self.poll.write(told, self.jsonp, || self.coding);
         answer::finish(&mut answer, self.is_explorer);
         if let Some(parts) = &self.parts {
-            self.core.config.hooks.change_headers(false, answer.headers_mut(), parts);
+            self.poll.core().config.hooks.change_headers(false, answer.headers_mut(), parts);
         }
         let extra = self.extra.take().map_or_else(HeaderMap::new, |extra| *extra);
-        with_last_headers(&self.core, answer, self.origin.as_ref(), extra)
+        with_last_headers(self.poll.core(), answer, self.origin.as_deref(), extra)
     }
 }
 
