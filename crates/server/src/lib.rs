@@ -18,6 +18,7 @@ pub mod memory;
 pub mod metrics;
 pub mod names;
 pub mod pages;
+pub mod paths;
 pub mod patience;
 mod plain;
 mod relay;

@@ -11,7 +11,7 @@ use switchboard_ws::{Config, DeflateConfig, Hub, Origins, OutboxLimits, Overflow
 use crate::cli::Switch;
 use crate::cli::socketio::{ParserName, SameSiteName, SocketIoFlags, TransportName};
 use crate::error::{SettingsError, wrong};
-use crate::{plain, relay, routes};
+use crate::{paths, plain, relay};
 
 /// What pages are told that ask for the client where there is none.
 const NO_CLIENT: &str = "The Socket.IO client is not here. Get it with `npm install socket.io-client` and start the server \
@@ -139,7 +139,7 @@ fn path(path: &str) -> Result<&str, SettingsError> {
     if !path.starts_with('/') || path.contains(['?', '#', ' ']) {
         return Err(wrong("--socketio-path", format!("`{path}` is no path such as /socket.io")));
     }
-    match routes::hidden_by(path) {
+    match paths::hidden_by(path) {
         None => Ok(path),
         Some(route) => {
             Err(wrong("--socketio-path", format!("`{path}` would hide `{route}`, which is this server's own")))
