@@ -250,6 +250,15 @@ impl<P: Parcel> Outbox<P> {
         })
     }
 
+    /// Gives back the room of a queue in which nothing waits, which [`poll_pop`](Self::poll_pop) keeps for the next few
+    /// parcels: for drivers of which there are very many, most of them at rest.
+    pub fn rest(&self) {
+        let mut state = self.lock();
+        if state.queue.is_empty() {
+            state.queue = VecDeque::new();
+        }
+    }
+
     /// Waits until the queue is thrown away by [`abandon`](Self::abandon) or by an overflow, and for nothing else: what
     /// a driver that cannot write right now still wants to hear.
     pub fn poll_abandoned(&self, cx: &mut Context<'_>) -> Poll<()> {
@@ -619,5 +628,17 @@ mod tests {
             Pushed::Sent
         }));
         assert_eq!(outbox.push(7), Pushed::Closed);
+    }
+
+    #[test]
+    fn room_is_given_back_while_nothing_waits_in_it() {
+        let outbox = Outbox::<u8>::new(Limits::default());
+        let cx = &mut Context::from_waker(Waker::noop());
+        outbox.push(7);
+        outbox.rest();
+        assert_eq!(outbox.poll_pop(cx), Poll::Ready(Some(7)), "what waits stays");
+        assert!(outbox.poll_pop(cx).is_pending() && outbox.lock().queue.capacity() > 0);
+        outbox.rest();
+        assert_eq!(outbox.lock().queue.capacity(), 0);
     }
 }

@@ -125,7 +125,10 @@ impl<S> State<S> {
     pub(crate) fn fetch(&mut self, max_payload: usize, cx: &mut Context<'_>) {
         let Some(polling) = &self.polling else { return };
         while self.machine.is_open() && self.machine.queued().1 < max_payload {
-            let Poll::Ready(Some(parcel)) = polling.outbox.poll_pop(cx) else { return };
+            let Poll::Ready(Some(parcel)) = polling.outbox.poll_pop(cx) else {
+                // A client waits for most of its time.
+                return polling.outbox.rest();
+            };
             queue(&mut self.machine, parcel);
         }
     }
