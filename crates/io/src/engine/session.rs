@@ -1,26 +1,25 @@
 //! A session as everyone above knows it: a handle that is cheap to clone, and by which it is spoken to from any thread.
 
-use std::collections::VecDeque;
 use std::fmt;
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicBool, AtomicU8, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::task::Waker;
 use std::time::Instant;
 
 use switchboard_hub::{Member, Outbox};
 use switchboard_io_proto::engine::{self, CloseReason, Known, Out, Protocol, Sid, Transport};
-use switchboard_ws::{BudgetPart, Parcel, Pushed};
-use tokio::runtime::Handle;
+use switchboard_ws::{BudgetPart, Parcel, Pushed, Sender};
 
-use super::app::Conversation;
 use super::clock::{Timed, now};
 use super::forms;
 use super::handshake::Handshake;
 use super::holding::Holding;
 use super::lane;
 use super::limit::Limit;
-use super::state::{Backed, Polling};
+use super::state::Polling;
 use super::{core, state};
+
+mod calling;
 
 /// What all sessions of an engine share.
 pub(crate) type Core = core::Core<Session, Inner>;
@@ -54,10 +53,6 @@ pub(crate) struct Inner {
 const BY_APP: u8 = 1;
 /// The conversation has not been told yet what was read.
 const BY_BACKLOG: u8 = 2;
-
-/// So many calls a thread makes of a conversation before it lets others have their turn. It is not its own client's thread
-/// that calls it when another has brought the first call, as the POST has that was under way when the session moved.
-const TURN: usize = 128;
 
 /// What counts for each session while it does nothing, besides its connection and the head of its request.
 const IDLE: usize = 1 << 10;
@@ -144,23 +139,18 @@ impl Session {
 
     /// Reads again.
     pub fn resume(&self) {
-        self.resume_by(BY_APP);
+        let readers = self.unpause(&mut self.lock(), BY_APP);
+        readers.resume();
     }
 
-    fn resume_by(&self, reason: u8) {
+    /// Ends a pause for this reason. Who reads is to be told when the lock is let go of.
+    fn unpause(&self, state: &mut State, reason: u8) -> Readers {
         if self.0.paused.fetch_and(!reason, Ordering::SeqCst) != reason {
-            return; // It was not paused, or is for another reason.
+            // It was not paused, or is for another reason.
+            return Readers::default();
         }
-        let mut state = self.lock();
-        let reader = state.reader.clone();
         let poster = state.polling.as_mut().and_then(|polling| polling.poster.take());
-        drop(state);
-        if let Some(reader) = reader {
-            reader.resume();
-        }
-        if let Some(poster) = poster {
-            poster.wake();
-        }
+        Readers { reader: state.reader.clone(), poster }
     }
 
     /// Does something in the order of the conversation's calls: at once if none is running, else by the thread that runs
@@ -329,7 +319,8 @@ impl Session {
         let on_websocket = state.machine.transport() == Transport::WebSocket;
         let wakers = state.take_wakers();
         let deadline = state.rearm(lane::is_held(self.address()));
-        let first = if state.calls.running { None } else { state.calls.pop().0 };
+        let (first, readers) =
+            if state.calls.running { (None, Readers::default()) } else { self.next_call(&mut state) };
         let conversation = first.is_some().then(|| {
             state.calls.running = true;
             state.calls.conversation.take()
@@ -341,47 +332,14 @@ impl Session {
         if let Some(outbox) = abandoned {
             outbox.abandon();
         }
-        wakers.into_iter().flatten().for_each(std::task::Waker::wake);
+        wakers.into_iter().flatten().for_each(Waker::wake);
         if let Some(deadline) = deadline {
             self.core().clock.arm(&self.0, deadline);
         }
+        readers.resume();
         if let (Some(first), Some(conversation)) = (first, conversation) {
             self.run_calls(conversation, first);
         }
-    }
-
-    /// Tells the conversation, now or when it has been told what came before.
-    ///
-    /// Returns when the session's deadlines come next, if the conversation was called here.
-    #[inline]
-    pub(crate) fn tell(&self, mut state: MutexGuard<'_, State>, call: Call<'_>) -> Option<Instant> {
-        if state.calls.running || !state.calls.inbox.is_empty() {
-            self.put_off(&mut state, call.into_owned());
-            self.follow(state);
-            return None;
-        }
-        state.calls.running = true;
-        let conversation = state.calls.conversation.take();
-        drop(state);
-        self.run_calls(conversation, call)
-    }
-
-    /// Another thread calls the conversation, and is to tell it this too. With much of the kind nothing more is read: it would
-    /// come faster than it is told, without a bound.
-    #[cold]
-    fn put_off(&self, state: &mut State, call: Call<'static>) {
-        let backed = state.calls.put_off(call, self.core().budget());
-        self.note_backlog(state, backed);
-        if backed.has_turned {
-            self.0.paused.fetch_or(BY_BACKLOG, Ordering::SeqCst);
-            self.hit(Limit::Backlog);
-        }
-    }
-
-    #[cold]
-    fn note_backlog(&self, state: &State, backed: Backed) {
-        self.0.waiting.store(backed.bytes, Ordering::Relaxed);
-        self.tell_holding(state);
     }
 
     /// The clock: a deadline may have come, or memory is short.
@@ -439,114 +397,6 @@ impl Session {
             self.0.member.send(forms::close());
         }
     }
-
-    /// Calls the conversation until there is nothing to tell it. Whoever gets here has set `running`.
-    ///
-    /// Returns when its deadlines come next, for whoever looks after them.
-    fn run_calls<'a>(&self, mut conversation: Option<Box<dyn Conversation<Self>>>, first: Call<'a>) -> Option<Instant> {
-        let mut call: Call<'a> = first;
-        let mut told = 0;
-        loop {
-            let is_last = matches!(call, Call::Closed(_));
-            let called = catch_unwind(AssertUnwindSafe(|| self.call(&mut conversation, call)));
-            let due = called.unwrap_or_else(|_| {
-                tracing::error!(peer = %self.handshake().peer(), "a session's conversation panicked; the session ends");
-                self.core().metrics.panicked();
-                self.act(|state| state.machine.abort(CloseReason::TransportError));
-                None
-            });
-            if is_last {
-                // It may hold handles of the session: that circle ends here. And a panic in its drop is its own.
-                let _ = catch_unwind(AssertUnwindSafe(|| drop(conversation.take())));
-                for topic in self.0.member.topics() {
-                    self.0.member.unsubscribe(&topic);
-                }
-            }
-            told += 1;
-            let mut state = self.lock();
-            state.due = due;
-            if told >= TURN
-                && !state.calls.inbox.is_empty()
-                && let Ok(runtime) = Handle::try_current()
-            {
-                state.calls.conversation = conversation;
-                drop(state);
-                let rest = Rest(self.clone());
-                drop(runtime.spawn(async move { drop(rest) }));
-                return None;
-            }
-            let (next, backed) = state.calls.pop();
-            let is_relieved = backed.is_some_and(|backed| {
-                self.note_backlog(&state, backed);
-                backed.has_turned
-            });
-            let Some(next) = next else {
-                state.calls.running = false;
-                state.calls.conversation = conversation;
-                // A session at rest holds nothing for calls.
-                state.calls.inbox = VecDeque::new();
-                let next = state.next_deadline();
-                let deadline = state.rearm(lane::is_held(self.address()));
-                drop(state);
-                if let Some(deadline) = deadline {
-                    self.core().clock.arm(&self.0, deadline);
-                }
-                if is_relieved {
-                    self.resume_by(BY_BACKLOG);
-                }
-                return next;
-            };
-            drop(state);
-            if is_relieved {
-                self.resume_by(BY_BACKLOG);
-            }
-            call = next;
-        }
-    }
-
-    fn call(&self, conversation: &mut Option<Box<dyn Conversation<Self>>>, call: Call<'_>) -> Option<Instant> {
-        if matches!(call, Call::Open) {
-            *conversation = Some(self.core().app.open(self));
-        }
-        // None: it did not open, or it was told the end.
-        let conversation = conversation.as_mut()?;
-        match call {
-            Call::Open => {}
-            Call::Message(message) => conversation.message(self, message),
-            Call::Owned(message) => conversation.owned_message(self, message),
-            Call::Alive => conversation.alive(self),
-            Call::Deadline(now) => conversation.on_deadline(self, now),
-            Call::Job(job) => job(self),
-            Call::Overloaded => {
-                conversation.overloaded(self);
-                self.close(CloseReason::ForcedClose);
-            }
-            Call::Closed(reason) => {
-                conversation.closed(self, reason);
-                return None;
-            }
-        }
-        conversation.deadline()
-    }
-}
-
-/// The calls that are left after a turn: made when this is dropped, by its task, or by whoever drops a task that never ran.
-struct Rest(Session);
-
-impl Drop for Rest {
-    fn drop(&mut self) {
-        let mut state = self.0.lock();
-        let conversation = state.calls.conversation.take();
-        // Only who runs the calls takes them out: there is one.
-        let (first, backed) = state.calls.pop();
-        if let Some(backed) = backed {
-            self.0.note_backlog(&state, backed);
-        }
-        drop(state);
-        if let Some(first) = first {
-            self.0.run_calls(conversation, first);
-        }
-    }
 }
 
 /// What polling needs, for a session that is just being made.
@@ -584,6 +434,26 @@ impl Timed for Inner {
     }
 }
 
+/// Who reads what the client sends, and is to do so again.
+#[derive(Default)]
+struct Readers {
+    reader: Option<Sender>,
+    /// A POST whose answer waits.
+    poster: Option<Waker>,
+}
+
+impl Readers {
+    /// Not to be called under the session's lock.
+    fn resume(self) {
+        if let Some(reader) = self.reader {
+            reader.resume();
+        }
+        if let Some(poster) = self.poster {
+            poster.wake();
+        }
+    }
+}
+
 impl PartialEq for Session {
     fn eq(&self, other: &Self) -> bool {
         Arc::ptr_eq(&self.0, &other.0)
@@ -599,82 +469,18 @@ impl fmt::Debug for Session {
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use switchboard_io_proto::engine::Packet;
     use switchboard_ws::{Hub, MessageRef};
 
     use super::*;
-    use crate::engine::{App, EngineConfig};
+    use crate::engine::{App, Conversation, EngineConfig};
 
-    /// Is told more while it is told the first: as if another thread had read it.
-    struct Flooded {
-        flood: usize,
-        heard: Arc<Mutex<Vec<String>>>,
-    }
-
-    impl App<Session> for Flooded {
-        fn open(&self, _: &Session) -> Box<dyn Conversation<Session>> {
-            Box::new(Self { flood: self.flood, heard: Arc::clone(&self.heard) })
-        }
-    }
-
-    impl Conversation<Session> for Flooded {
-        fn message(&mut self, session: &Session, message: MessageRef<'_>) {
-            let MessageRef::Text(text) = message else { panic!("a text") };
-            self.heard.lock().expect("no panic").push(text.to_owned());
-            if text == "first" {
-                for number in 0..self.flood {
-                    say(session, &number.to_string());
-                }
-                assert!(session.is_paused() && session.kept() > self.flood);
-            }
-        }
-    }
-
-    fn say(session: &Session, text: &str) {
-        session.tell(session.lock(), Call::Message(MessageRef::Text(text)));
-    }
-
-    fn open(app: impl App<Session>, transport: Transport) -> Session {
+    pub(super) fn open(app: impl App<Session>, transport: Transport) -> Session {
         let core = Arc::new(Core::new(EngineConfig::default(), Arc::new(app), Hub::default()));
         let session = Session::detached(&core, transport);
         session.act(|state| state.calls.inbox.push_back(Call::Open));
         session
-    }
-
-    #[tokio::test]
-    async fn what_is_read_while_another_thread_is_busy_has_a_bound_and_captures_nobody() {
-        const FLOOD: usize = 1000;
-        let heard = Arc::default();
-        let session = open(Flooded { flood: FLOOD, heard: Arc::clone(&heard) }, Transport::WebSocket);
-        say(&session, "first");
-        let count = || heard.lock().expect("no panic").len();
-        assert_eq!(count(), TURN, "the thread has its turn and no more");
-        assert!(session.is_paused());
-        for _ in 0..FLOOD / TURN {
-            tokio::task::yield_now().await;
-        }
-        assert_eq!(count(), 1 + FLOOD);
-        assert!(!session.is_paused() && session.kept() == 0);
-        assert_eq!(session.core().metrics.limit(Limit::Backlog), 1);
-        let order = std::iter::once("first".to_owned()).chain((0..FLOOD).map(|number| number.to_string()));
-        assert!(heard.lock().expect("no panic").iter().cloned().eq(order));
-        say(&session, "more");
-        assert_eq!(count(), 2 + FLOOD, "it is at rest, and told at once");
-    }
-
-    #[tokio::test]
-    async fn the_end_of_a_backlog_does_not_end_a_pause_of_the_application() {
-        let heard = Arc::default();
-        let session = open(Flooded { flood: 300, heard: Arc::clone(&heard) }, Transport::WebSocket);
-        session.pause();
-        say(&session, "first");
-        while heard.lock().expect("no panic").len() < 301 {
-            tokio::task::yield_now().await;
-        }
-        assert!(session.is_paused());
-        session.resume();
-        assert!(!session.is_paused());
     }
 
     struct Silent;
