@@ -188,7 +188,12 @@ impl Socket {
             return Ok(()); // Nobody is left to be in a room.
         }
         let rooms: Vec<Name> = rooms.names().collect();
-        self.0.join(&rooms)
+        self.0.join(&rooms)?;
+        if self.0.stage() == Stage::Disconnected {
+            // Another thread has seen it off meanwhile, perhaps before it was in: nobody else takes it out again.
+            rooms.iter().for_each(|room| self.0.leave(room));
+        }
+        Ok(())
     }
 
     /// Leaves rooms. One that leaves the room of its own id is not reached by that any more.
