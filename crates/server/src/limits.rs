@@ -61,7 +61,12 @@ fn memory() -> Table {
         rows,
         after: "\nThe process stays within the budget and a base: what [each thread keeps](#per-thread) and has in hand in a turn \
                 (one message,\ntwice while it is copied, or the replies to one read), what the application keeps, what TLS and \
-                HTTP hold below us, and 256 KiB by\nwhich the count may be behind.\n",
+                HTTP hold below us, and 256 KiB by\nwhich the count may be behind. Below us are, for each connection \
+                by TLS, its keys (about 5 KB), 16 KiB of a record that has\nnot come whole (160 KiB of a handshake), \
+                128 KiB of what was decrypted and not asked for yet, and 64 KiB of what was encrypted\nand not sent; for \
+                each that hyper serves 24 KiB, which are counted, and what it has read ahead of a body, which was seen \
+                to\nbe 157 KB. Nobody has to go for these: how many such connections there may be is for \
+                `--max-connections` and\n`--max-connections-per-address`.\n",
     }
 }
 
