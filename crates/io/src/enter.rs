@@ -69,14 +69,25 @@ fn arrive(entrant: Entrant, found: &Found) {
     match found {
         Found::Here(space) => approach(entrant, space),
         Found::Full => turn_away(&entrant),
-        Found::Nowhere | Found::Ask(_) => refuse(&entrant, &Refusal::new("Invalid namespace")),
+        Found::Nowhere | Found::Ask(_) => nowhere(&entrant),
     }
 }
 
 /// There are as many namespaces of this kind as may be. The client is told that there is no such one.
 fn turn_away(entrant: &Entrant) {
     entrant.session.hit(Limit::ChildNamespaces);
-    refuse(entrant, &Refusal::new("Invalid namespace"));
+    nowhere(entrant);
+}
+
+/// There is no such namespace. As in Node the words are in an object, also for clients of Socket.IO 2, which get those of
+/// middlewares bare.
+fn nowhere(entrant: &Entrant) {
+    let mut refusal = Refusal::new("Invalid namespace");
+    if entrant.session.protocol() == Protocol::V3 {
+        let words = Value::Object(vec![("message".into(), refusal.message.as_str().into())]);
+        refusal = refusal.with_data(words).expect("words can be written");
+    }
+    refuse(entrant, &refusal);
 }
 
 /// What a client of Socket.IO 2 names: a namespace with a query, which is all that it has to say for itself.

@@ -215,13 +215,15 @@ impl<P> Recovery<P> {
     pub(crate) fn claim(&self, pid: &Sid, namespace: &Namespace, offset: Option<&str>, now: Instant) -> Option<Claim> {
         let mut log = self.lock();
         let found = self.find(&log, pid, namespace, offset, now);
+        if found.is_some() {
+            // Also when it cannot be given back: what is gone stays gone, and what is too much does not become less. To look
+            // again would take as long again.
+            log.find_again(pid);
+            log.count_bytes();
+        }
         let claim = found.filter(|claim| self.missed(&mut log, claim, now).is_some());
-        match &claim {
-            Some(_) => {
-                log.find_again(pid);
-                log.count_bytes();
-            }
-            None => log.counters.failed += 1,
+        if claim.is_none() {
+            log.counters.failed += 1;
         }
         claim
     }
@@ -246,19 +248,26 @@ impl<P> Recovery<P> {
         // Each packet asks for its rooms, and everyone who publishes waits.
         let rooms: HashSet<&str> = rooms.iter().chain([id]).map(|room| &**room).collect();
         let is_in = |room: &str| rooms.contains(room);
-        let missed = log.packets.iter().skip(start);
-        let missed = missed.filter(|packet| packet.namespace == *namespace && packet.selector.selects(is_in));
-        let missed: Vec<_> = missed.map(|packet| packet.frames.clone()).collect();
-        self.fits(&missed).then_some(missed)
+        let (mut missed, mut messages, mut bytes) = (Vec::new(), 0, 0);
+        for packet in log.packets.iter().skip(start) {
+            if packet.namespace != *namespace || !packet.selector.selects(is_in) {
+                continue;
+            }
+            messages += packet.frames.len();
+            bytes += packet.frames.bytes();
+            if !self.fits(messages, bytes) {
+                return None;
+            }
+            missed.push(packet.frames.clone());
+        }
+        Some(missed)
     }
 
     /// Whether a queue holds it all, the welcome too: bytes as base64, which they are on polling.
-    fn fits(&self, missed: &[Frames]) -> bool {
+    fn fits(&self, messages: usize, bytes: usize) -> bool {
         const WELCOME: usize = 256;
-        let messages: usize = missed.iter().map(Frames::len).sum();
-        let bytes: usize = missed.iter().map(Frames::bytes).sum();
         let bytes = bytes.saturating_add(bytes / 3).saturating_add(messages.saturating_mul(4)).saturating_add(WELCOME);
-        missed.is_empty() || (messages < self.room.messages && bytes <= self.room.bytes)
+        messages < self.room.messages && bytes <= self.room.bytes
     }
 
     /// Who is connected and would come back by this.

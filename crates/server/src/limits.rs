@@ -520,7 +520,7 @@ fn socketio() -> Table {
             "what a client sends behind a poll that waits",
             &format!("{}, and one read of {}", bytes(http1::READ_AHEAD), bytes(http1::READ)),
             "fixed",
-            "nothing more is read until the poll is answered",
+            "closed, and its session ends",
             "not counted",
         ]),
     ];

@@ -40,18 +40,12 @@ const JAVASCRIPT: &str = "text/javascript; charset=utf-8";
 const SVG: &str = "image/svg+xml";
 
 impl File {
-    /// As it is where Socket.IO is not served: the chat page does not offer that then.
-    pub(crate) fn answer_without_socketio(&'static self) -> Response {
-        match self.without_socketio() {
-            Some(text) => (self.headers(), text).into_response(),
+    /// The page tells its scripts by these attributes how the server is set, which they have no other way to know.
+    pub(crate) fn with_attributes(&'static self, attributes: &str) -> Response {
+        match std::str::from_utf8(self.content).ok().filter(|_| self.path == "/") {
+            Some(text) => (self.headers(), text.replacen("<html ", &format!("<html {attributes} "), 1)).into_response(),
             None => self.into_response(),
         }
-    }
-
-    /// The page says so to its scripts, which have no other way to know.
-    fn without_socketio(&self) -> Option<String> {
-        let text = std::str::from_utf8(self.content).ok().filter(|_| self.path == "/")?;
-        Some(text.replacen("<html ", "<html data-socketio=\"off\" ", 1))
     }
 
     fn headers(&self) -> [(HeaderName, HeaderValue); 2] {

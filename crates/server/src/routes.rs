@@ -1,8 +1,9 @@
 //! Which path does what.
 
+use std::sync::Arc;
+
 use axum::Router;
 use axum::http::StatusCode;
-use axum::response::IntoResponse as _;
 use axum::routing::get;
 
 use crate::app::App;
@@ -17,11 +18,11 @@ pub fn router(app: App, demo: bool) -> Router {
         .route(HEALTH, get(health))
         .route(METRICS, get(metrics::metrics));
     if demo {
+        let attributes: Arc<str> =
+            app.sockets.as_ref().map_or("data-socketio=\"off\"", |sockets| &*sockets.attributes).into();
         for file in pages::FILES {
-            let sockets = app.sockets.is_some();
-            let answer =
-                move || async move { if sockets { file.into_response() } else { file.answer_without_socketio() } };
-            router = router.route(file.path, get(answer));
+            let attributes = Arc::clone(&attributes);
+            router = router.route(file.path, get(async move || file.with_attributes(&attributes)));
         }
     }
     // By the extension, requests that are no proper ones are counted where all others are.

@@ -96,6 +96,8 @@ async fn serve(settings: Settings) -> Result<(), SettingsError> {
 
 /// Closes every WebSocket with 1001 and lets requests that are being answered finish, for as long as it may take.
 async fn say_goodbye(websocket: &Config, sockets: Option<&Sockets>, stopping: watch::Sender<bool>, limit: Duration) {
+    // Before sessions end: what their polls are answered is then the last of its connection.
+    stopping.send_replace(true);
     if let Some(sockets) = sockets {
         // Its first step closes every session, before their WebSockets are closed with all others. The rest would be to
         // wait for clients that poll; that ends with the last request, as nobody can come back with another.
@@ -103,7 +105,6 @@ async fn say_goodbye(websocket: &Config, sockets: Option<&Sockets>, stopping: wa
     }
     let closed = websocket.connections().close_all(CloseCode::GOING_AWAY, "the server is stopping");
     debug_assert!(closed.is_ok(), "1001 may be sent");
-    stopping.send_replace(true);
     let all = async {
         // Requests first: one of them may become a WebSocket still.
         stopping.closed().await;

@@ -26,6 +26,8 @@ pub struct Sockets {
     pub main: Namespace,
     /// The settings of its WebSockets where shards open them.
     pub websocket: Config,
+    /// What the chat page is to know of it, as attributes of HTML.
+    pub attributes: Arc<str>,
 }
 
 /// What the flags of the whole server say that is true of Socket.IO too.
@@ -54,7 +56,7 @@ impl Sockets {
         let server = builder(flags, around)?.state(Arc::clone(&words)).build();
         relay::serve(&server, words);
         let websocket = server.engine().ws_config(around.websocket);
-        Ok(Some(Self { main: server.of("/"), websocket, server }))
+        Ok(Some(Self { main: server.of("/"), websocket, attributes: attributes(flags).into(), server }))
     }
 
     /// Where it is served.
@@ -62,6 +64,23 @@ impl Sockets {
     pub fn path(&self) -> &str {
         &self.server.engine().config().path
     }
+}
+
+fn attributes(flags: &SocketIoFlags) -> String {
+    let transports = transports(&flags.socketio_transports);
+    let transports = [(transports.polling, "polling"), (transports.websocket, "websocket")];
+    let transports: Vec<&str> = transports.into_iter().filter_map(|(is_on, name)| is_on.then_some(name)).collect();
+    let settings = [
+        ("path", &*flags.socketio_path),
+        ("join", &flags.socketio_join_event),
+        ("parser", if flags.socketio_parser == ParserName::Msgpack { "msgpack" } else { "default" }),
+        ("transports", &transports.join(",")),
+        ("recovery", if flags.socketio_recovery.0.is_some() { "on" } else { "off" }),
+    ];
+    let escape = |text: &str| text.replace('&', "&amp;").replace('"', "&quot;").replace('<', "&lt;");
+    let attributes: Vec<String> =
+        settings.iter().map(|(name, value)| format!("data-{name}=\"{}\"", escape(value))).collect();
+    attributes.join(" ")
 }
 
 fn builder(flags: &SocketIoFlags, around: &Surroundings<'_>) -> Result<Builder, SettingsError> {
@@ -136,8 +155,8 @@ fn outbox(flags: &SocketIoFlags) -> OutboxLimits {
 }
 
 fn path(path: &str) -> Result<&str, SettingsError> {
-    if !path.starts_with('/') || path.contains(['?', '#', ' ']) {
-        return Err(wrong("--socketio-path", format!("`{path}` is no path such as /socket.io")));
+    if !is_path(path) {
+        return Err(wrong("--socketio-path", format!("`{}` is no path such as /socket.io", path.escape_debug())));
     }
     match paths::hidden_by(path) {
         None => Ok(path),
@@ -145,6 +164,15 @@ fn path(path: &str) -> Result<&str, SettingsError> {
             Err(wrong("--socketio-path", format!("`{path}` would hide `{route}`, which is this server's own")))
         }
     }
+}
+
+/// Whether browsers send it as it is written here: of the characters of RFC 3986 §3.3, `%` apart, and without segments that
+/// are folded away (§5.2.4).
+fn is_path(path: &str) -> bool {
+    let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || b"/-._~!$&'()*+,;=:@".contains(&byte);
+    let mut segments = path.trim_end_matches('/').split('/');
+    let is_whole = |segment: &str| !["", ".", ".."].contains(&segment);
+    path.bytes().all(is_plain) && segments.next() == Some("") && path.starts_with('/') && segments.all(is_whole)
 }
 
 fn client_files(flags: &SocketIoFlags) -> Result<ClientFiles, SettingsError> {

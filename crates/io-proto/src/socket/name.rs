@@ -33,8 +33,9 @@ impl Name {
         Self(Repr::Number(number.to_string().into()))
     }
 
-    /// The same. JSON cannot say what is not finite.
+    /// The same. JSON cannot say what is not finite, and JavaScript's writes no negative zero.
     pub(crate) fn float(number: f64) -> Self {
+        let number = if number == 0.0 { 0.0 } else { number };
         if number.is_finite() { Self::integer(number) } else { number.to_string().into() }
     }
 
@@ -201,6 +202,7 @@ mod tests {
             assert!(name.is_number() && name.clone().is_number());
             assert!(name == *text && HashSet::from([name]).contains(text));
         }
+        assert_eq!(Name::float(-0.0), Name::integer(0));
         assert!(!Name::from("1").is_number() && !Name::float(f64::NAN).is_number());
     }
 }

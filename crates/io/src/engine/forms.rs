@@ -76,7 +76,8 @@ pub(crate) fn polling_form(protocol: Protocol) -> Form {
 
 /// The end of a session on its WebSocket.
 pub(crate) fn close() -> Parcel {
-    Parcel::close(CloseCode::NORMAL, "").expect("a code that may be sent")
+    // Without a code, as Node's.
+    Parcel::close(CloseCode::NO_STATUS, "").expect("a code that may be sent")
 }
 
 /// The packets of a parcel, and what has been made of them.

@@ -138,7 +138,7 @@ impl Connection {
                 let is_between = wire.ahead().is_empty();
                 let count = tokio::select! {
                     count = poll_fn(|cx| wire.poll_fill(cx)) => count?,
-                    () = stop(stopping), if is_between => 0,
+                    () = stop(stopping) => return Ok(Next::End(End::Closed)),
                 };
                 match (count, is_between) {
                     (0, true) => return Ok(Next::End(End::Closed)),
@@ -174,6 +174,7 @@ impl Connection {
     async fn write(&mut self, answer: Response<Bytes>, is_last: bool) -> io::Result<bool> {
         let is_stopping = self.terms.stopping.as_ref().is_some_and(|stopping| *stopping.borrow());
         let (headers, time) = (self.terms.headers, self.terms.engine.config().body_timeout);
+        let stopping = self.terms.stopping.clone();
         let wire = self.wire();
         // What nobody wants of a body is read all the same: closing over it would reset the connection, and take the answer
         // along.
@@ -189,8 +190,13 @@ impl Connection {
         } else {
             time
         };
-        if unread > 0 && !timeout(time, wire.forget(MOST_UNREAD)).await.unwrap_or(Ok(false))? {
-            return Ok(true);
+        if unread > 0 {
+            // What has been answered holds up nobody's shutdown.
+            let is_whole = tokio::select! {
+                forgotten = timeout(time, wire.forget(MOST_UNREAD)) => forgotten.unwrap_or(Ok(false))?,
+                () = stop(&stopping) => false,
+            };
+            return Ok(reply.is_last || !is_whole);
         }
         Ok(reply.is_last)
     }

@@ -15,7 +15,8 @@ use tokio::io::{AsyncRead as _, ReadBuf};
 
 /// So many bytes are read at a time.
 pub const READ: usize = 8 << 10;
-/// While fewer bytes than this wait behind the request that is worked on, more is read.
+/// So many bytes may wait behind the request that is worked on. With more the connection is closed, and what waits for an
+/// answer given up.
 pub const READ_AHEAD: usize = 16 << 10;
 /// What counts for a connection besides what was read ahead: its task, and the socket's place in the runtime.
 const IDLE: usize = 1 << 10;
@@ -83,11 +84,14 @@ impl Wire {
         self.io
     }
 
-    /// How the client goes while it is being answered. What it sends meanwhile is kept, up to a bound: beyond, nobody sees
-    /// whether it goes.
+    /// How the client goes while it is being answered. What it sends meanwhile is kept, up to a bound: beyond, nobody would see
+    /// whether it goes, and it has gone too far.
     fn poll_gone(&mut self, cx: &mut Context<'_>) -> Poll<io::Error> {
         // The rest of a body is for whoever works on the request.
-        while self.left == 0 && self.ahead.len() < READ_AHEAD {
+        while self.left == 0 {
+            if self.ahead.len() >= READ_AHEAD {
+                return Poll::Ready(io::Error::other("the client sends request after request and waits for no answer"));
+            }
             match ready!(self.poll_fill(cx)) {
                 Ok(0) => return Poll::Ready(io::ErrorKind::UnexpectedEof.into()),
                 Ok(_) => {}
@@ -176,9 +180,9 @@ mod tests {
         let mut wire = Wire::new(HttpIo::new(Box::new(ours), Vec::new(), None, None), BudgetHold::default());
         let cx = &mut Context::from_waker(Waker::noop());
         let mut sent = 0;
-        while let Poll::Ready(written) = Pin::new(&mut theirs).poll_write(cx, &[b'x'; 100]) {
-            sent += written.expect("the other end is there");
-            assert!(wire.poll_gone(cx).is_pending());
+        while wire.poll_gone(cx).is_pending() {
+            let written = Pin::new(&mut theirs).poll_write(cx, &[b'x'; 100]);
+            sent += if let Poll::Ready(written) = written { written.expect("the other end is there") } else { 0 };
         }
         assert!(wire.ahead().len() >= READ_AHEAD && sent < READ_AHEAD + READ + 2048, "{sent}");
         assert_eq!(wire.hold.bytes(), IDLE + wire.ahead.capacity());

@@ -86,7 +86,7 @@ async fn a_query_of_a_namespace_is_what_they_say_for_themselves() {
 }
 
 #[tokio::test]
-async fn refusals_are_words_or_details_without_an_object_around_them() {
+async fn refusals_are_words_or_details_without_an_object_around_them_but_for_unknown_namespaces() {
     let io = old();
     io.of("/words").use_(async || Err(Refusal::new("no")));
     io.of("/details").use_(async || Err(Refusal::new("no").with_data([1, 2]).expect("it serialises")));
@@ -95,7 +95,7 @@ async fn refusals_are_words_or_details_without_an_object_around_them() {
     for (ask, refusal) in [
         ("40/words,", r#"44/words,"no""#),
         ("40/details,", "44/details,[1,2]"),
-        ("40/nowhere,", r#"44/nowhere,"Invalid namespace""#),
+        ("40/nowhere,", r#"44/nowhere,{"message":"Invalid namespace"}"#),
     ] {
         client.say(ask).await;
         client.expect(refusal).await;

@@ -16,12 +16,21 @@ pub(crate) fn check_headers(path: &str, response: &Response) {
     assert!(!policy.contains("unsafe"), "{path}: {policy}");
 }
 
+/// What the page says of the server's settings.
+const DEFAULTS: &str = "data-path=\"/socket.io\" data-join=\"join\" data-parser=\"default\" \
+                          data-transports=\"polling,websocket\" data-recovery=\"off\"";
+
+/// The page as it comes from a server that is set like this.
+fn page(attributes: &str) -> String {
+    include_str!("../../web/index.html").replacen("<html ", &format!("<html {attributes} "), 1)
+}
+
 #[tokio::test]
 async fn the_chat_page_is_served() {
     let server = Server::start(&[]).await;
     assert!(server.lines[0].starts_with("Switchboard chat page: http://127.0.0.1:"), "{:?}", server.lines);
     let files = [
-        ("/", "text/html; charset=utf-8", include_str!("../../web/index.html")),
+        ("/", "text/html; charset=utf-8", &*page(DEFAULTS)),
         ("/style.css", "text/css; charset=utf-8", include_str!("../../web/style.css")),
         ("/chat.js", "text/javascript; charset=utf-8", include_str!("../../web/chat.js")),
         ("/favicon.svg", "image/svg+xml", include_str!("../../web/favicon.svg")),
@@ -51,7 +60,12 @@ async fn the_page_knows_whether_there_is_socketio() {
     assert!(told.body.contains("<html data-socketio=\"off\" lang=\"en\">"), "the scripts read it there");
     assert_eq!(told.header("content-type"), Some("text/html; charset=utf-8"));
     assert!(without.get("/room.js").await.body.contains("dataset.socketio !== \"off\""), "as they do");
-    assert_eq!(Server::start(&[]).await.get("/").await.body, include_str!("../../web/index.html"));
+    let flags =
+        ["--socketio-path=/rt", "--socketio-join-event=<\"&", "--socketio-parser=msgpack", "--socketio-recovery=2m"];
+    let with = Server::start(&[&flags[..], &["--socketio-transports=websocket"]].concat()).await;
+    let set = "data-path=\"/rt\" data-join=\"&lt;&quot;&amp;\" data-parser=\"msgpack\" data-transports=\"websocket\" \
+               data-recovery=\"on\"";
+    assert!(with.get("/").await.body == page(set));
 }
 
 #[tokio::test]
