@@ -29,7 +29,7 @@ pub(crate) type State = state::State<Session>;
 pub(crate) type Call<'a> = state::Call<'a, Session>;
 
 /// One client's session. Clones are the same session; they may be used from any thread, also within a call of its
-/// [`Conversation`].
+/// [`Conversation`](crate::engine::Conversation).
 #[derive(Clone)]
 pub struct Session(Arc<Inner>);
 
@@ -155,7 +155,7 @@ impl Session {
 
     /// Does something in the order of the conversation's calls: at once if none is running, else by the thread that runs
     /// them, after those that wait. Dropped when the session is over. What it changes of the conversation's
-    /// [deadline](Conversation::deadline) is heard of.
+    /// [deadline](crate::engine::Conversation::deadline) is heard of.
     pub fn run(&self, job: impl FnOnce(&Self) + Send + 'static) {
         self.act(|state| state.calls.inbox.push_back(Call::Job(Box::new(job))));
     }
