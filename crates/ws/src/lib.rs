@@ -19,6 +19,7 @@ mod backlog;
 mod config;
 mod connect;
 mod connections;
+mod context;
 mod driver;
 mod error;
 mod forms;
@@ -32,6 +33,7 @@ mod link;
 mod metrics;
 mod on_message_async;
 mod opened;
+mod own;
 mod parcel;
 mod refusal;
 mod scratch;
@@ -81,7 +83,7 @@ pub mod fixed {
     /// Bytes that are encoded ahead of writing.
     pub const ENCODED_AHEAD: usize = crate::session::ENCODE_AHEAD;
     /// Bytes of replies beyond the bound of the outbox.
-    pub const REPLIES: usize = crate::handler::REPLIES;
+    pub const REPLIES: usize = crate::own::REPLIES;
     /// Bytes of a connection that does nothing, as the budget counts it.
     pub const IDLE: usize = crate::session::IDLE;
     /// Bytes that are read at once.
@@ -99,12 +101,13 @@ pub use axum::{UpgradeRejection, WebSocketUpgrade};
 pub use config::Config;
 pub use connect::{Client, ConnectError, ConnectStep, connect};
 pub use connections::Connections;
+pub use context::Context;
 pub use driver::Io;
 pub use error::{Error, Outcome};
 pub use forms::{Form, Forms};
 #[cfg(unix)]
 pub use gate::{Gate, GatedListener, Pass, Reason, Visitor};
-pub use handler::{Context, Handler, OnMessage};
+pub use handler::{Handler, OnMessage};
 pub use http_io::{HttpIo, Upgraded};
 pub use inbox::InboxLimits;
 pub use info::{Info, PeerAddr};

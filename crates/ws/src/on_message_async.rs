@@ -11,7 +11,8 @@ use std::task::{self, Waker};
 use futures_util::FutureExt as _;
 use switchboard_ws_proto::{Message, MessageRef};
 
-use crate::handler::{Context, Handler};
+use crate::context::Context;
+use crate::handler::Handler;
 use crate::sender::Sender;
 
 /// So many messages of one connection may be worked on at a time, unless set otherwise.

@@ -16,11 +16,13 @@ use switchboard_ws_proto::{
 use tokio::sync::oneshot;
 
 use crate::config::Config;
+use crate::context::Context;
 use crate::error::{Error, Outcome};
-use crate::handler::{Context, Flags, Handler, Own, Stage};
+use crate::handler::Handler;
 use crate::info::Info;
 use crate::link::{Link, Requests};
 use crate::metrics::Tally;
+use crate::own::{Flags, Own, Stage};
 use crate::parcel::{Content, Parcel};
 use crate::turn::{Turn, now};
 

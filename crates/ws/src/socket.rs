@@ -14,9 +14,10 @@ use switchboard_ws_proto::{
 };
 
 use crate::backlog::Backlog;
+use crate::context;
 use crate::driver::{self, Io};
 use crate::error::{Error, Outcome};
-use crate::handler::{self, Handler};
+use crate::handler::Handler;
 use crate::inbox::{Inbox, Room};
 use crate::info::Info;
 use crate::parcel::Parcel;
@@ -353,7 +354,7 @@ pub(crate) struct Bridge {
 
 impl Bridge {
     /// What the application has read, or has still to read, it may answer before our Close frame goes out.
-    fn hold_close(&self, cx: &mut handler::Context<'_>) {
+    fn hold_close(&self, cx: &mut context::Context<'_>) {
         // In this order: the receiver may ask for more in between, and then releases what is held.
         cx.hold_close();
         if !self.inbox.owes_an_answer() {
@@ -363,11 +364,11 @@ impl Bridge {
 }
 
 impl Handler for Bridge {
-    fn on_message(&mut self, cx: &mut handler::Context<'_>, message: MessageRef<'_>) {
+    fn on_message(&mut self, cx: &mut context::Context<'_>, message: MessageRef<'_>) {
         self.on_owned_message(cx, message.to_owned());
     }
 
-    fn on_owned_message(&mut self, cx: &mut handler::Context<'_>, message: Message) {
+    fn on_owned_message(&mut self, cx: &mut context::Context<'_>, message: Message) {
         if !self.inbox.push(message, cx.may_send()) {
             cx.pause_for_inbox();
         }
@@ -376,11 +377,11 @@ impl Handler for Bridge {
         }
     }
 
-    fn on_peer_close(&mut self, cx: &mut handler::Context<'_>, _: &CloseFrame) {
+    fn on_peer_close(&mut self, cx: &mut context::Context<'_>, _: &CloseFrame) {
         self.hold_close(cx);
     }
 
-    fn on_failed(&mut self, cx: &mut handler::Context<'_>, error: ProtocolError) {
+    fn on_failed(&mut self, cx: &mut context::Context<'_>, error: ProtocolError) {
         if error == ProtocolError::OutOfMemory {
             // An application that is slow to read has had its part in that.
             self.inbox.clear();
