@@ -119,8 +119,8 @@ impl<P: Parcel> Hub<P> {
         self.deliver_all(Some(from), parcel)
     }
 
-    /// Publishes to those in several topics, to each of them once. What holds for a publish to one topic holds for this:
-    /// it goes to those who are in the audience at one moment.
+    /// Publishes to those in several topics, to each of them once. What holds for a publish to one topic holds for
+    /// this: it goes to those who are in the audience at one moment.
     ///
     /// An audience of one topic (or of everyone) without exceptions costs what [`publish_from`](Self::publish_from)
     /// costs. Others are worked out anew with each publish, in time that grows with the members of the topics that are
@@ -212,8 +212,8 @@ impl<P: Parcel> Hub<P> {
         self.enter_with(topic, door, || ()).0
     }
 
-    /// The same, and does something at the moment of the change: after every publish that misses the member, and before any
-    /// that reaches it. That runs under the lock.
+    /// The same, and does something at the moment of the change: after every publish that misses the member, and before
+    /// any that reaches it. That runs under the lock.
     pub(crate) fn enter_with<R>(&self, topic: &str, door: &Door<P>, first: impl FnOnce() -> R) -> (Topic, R) {
         let mut shard = write(self.shard(topic));
         let name = shard.get_key_value(topic).map_or_else(|| Topic::from(topic), |(name, _)| name.clone());
@@ -303,6 +303,7 @@ impl<P: Parcel> Hub<P> {
     }
 
     fn deliver_topic(&self, except: Option<MemberId>, topic: &str, parcel: P) -> Delivery {
+        // By a name: in place it would be gone with its line, for Rust 1.88.
         let topics = [topic];
         let audience = Audience { include: Some(&topics), except: &[], skip: except };
         self.publish_to(&audience, parcel)
