@@ -1,6 +1,6 @@
 //! A WebSocket connection. An input is options, and then frames (right ones, and anything else), with commands between
-//! them. The same is done three times, with the peer's bytes cut differently: what the machine tells and sends must be the
-//! same, within the limits, and what it sends must be what a machine of the other role takes.
+//! them. The same is done three times, with the peer's bytes cut differently: what the machine tells and sends must be
+//! the same, within the limits, and what it sends must be what a machine of the other role takes.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -235,8 +235,8 @@ struct Log {
 #[derive(Debug, PartialEq)]
 enum Heard {
     Message(Message),
-    /// A whole message that came in pieces: how many they were, and how many came of one that turned out to be bad, is a
-    /// matter of cuts.
+    /// A whole message that came in pieces: how many they were, and how many came of one that turned out to be bad, is
+    /// a matter of cuts.
     Pieces(Kind, Vec<u8>),
     Ping(Bytes),
     Pong(Bytes, Option<Duration>),
@@ -266,9 +266,9 @@ fn assert_same(setup: &Setup, a: &Log, b: &Log) {
     assert_eq!((&a.timeouts, &a.state, a.dropped), (&b.timeouts, &b.state, b.dropped), "the same was heard");
     assert!(a.sent == b.sent, "the same was heard, and something else was taken to be sent");
     if setup.config.deflate.as_ref().is_some_and(|deflate| deflate.max_live == 1) {
-        // Our compressor and our inflater want the one place among the contexts that are kept ready, and when the peer's
-        // bytes come decides which has it. The other is made again from its last bytes, and may then find other matches:
-        // other bytes for the same messages.
+        // Our compressor and our inflater want the one place among the contexts that are kept ready, and when the
+        // peer's bytes come decides which has it. The other is made again from its last bytes, and may then find other
+        // matches: other bytes for the same messages.
         return hear(setup, b);
     }
     let same = a.written.iter().zip(&b.written).take_while(|(a, b)| a == b).count();
@@ -532,8 +532,8 @@ fn heard(
     log.push(heard);
 }
 
-/// What RFC 6455 says of well-formed frames, in the plainest words: the messages that were heard are those that the frames
-/// hold, and within the limits.
+/// What RFC 6455 says of well-formed frames, in the plainest words: the messages that were heard are those that the
+/// frames hold, and within the limits.
 fn compare(setup: &Setup, steps: &[Step], log: &Log) {
     let bytes: Vec<u8> = steps
         .iter()

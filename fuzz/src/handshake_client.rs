@@ -1,6 +1,6 @@
 //! An answer as a client reads it. An input is a byte of options, one for the cuts, and the bytes of a server, in which
-//! `$ACCEPT` stands for the right value: the key is random, so that an answer that has it anywhere but in its header is not
-//! compared with another.
+//! `$ACCEPT` stands for the right value: the key is random, so that an answer that has it anywhere but in its header is
+//! not compared with another.
 
 use std::time::Instant;
 

@@ -1,8 +1,8 @@
-//! What the fuzz targets do, as functions of bytes. They are here and not in the targets so that `cargo test` on a stable
-//! compiler can run them over the seeds.
+//! What the fuzz targets do, as functions of bytes. They are here and not in the targets so that `cargo test` on a
+//! stable compiler can run them over the seeds.
 //!
-//! Structured targets read their bytes as a [`Script`]: one that people can write by hand, which the `arbitrary` crate's
-//! form, with its lengths at the end, is not.
+//! Structured targets read their bytes as a [`Script`]: one that people can write by hand, which the `arbitrary`
+//! crate's form, with its lengths at the end, is not.
 
 pub mod deflate;
 pub mod engine_payload;

@@ -1,6 +1,6 @@
-//! A server and a client of Socket.IO that do all that is right: packets with attachments and acks both ways, by polling, by
-//! WebSocket and by an upgrade between the two, as bytes. An input is options and what happens when: everything must arrive,
-//! once, unchanged and in order.
+//! A server and a client of Socket.IO that do all that is right: packets with attachments and acks both ways, by
+//! polling, by WebSocket and by an upgrade between the two, as bytes. An input is options and what happens when:
+//! everything must arrive, once, unchanged and in order.
 
 use std::collections::VecDeque;
 use std::sync::Arc;

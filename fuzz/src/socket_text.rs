@@ -1,5 +1,5 @@
-//! The default parser of Socket.IO. An input is messages with 0xFF between them, which no UTF-8 has: binary ones where the
-//! decoder waits for attachments, else text.
+//! The default parser of Socket.IO. An input is messages with 0xFF between them, which no UTF-8 has: binary ones where
+//! the decoder waits for attachments, else text.
 
 use bytes::Bytes;
 use serde::de::IgnoredAny;

@@ -58,8 +58,8 @@ struct Settings {
     /// How long clients of Socket.IO may take to answer a ping, in seconds: so long those last who have vanished.
     #[arg(long, default_value_t = 15)]
     ping_timeout: u32,
-    /// Memory that the server may have gained from the end of the middle wave (of two: the first) to the end of the last,
-    /// in KiB.
+    /// Memory that the server may have gained from the end of the middle wave (of two: the first) to the end of the
+    /// last, in KiB.
     #[arg(long, default_value_t = 4096)]
     slack: u64,
 }
@@ -104,8 +104,8 @@ async fn soak(settings: &Settings) -> io::Result<Vec<String>> {
         }
         left.push(after.anonymous);
     }
-    // The allocator keeps what the most at once needed. That is known after half of the waves; what a visit leaves behind
-    // adds to it with each further one.
+    // The allocator keeps what the most at once needed. That is known after half of the waves; what a visit leaves
+    // behind adds to it with each further one.
     let (settled, last) = (left[(left.len() - 1) / 2], left[left.len() - 1]);
     if last > settled + settings.slack {
         faults.push(format!("memory has grown from {settled} to {last} KiB between waves"));

@@ -8,7 +8,8 @@ use tokio::net::{TcpSocket, TcpStream};
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Place {
     server: SocketAddr,
-    /// Its own address, one of this machine's very many: so ports do not run out, nor what the server allows one address.
+    /// Its own address, one of this machine's very many: so ports do not run out, nor what the server allows one
+    /// address.
     own: Ipv4Addr,
 }
 

@@ -1,5 +1,5 @@
-//! Connections that only are: what each costs the server in memory, as opened, after something was said, and after a rest
-//! in which pings are answered.
+//! Connections that only are: what each costs the server in memory, as opened, after something was said, and after a
+//! rest in which pings are answered.
 
 use std::time::{Duration, Instant};
 
@@ -98,7 +98,8 @@ impl<'a> Idle<'a> {
         Ok(())
     }
 
-    /// Says nothing for that long, and answers pings. Does not sleep meanwhile: who sends to a sleeper pays for waking it.
+    /// Says nothing for that long, and answers pings. Does not sleep meanwhile: who sends to a sleeper pays for waking
+    /// it.
     fn rest(&mut self, time: Duration) -> Result<()> {
         let until = Instant::now() + time;
         while Instant::now() < until {

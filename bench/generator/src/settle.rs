@@ -14,8 +14,8 @@ use crate::stream::Stream;
 
 const PATIENCE: Duration = Duration::from_secs(20);
 
-/// Every topic's first connection says that it is settling, and says so again whenever it hears itself, until all of the
-/// topic have heard it. Then it says once that it has settled: who has heard that will hear nothing more.
+/// Every topic's first connection says that it is settling, and says so again whenever it hears itself, until all of
+/// the topic have heard it. Then it says once that it has settled: who has heard that will hear nothing more.
 pub(crate) fn settle(settings: &Settings, streams: &mut [Stream], topics: usize) -> Result<()> {
     let words = Words::new(settings);
     let mut poller = Poller::new()?;

@@ -1,7 +1,7 @@
-//! How cost grows with connections, beyond the sockets that a process may have: bytes of each, and time for a heartbeat and
-//! for a broadcast. Slots, connection machines, timers and subscriptions are the server's own; sockets are not there, and
-//! the clock is stopped and moved by hand. Fails when somebody was not pinged or did not hear. One number of connections per
-//! process: memory that was used before would be used again.
+//! How cost grows with connections, beyond the sockets that a process may have: bytes of each, and time for a heartbeat
+//! and for a broadcast. Slots, connection machines, timers and subscriptions are the server's own; sockets are not
+//! there, and the clock is stopped and moved by hand. Fails when somebody was not pinged or did not hear. One number of
+//! connections per process: memory that was used before would be used again.
 
 mod memory;
 

@@ -85,8 +85,8 @@ impl Inner {
 }
 
 impl Budget {
-    /// A budget of so many bytes. One of less than a few megabytes is too small to be exact: what is counted may be 256 KiB
-    /// behind what is held.
+    /// A budget of so many bytes. One of less than a few megabytes is too small to be exact: what is counted may be 256
+    /// KiB behind what is held.
     #[must_use]
     pub fn new(limit: usize) -> Self {
         let limit = i64::try_from(limit).unwrap_or(i64::MAX / 2);
@@ -180,9 +180,9 @@ impl Budget {
         self.0.as_ref().map_or_else(Watch::none, |inner| inner.holders.enter(holder))
     }
 
-    /// When memory is short, evicts those who hold most. To be called after something was counted, where no lock is held
-    /// that a [`Holder`] needs. Costs a comparison mostly; while memory stays short those who hold most are looked for
-    /// each time that a 64th of the limit more is held than then, or than was held at the least since.
+    /// When memory is short, evicts those who hold most. To be called after something was counted, where no lock is
+    /// held that a [`Holder`] needs. Costs a comparison mostly; while memory stays short those who hold most are looked
+    /// for each time that a 64th of the limit more is held than then, or than was held at the least since.
     #[inline]
     pub fn relieve(&self) {
         let Some(inner) = &self.0 else { return };

@@ -33,8 +33,8 @@ impl Charge {
         counted.budget == *budget
     }
 
-    /// It may have grown, and `bytes` are all of it now: to be called when others can see the growth. Nothing is counted
-    /// before it is first held.
+    /// It may have grown, and `bytes` are all of it now: to be called when others can see the growth. Nothing is
+    /// counted before it is first held.
     pub fn grow(&self, bytes: impl FnOnce() -> usize) {
         fence(Ordering::SeqCst);
         if let Some(counted) = self.0.get() {

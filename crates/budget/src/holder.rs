@@ -10,15 +10,15 @@ pub const LEAST: usize = 4 << 10;
 
 /// A connection, or a session, that memory is held for.
 ///
-/// Both methods are called by whichever thread [found memory short](crate::Budget::relieve), `held` under the lock of the
-/// list of holders. They may take no lock under which somebody relieves, [watches](crate::Budget::watch) or drops a [`Watch`];
-/// one under which somebody counts they may: counting takes none. They run nobody else's code but wakers.
+/// Both methods are called by whichever thread [found memory short](crate::Budget::relieve), `held` under the lock of
+/// the list of holders. They may take no lock under which somebody relieves, [watches](crate::Budget::watch) or drops a
+/// [`Watch`]; one under which somebody counts they may: counting takes none. They run nobody else's code but wakers.
 pub trait Holder: Send + Sync {
     /// Bytes that would be free if it were gone. What it shares with others counts in full.
     fn held(&self) -> usize;
 
-    /// It is to go: to tell its peer why, and give back what is held. Called again when memory is short once more and it
-    /// still holds something: then its peer had its chance to hear it.
+    /// It is to go: to tell its peer why, and give back what is held. Called again when memory is short once more and
+    /// it still holds something: then its peer had its chance to hear it.
     fn evict(&self);
 }
 
@@ -80,8 +80,8 @@ impl Holders {
         Watch { place: Some((Arc::clone(self), number)) }
     }
 
-    /// Chooses those who hold most until what they hold is `excess`. Those who were chosen before and still hold something
-    /// come first.
+    /// Chooses those who hold most until what they hold is `excess`. Those who were chosen before and still hold
+    /// something come first.
     pub(crate) fn pick(&self, excess: usize) -> Picked {
         // Whoever is let go of last here must not be so under the lock, which it takes to leave the list.
         let mut all = Vec::new();

@@ -136,8 +136,8 @@ mod tests {
         assert_eq!(most, Some(3 * STEP));
     }
 
-    /// Threads that take and give back, some of it for others, in steps small and large: in the end nothing is held, and at
-    /// no time did more fit than there was room for.
+    /// Threads that take and give back, some of it for others, in steps small and large: in the end nothing is held,
+    /// and at no time did more fit than there was room for.
     #[test]
     fn threads_agree_in_the_end() {
         let ledger = Ledger::default();

@@ -1,16 +1,16 @@
 //! How much memory a server may hold for its peers: counted, bounded, and who has to go when it is short.
 //!
 //! Limits of single connections do not bound a server: their sum does not. A [`Budget`] is that bound. Whatever is held
-//! for a peer beyond a turn of its driver (a message that is put together, a queue, a buffer between two polls) is counted
-//! by a [`Hold`], or, where many queues share it, by a [`Charge`].
+//! for a peer beyond a turn of its driver (a message that is put together, a queue, a buffer between two polls) is
+//! counted by a [`Hold`], or, where many queues share it, by a [`Charge`].
 //!
 //! * From [90 %](Budget::is_tight) on nobody new is [admitted](Budget::admit), and those who hold most are
 //!   [evicted](Holder::evict), the largest first, until what is left is 80 %.
 //! * From 95 % on no buffer grows by 16 KiB or more, and at [100 %](Budget::is_full) none grows at all: what
 //!   [`Hold::try_set`] refuses is not allocated.
 //!
-//! Counting is two additions in a cache line of the thread's own. The sum that decisions are made by follows in steps of
-//! 16 KiB per lane, of which there are 16: it is at most 256 KiB behind.
+//! Counting is two additions in a cache line of the thread's own. The sum that decisions are made by follows in steps
+//! of 16 KiB per lane, of which there are 16: it is at most 256 KiB behind.
 //!
 //! ```
 //! use switchboard_budget::{Budget, Part};

@@ -8,7 +8,8 @@ pub enum Part {
     /// Messages that are put together, or were and are still in somebody's hands; what comes out of inflating; what was
     /// read and not asked for yet.
     Reading,
-    /// Messages that wait in outboxes and for shards. One that waits in several places counts once, where it can be told.
+    /// Messages that wait in outboxes and for shards. One that waits in several places counts once, where it can be
+    /// told.
     Queued,
     /// What was encoded and the transport has not taken.
     Unsent,

@@ -95,8 +95,8 @@ impl<P: Parcel> Member<P> {
         Ok(true)
     }
 
-    /// Subscribes to several topics, to all of them or none; whether it was not subscribed yet, in the order of the names.
-    /// Publishes of that time may reach it by some of them and not yet by others.
+    /// Subscribes to several topics, to all of them or none; whether it was not subscribed yet, in the order of the
+    /// names. Publishes of that time may reach it by some of them and not yet by others.
     ///
     /// # Errors
     /// As [`subscribe`](Self::subscribe), which counts it once.
@@ -117,8 +117,8 @@ impl<P: Parcel> Member<P> {
         Ok(names.iter().map(AsRef::as_ref).map(subscribe).collect())
     }
 
-    /// Subscribes to a topic that no limit counts: how many there are of them, and how long their names are, is the caller's
-    /// to bound. `false` if it already was subscribed, counted or not.
+    /// Subscribes to a topic that no limit counts: how many there are of them, and how long their names are, is the
+    /// caller's to bound. `false` if it already was subscribed, counted or not.
     pub fn subscribe_exempt(&self, topic: &str) -> bool {
         let State { door, topics } = &mut *self.lock();
         let is_new = !topics.contains(topic);
@@ -128,10 +128,10 @@ impl<P: Parcel> Member<P> {
         is_new
     }
 
-    /// [Subscribes](Self::subscribe_exempt) to a topic, and [sends](Self::send) a parcel to this member alone that comes before all
-    /// that is published there from now on: in one step, so that whoever publishes because the parcel has arrived reaches
-    /// the member, and nobody overtakes the parcel. The answer: whether it was not subscribed yet, and what became of the
-    /// parcel. (To one that was subscribed the parcel comes after what was published before.)
+    /// [Subscribes](Self::subscribe_exempt) to a topic, and [sends](Self::send) a parcel to this member alone that
+    /// comes before all that is published there from now on: in one step, so that whoever publishes because the parcel
+    /// has arrived reaches the member, and nobody overtakes the parcel. The answer: whether it was not subscribed yet,
+    /// and what became of the parcel. (To one that was subscribed the parcel comes after what was published before.)
     pub fn subscribe_exempt_with(&self, topic: &str, first: P) -> (bool, Pushed) {
         // Outlives the lock: its parcel may be dropped.
         let door = self.lock().door.clone();
@@ -196,16 +196,16 @@ impl<P: Parcel> Member<P> {
     }
 
     /// Sends a parcel to this member alone, by its door: into its outbox by [`push`](Outbox::push), or through the port
-    /// of its shard, as a publication for one. So it keeps its order with what the same thread publishes. Of a member of
-    /// a port the answer says only whether the port took it: `Sent`, `Dropped` or `Closed`. What was thrown away is
+    /// of its shard, as a publication for one. So it keeps its order with what the same thread publishes. Of a member
+    /// of a port the answer says only whether the port took it: `Sent`, `Dropped` or `Closed`. What was thrown away is
     /// [counted](Hub::counters).
     pub fn send(&self, parcel: P) -> Pushed {
         let door = self.lock().door.clone();
         self.sent(door.push(parcel))
     }
 
-    /// Whether something that was sent or published to this member may be on its way: in its outbox, or in the port of its
-    /// shard, where it may as well be for others. What the calling thread has published itself is always counted.
+    /// Whether something that was sent or published to this member may be on its way: in its outbox, or in the port of
+    /// its shard, where it may as well be for others. What the calling thread has published itself is always counted.
     #[must_use]
     pub fn has_undelivered(&self) -> bool {
         match &self.lock().door {
@@ -214,9 +214,9 @@ impl<P: Parcel> Member<P> {
         }
     }
 
-    /// Gives the member another outbox to be reached by, in place of the outbox or the port that it has. It keeps all its
-    /// topics. Each publish goes to exactly one of the two doors, and one that begins after this returns goes to the new
-    /// one; the old outbox, with what is in it, is left as it is.
+    /// Gives the member another outbox to be reached by, in place of the outbox or the port that it has. It keeps all
+    /// its topics. Each publish goes to exactly one of the two doors, and one that begins after this returns goes to
+    /// the new one; the old outbox, with what is in it, is left as it is.
     ///
     /// The member's [name](Self::id) is another one afterwards. All topics of the member wait meanwhile, which takes a
     /// binary search for each of them.
@@ -224,12 +224,13 @@ impl<P: Parcel> Member<P> {
         self.move_to(Door::Outbox { id: self.hub.next_id(), outbox });
     }
 
-    /// Has the outbox that this member was reached by before it [moved](Self::relocate) take nothing more, and pass on to the
-    /// member's door of now what is still pushed there, by publishers who began before the move. So whoever sends on what
-    /// the outbox holds after this, and before what comes by the new door, keeps the order of each publisher.
+    /// Has the outbox that this member was reached by before it [moved](Self::relocate) take nothing more, and pass on
+    /// to the member's door of now what is still pushed there, by publishers who began before the move. So whoever
+    /// sends on what the outbox holds after this, and before what comes by the new door, keeps the order of each
+    /// publisher.
     ///
-    /// The outbox should have been this member's alone, and not be given to a member again. No effect on one that is closed,
-    /// or that is the member's door.
+    /// The outbox should have been this member's alone, and not be given to a member again. No effect on one that is
+    /// closed, or that is the member's door.
     pub fn inherit(&self, old: &Outbox<P>) {
         let door = self.lock().door.clone();
         if !door.is(old) {

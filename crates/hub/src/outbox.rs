@@ -320,8 +320,8 @@ impl<P: Parcel> Outbox<P> {
         &self.budget
     }
 
-    /// Takes nothing more, as if [closed](Self::close), but that what is pushed from now on goes `onward`. No effect on an
-    /// outbox that is closed.
+    /// Takes nothing more, as if [closed](Self::close), but that what is pushed from now on goes `onward`. No effect on
+    /// an outbox that is closed.
     pub(crate) fn pass_on(&self, onward: Onward<P>) {
         // One that is not taken outlives the lock: it may hold the last handle to something.
         let mut onward = Some(onward);
@@ -454,8 +454,8 @@ impl<P> State<P> {
         matches!(self.phase, Phase::Abandoned | Phase::Overflowed)
     }
 
-    /// Whether one more parcel fits beside those queued and those that room is set aside for. Where nothing is queued it
-    /// does, whatever the budget says: who waits for room is woken by what leaves, and nothing would.
+    /// Whether one more parcel fits beside those queued and those that room is set aside for. Where nothing is queued
+    /// it does, whatever the budget says: who waits for room is woken by what leaves, and nothing would.
     fn has_room(&self, limits: &Limits, weight: usize) -> bool {
         let parcels = self.queue.len() + self.line.granted();
         let bytes = self.bytes.checked_add(self.line.granted_bytes()).and_then(|bytes| bytes.checked_add(weight));

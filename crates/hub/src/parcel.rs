@@ -12,14 +12,14 @@ pub trait Parcel: Clone + Send + 'static {
 
     /// Whether this is worth nothing to a peer that lags: for state that the next one supersedes. An
     /// [`Outbox::push`](crate::Outbox::push) throws such a parcel away while the outbox is
-    /// [stalled](crate::Outbox::stall) or full, whatever its policy; it never makes another parcel or the connection go.
-    /// Default: no. Not called under a lock either.
+    /// [stalled](crate::Outbox::stall) or full, whatever its policy; it never makes another parcel or the connection
+    /// go. Default: no. Not called under a lock either.
     fn is_volatile(&self) -> bool {
         false
     }
 
-    /// Counts itself in a budget, once for all of its clones and for as long as one of them lives: for what clones share.
-    /// `false`, as by default: whoever queues it is to count its weight. Not called under a lock either.
+    /// Counts itself in a budget, once for all of its clones and for as long as one of them lives: for what clones
+    /// share. `false`, as by default: whoever queues it is to count its weight. Not called under a lock either.
     fn count(&self, budget: &Budget) -> bool {
         let _ = budget;
         false

@@ -25,8 +25,8 @@ const IDLE_PUBLICATIONS: usize = 1024;
 /// **Publishers** never wait. A publish puts one entry into the port of each shard that has receivers, which costs the
 /// same for one receiver and for a hundred thousand, and wakes the shard if it sleeps. When the queue is full (see
 /// [`PortLimits`]) the new publication is thrown away, for this port alone, and counts as
-/// [dropped](crate::Delivery::dropped) for each of its receivers here; [`refused`](Self::refused) counts it too. So it is
-/// when the budget is [full](Budget::is_full), unless nothing is queued.
+/// [dropped](crate::Delivery::dropped) for each of its receivers here; [`refused`](Self::refused) counts it too. So it
+/// is when the budget is [full](Budget::is_full), unless nothing is queued.
 ///
 /// **The shard** takes all that has come by [`poll_take`](Self::poll_take), and writes to its slots. Publications come
 /// in the order in which they were made: what one thread publishes, to one topic or to several, stays in order. When

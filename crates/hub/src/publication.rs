@@ -8,8 +8,8 @@ use crate::slot::SlotId;
 
 /// A parcel for some members of one [`Port`](crate::Port), all of them at once.
 ///
-/// One for a single topic shares the list of receivers with it: while it is held, changes of the topic's members work on copies of
-/// what they change. So a shard drops it when it has delivered it.
+/// One for a single topic shares the list of receivers with it: while it is held, changes of the topic's members work
+/// on copies of what they change. So a shard drops it when it has delivered it.
 #[derive(Clone)]
 pub struct Publication<P: Parcel> {
     parcel: P,
@@ -65,8 +65,8 @@ impl<P: Parcel> Publication<P> {
     }
 
     /// Whether both go to the same members, but for those excepted, and this can be told at once: publications of one
-    /// topic that nobody joined or left in between, or those for one and the same member. A shard can then write several
-    /// to each receiver together.
+    /// topic that nobody joined or left in between, or those for one and the same member. A shard can then write
+    /// several to each receiver together.
     #[must_use]
     pub fn shares_receivers(&self, other: &Self) -> bool {
         match (&self.members, &other.members) {

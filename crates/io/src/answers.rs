@@ -44,8 +44,8 @@ impl Drop for Awaited {
     }
 }
 
-/// The answers of many sockets to one event, as they come, each with the id of its socket: a [`Stream`], which ends when
-/// all have answered or the time is over. [`all`](Self::all) collects them.
+/// The answers of many sockets to one event, as they come, each with the id of its socket: a [`Stream`], which ends
+/// when all have answered or the time is over. [`all`](Self::all) collects them.
 ///
 /// An answer of another type than `T` is an error of its own and ends nothing. Dropped, nobody waits any more.
 #[must_use = "streams do nothing unless polled"]

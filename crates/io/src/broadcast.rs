@@ -82,8 +82,8 @@ impl Broadcast {
         self
     }
 
-    /// Sends an event. It is written once, queued, and never waited for: each socket has a bounded queue with a policy of
-    /// its own.
+    /// Sends an event. It is written once, queued, and never waited for: each socket has a bounded queue with a policy
+    /// of its own.
     ///
     /// # Errors
     /// It cannot be written: a reserved name, or data that does not serialise.
@@ -91,8 +91,8 @@ impl Broadcast {
         publish::broadcast(&self.space, &self.selector, self.skip(), &Event::new(event, args))
     }
 
-    /// Sends an event on that has come by the name `event`, which [`Event`](crate::Event) gives: one that is called by a
-    /// [number](Name::is_number) still is. By [`emit`](Self::emit) it would be called by a text.
+    /// Sends an event on that has come by the name `event`, which [`Event`](crate::Event) gives: one that is called by
+    /// a [number](Name::is_number) still is. By [`emit`](Self::emit) it would be called by a text.
     ///
     /// # Errors
     /// As [`emit`](Self::emit).
@@ -108,8 +108,8 @@ impl Broadcast {
         self.emit("message", args)
     }
 
-    /// Sends an event whose receivers are to answer, each with what reads as `T`: a tuple for several arguments, else the
-    /// first one.
+    /// Sends an event whose receivers are to answer, each with what reads as `T`: a tuple for several arguments, else
+    /// the first one.
     ///
     /// # Errors
     /// As [`emit`](Self::emit).

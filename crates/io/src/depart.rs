@@ -28,7 +28,8 @@ pub(crate) fn dismiss_for(peer: &Arc<Peer>, reason: DisconnectReason) {
     }
 }
 
-/// The server closes the client's connection; this socket of it has left for `reason`, the others are told by the session.
+/// The server closes the client's connection; this socket of it has left for `reason`, the others are told by the
+/// session.
 pub(crate) fn close(peer: &Arc<Peer>, reason: DisconnectReason) {
     dismiss_for(peer, reason);
     peer.session.close(CloseReason::ForcedClose);

@@ -79,8 +79,8 @@ fn turn_away(entrant: &Entrant) {
     nowhere(entrant);
 }
 
-/// There is no such namespace. As in Node the words are in an object, also for clients of Socket.IO 2, which get those of
-/// middlewares bare.
+/// There is no such namespace. As in Node the words are in an object, also for clients of Socket.IO 2, which get those
+/// of middlewares bare.
 fn nowhere(entrant: &Entrant) {
     let mut refusal = Refusal::new("Invalid namespace");
     if entrant.session.protocol() == Protocol::V3 {
@@ -251,9 +251,9 @@ fn give_back(recovery: &Recovery<Peer>, peer: &Arc<Peer>, claim: Option<Claim>) 
     true
 }
 
-/// Tells the client that it is in, and everyone else how to reach it, in one step: the client hears of nothing before that
-/// it is in, and of everything after. It is then in the room that bears its id, of which those who watch rooms are still to
-/// be told. `None`: it was shown out meanwhile.
+/// Tells the client that it is in, and everyone else how to reach it, in one step: the client hears of nothing before
+/// that it is in, and of everything after. It is then in the room that bears its id, of which those who watch rooms are
+/// still to be told. `None`: it was shown out meanwhile.
 fn welcome(peer: &Arc<Peer>) -> Option<Joined> {
     let (space, parser) = (&peer.space, peer.space.settings.parser);
     let frames = match (peer.session.protocol(), peer.pid) {

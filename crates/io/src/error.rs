@@ -44,8 +44,8 @@ pub enum AckError {
 #[derive(Debug)]
 pub struct Failure(pub(crate) String);
 
-/// Whatever can go wrong between this server and its sockets: what `?` makes of all of it, in a handler that does several
-/// things.
+/// Whatever can go wrong between this server and its sockets: what `?` makes of all of it, in a handler that does
+/// several things.
 ///
 /// ```
 /// use switchboard_io::{Ack, Data, Error, Socket, SocketIo};
@@ -89,8 +89,8 @@ pub enum ClusterError {
     },
 }
 
-/// A refusal, by a middleware of a namespace or of a socket. The client gets it as the `connect_error` event: `message`,
-/// and `data` if there is some.
+/// A refusal, by a middleware of a namespace or of a socket. The client gets it as the `connect_error` event:
+/// `message`, and `data` if there is some.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Refusal {
     pub(crate) message: String,

@@ -96,8 +96,8 @@ pub enum CallError {
     NoReason,
 }
 
-/// The arguments of an event, read as `T`: a tuple gets all of them, `()` none, every other type the first one. What was
-/// not sent reads as null, so that an `Option` is `None`.
+/// The arguments of an event, read as `T`: a tuple gets all of them, `()` none, every other type the first one. What
+/// was not sent reads as null, so that an `Option` is `None`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Data<T>(pub T);
 

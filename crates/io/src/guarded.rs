@@ -1,5 +1,5 @@
-//! Calls of what an application wants to be told, beside the handlers of a socket. A panic is logged, and is nobody else's:
-//! what it was told of has happened, and goes on.
+//! Calls of what an application wants to be told, beside the handlers of a socket. A panic is logged, and is nobody
+//! else's: what it was told of has happened, and goes on.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 

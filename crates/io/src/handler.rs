@@ -17,8 +17,9 @@ use crate::peer::Peer;
 /// nothing or a `Result`.
 ///
 /// Handlers of one socket start in the order in which its events came, and each runs to its first await before the next
-/// starts. An error that one returns is logged, and told to the socket's [`on_error`](crate::Socket::on_error) listeners.
-/// So is an argument that cannot be had; the handler is then not called. A panic takes the socket out of its namespace.
+/// starts. An error that one returns is logged, and told to the socket's [`on_error`](crate::Socket::on_error)
+/// listeners. So is an argument that cannot be had; the handler is then not called. A panic takes the socket out of its
+/// namespace.
 ///
 /// An `async` closure that captures cannot lend what it captured to its future. Write `move |socket: Socket| { let db =
 /// db.clone(); async move { … } }`, or keep what is shared in the server's [state](crate::State).

@@ -12,8 +12,8 @@ use crate::engine::{Limit, Session};
 use crate::error::Failure;
 use crate::listeners::Pending;
 
-/// How many handlers of one client are under way: with too many, it is not read from. Those that wait for an ack of this
-/// client are not counted: they would wait for ever for what is not read.
+/// How many handlers of one client are under way: with too many, it is not read from. Those that wait for an ack of
+/// this client are not counted: they would wait for ever for what is not read.
 #[derive(Debug)]
 pub(crate) struct InFlight {
     /// Less than none when acks are awaited outside of handlers.
@@ -56,8 +56,8 @@ pub(crate) enum Trouble {
 
 /// Starts a handler. It runs to its first await before this returns; what is left of it gets a task.
 ///
-/// `in_trouble` makes what is called when it fails or panics, now or later. Most handlers are done when this returns and have
-/// no trouble, and nothing is made for them.
+/// `in_trouble` makes what is called when it fails or panics, now or later. Most handlers are done when this returns
+/// and have no trouble, and nothing is made for them.
 pub(crate) fn start<T: FnOnce(Trouble) + Send + 'static>(
     session: &Session,
     in_flight: Option<&Arc<InFlight>>,

@@ -1,11 +1,11 @@
 //! A Socket.IO server: the stock clients cannot tell it from Node's.
 //!
-//! [`SocketIo`] is the server, [`Namespace`] a channel of it, [`Socket`] a client in one. Handlers are asynchronous closures
-//! that ask for what they need by type; see [`FromCall`]. [`Broadcast`] chooses whom an event goes to.
+//! [`SocketIo`] is the server, [`Namespace`] a channel of it, [`Socket`] a client in one. Handlers are asynchronous
+//! closures that ask for what they need by type; see [`FromCall`]. [`Broadcast`] chooses whom an event goes to.
 //! [`TypedEvent`] names an event together with its types.
 //!
-//! Below all that, [`engine`] is Engine.IO: sessions over HTTP long polling and WebSocket. [`http1`] serves the former where
-//! connections are accepted here.
+//! Below all that, [`engine`] is Engine.IO: sessions over HTTP long polling and WebSocket. [`http1`] serves the former
+//! where connections are accepted here.
 #![forbid(unsafe_code)]
 
 mod ack;

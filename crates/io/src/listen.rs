@@ -47,8 +47,8 @@ impl SocketIo {
 }
 
 impl Engine {
-    /// Serves the clients of this listener, as [`SocketIo::serve`] does. To accept on several cores, give each a runtime
-    /// and a listener of its own (`SO_REUSEPORT`).
+    /// Serves the clients of this listener, as [`SocketIo::serve`] does. To accept on several cores, give each a
+    /// runtime and a listener of its own (`SO_REUSEPORT`).
     ///
     /// # Errors
     /// The kernel will not have the listener watched.

@@ -1,5 +1,5 @@
-//! What is called for what a socket hears and says: any number of listeners for each event, once or always, listeners for
-//! all events, and middlewares before them.
+//! What is called for what a socket hears and says: any number of listeners for each event, once or always, listeners
+//! for all events, and middlewares before them.
 //!
 //! Kept with each socket, so a socket without any holds a pointer only. Generic over who the socket is, because
 //! listeners are made above and kept below.

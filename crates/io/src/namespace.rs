@@ -20,8 +20,8 @@ use crate::socket::Socket;
 use crate::space::Space;
 use crate::watch::RoomEvent;
 
-/// A namespace: a channel of its own over the same connections, with its own sockets, rooms, handlers and middlewares. A
-/// cheap handle.
+/// A namespace: a channel of its own over the same connections, with its own sockets, rooms, handlers and middlewares.
+/// A cheap handle.
 #[derive(Clone)]
 pub struct Namespace(pub(crate) Arc<Space<Peer>>);
 
@@ -32,8 +32,8 @@ impl Namespace {
         self.0.name.as_str()
     }
 
-    /// Calls a handler for each client that joins, after it was told so. Any number may be added. What the client said for
-    /// itself comes by [`Auth`](crate::Auth).
+    /// Calls a handler for each client that joins, after it was told so. Any number may be added. What the client said
+    /// for itself comes by [`Auth`](crate::Auth).
     ///
     /// Clients that joined before are not told of: add handlers before the server listens.
     pub fn on_connect<M: 'static>(&self, handler: impl Handler<M>) -> &Self {
@@ -145,7 +145,8 @@ impl Namespace {
         self.0.roll().len()
     }
 
-    /// How many members a room has on this server. Others than sockets count where rooms are shared with plain WebSockets.
+    /// How many members a room has on this server. Others than sockets count where rooms are shared with plain
+    /// WebSockets.
     #[must_use]
     pub fn count_in(&self, room: &str) -> usize {
         peer::count_in(&self.0, room)
@@ -197,8 +198,8 @@ impl Namespace {
 
     // Servers among themselves.
 
-    /// Sends an event to the other servers of the cluster; they hear it by [`on_server_event`](Self::on_server_event). This
-    /// server does not.
+    /// Sends an event to the other servers of the cluster; they hear it by [`on_server_event`](Self::on_server_event).
+    /// This server does not.
     ///
     /// # Errors
     /// It does not serialise.
@@ -207,8 +208,8 @@ impl Namespace {
         Ok(())
     }
 
-    /// [`server_side_emit`](Self::server_side_emit), and waits for one answer of each of the other servers. A server alone
-    /// gets none.
+    /// [`server_side_emit`](Self::server_side_emit), and waits for one answer of each of the other servers. A server
+    /// alone gets none.
     ///
     /// # Errors
     /// See [`ClusterError`].
@@ -225,7 +226,8 @@ impl Namespace {
         remote::server_side_emit(&args).await
     }
 
-    /// Calls a function for each event of this name that another server of the cluster sends. What it returns is the answer.
+    /// Calls a function for each event of this name that another server of the cluster sends. What it returns is the
+    /// answer.
     pub fn on_server_event<Fut>(
         &self,
         event: impl Into<Name>,

@@ -68,8 +68,8 @@ impl Socket {
         self.0.listeners.remove_all(&For::Any);
     }
 
-    /// Calls a function with the name and the arguments of every event that is sent to this socket, broadcasts included.
-    /// It is called by whoever sends, and should not block.
+    /// Calls a function with the name and the arguments of every event that is sent to this socket, broadcasts
+    /// included. It is called by whoever sends, and should not block.
     pub fn on_any_outgoing(&self, see: impl Fn(&str, &Args) + Send + Sync + 'static) -> ListenerId {
         self.0.space.onlookers.fetch_add(1, Ordering::Relaxed);
         self.0.listeners.add_onlooker(false, Arc::new(see))
@@ -105,9 +105,9 @@ impl Socket {
     }
 
     /// Calls a handler when something could not be done for this socket: its client broke a rule of the protocol, sent
-    /// arguments that no handler asks for, was refused by a middleware, or a handler returned an error. What it was comes
-    /// as a sentence, and a refusal's details behind it: `Data<(String, Value)>`. What the handler itself fails with goes
-    /// to the log.
+    /// arguments that no handler asks for, was refused by a middleware, or a handler returned an error. What it was
+    /// comes as a sentence, and a refusal's details behind it: `Data<(String, Value)>`. What the handler itself fails
+    /// with goes to the log.
     pub fn on_error<M: 'static>(&self, handler: impl Handler<M>) -> ListenerId {
         self.0.listeners.add(For::Error, false, false, Erased::new(handler))
     }

@@ -129,8 +129,9 @@ impl Peer {
         Ok(())
     }
 
-    /// Joins all of them or none, and leaves it to the caller to [tell](Self::tell_joined) those who watch: they run what an
-    /// application likes, which must not be under a lock. Of nothing that is to be told there may be nothing in the answer.
+    /// Joins all of them or none, and leaves it to the caller to [tell](Self::tell_joined) those who watch: they run
+    /// what an application likes, which must not be under a lock. Of nothing that is to be told there may be nothing in
+    /// the answer.
     pub(crate) fn join_untold(&self, rooms: &[Name]) -> Result<Vec<Joined>, HubError> {
         let space = &*self.space;
         let topics: Vec<String> = self.but_own(rooms).map(|room| room::topic(&space.name, room)).collect();
@@ -220,8 +221,8 @@ impl Peer {
         self.session.member().unsubscribe(&self.space.everyone);
     }
 
-    // The room that bears its id. It is in there as in any other room, but the hub knows only once somebody needs that: most
-    // are never spoken to but alone.
+    // The room that bears its id. It is in there as in any other room, but the hub knows only once somebody needs that:
+    // most are never spoken to but alone.
 
     pub(crate) fn is_in_own_room(&self) -> bool {
         self.in_own_room.load(Ordering::Acquire)

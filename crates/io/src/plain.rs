@@ -15,14 +15,14 @@ use crate::room;
 const MESSAGE: &str = "message";
 
 impl Namespace {
-    /// What a plain WebSocket says to a room that it shares with sockets of this namespace: other plain WebSockets get the
-    /// message as it is, sockets get the event `message` with the text or the bytes as its one argument. Nothing is made
-    /// for sockets before the first one is reached, unless it has to be recorded for
+    /// What a plain WebSocket says to a room that it shares with sockets of this namespace: other plain WebSockets get
+    /// the message as it is, sockets get the event `message` with the text or the bytes as its one argument. Nothing is
+    /// made for sockets before the first one is reached, unless it has to be recorded for
     /// [recovery](crate::Builder::connection_state_recovery).
     ///
-    /// `publish` is given the parcel and hands it to the hub, to the [topic](crate::topic) that is named here and nobody else.
-    /// It is called once, before this returns, and must not send events: where recovery is on, they would wait for it.
-    /// Listeners for [outgoing events](crate::Socket::on_any_outgoing) do not see what is sent like this.
+    /// `publish` is given the parcel and hands it to the hub, to the [topic](crate::topic) that is named here and
+    /// nobody else. It is called once, before this returns, and must not send events: where recovery is on, they would
+    /// wait for it. Listeners for [outgoing events](crate::Socket::on_any_outgoing) do not see what is sent like this.
     pub fn share<R>(&self, topic: &str, message: impl Into<Prepared>, publish: impl FnOnce(Parcel) -> R) -> R {
         let (space, plain) = (&*self.0, message.into());
         let parser = space.settings.parser;

@@ -1,4 +1,5 @@
-//! How plain WebSockets in the topics of rooms hear what is sent to sockets there: as a function of the application's says.
+//! How plain WebSockets in the topics of rooms hear what is sent to sockets there: as a function of the application's
+//! says.
 
 use std::fmt;
 use std::sync::Arc;

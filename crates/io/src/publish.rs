@@ -198,9 +198,9 @@ fn part(frame: Frame) -> Message {
     }
 }
 
-/// Writes an event with its offset, records it unless it is not to be recovered, and hands it on before anyone else may:
-/// so clients get packets in the order of their offsets. `hand_on` runs under the lock that all publishers take: it must
-/// settle with no session, which may call listeners, and those may publish.
+/// Writes an event with its offset, records it unless it is not to be recovered, and hands it on before anyone else
+/// may: so clients get packets in the order of their offsets. `hand_on` runs under the lock that all publishers take:
+/// it must settle with no session, which may call listeners, and those may publish.
 pub(crate) fn record<R>(
     space: &Space<Peer>,
     recovery: &Recovery<Peer>,

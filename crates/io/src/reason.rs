@@ -18,8 +18,8 @@ pub enum DisconnectReason {
     PingTimeout,
     /// The client sent what is no Engine.IO packet.
     ParseError,
-    /// This server closed the whole connection: the client joined no namespace in time, or joined one twice, or memory was
-    /// short and much of it held for this client.
+    /// This server closed the whole connection: the client joined no namespace in time, or joined one twice, or memory
+    /// was short and much of it held for this client.
     ForcedServerClose,
     /// This server shuts down.
     ServerShuttingDown,

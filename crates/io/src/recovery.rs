@@ -2,8 +2,8 @@
 //! that it missed, or is told that it is new.
 //!
 //! Two things differ from Node. A client need not have received anything to come back: what it is known to have is also
-//! learnt from its pongs, so that a quiet connection recovers however long it was quiet. And one whose old connection is
-//! not yet known to be dead takes its session over from it.
+//! learnt from its pongs, so that a quiet connection recovers however long it was quiet. And one whose old connection
+//! is not yet known to be dead takes its session over from it.
 
 use std::collections::{BTreeMap, HashMap, HashSet, VecDeque};
 use std::ops::{Deref, DerefMut};
@@ -22,7 +22,8 @@ pub struct RecoverySettings {
     pub max_disconnection_duration: Duration,
     /// Whether middlewares of namespaces are spared those who come back. Default: yes.
     pub skip_middlewares: bool,
-    /// Packets kept at most, over all namespaces. Default 100,000. With more, the oldest go, and who missed them is new.
+    /// Packets kept at most, over all namespaces. Default 100,000. With more, the oldest go, and who missed them is
+    /// new.
     pub max_packets: usize,
     /// Bytes of those packets, with the names of the rooms that they are for; and as many again of what is kept of lost
     /// clients: their rooms and data. Default 64 MiB.
@@ -155,8 +156,8 @@ impl<P> Recovery<P> {
         }
     }
 
-    /// Nobody is given back more than a queue of these limits holds. Who has missed more comes as somebody new: it would
-    /// overflow its queue, be closed for that, and come back for the same again and again.
+    /// Nobody is given back more than a queue of these limits holds. Who has missed more comes as somebody new: it
+    /// would overflow its queue, be closed for that, and come back for the same again and again.
     pub(crate) fn with_room(self, room: OutboxLimits) -> Self {
         Self { room, ..self }
     }
@@ -165,14 +166,14 @@ impl<P> Recovery<P> {
         self.settings.skip_middlewares
     }
 
-    /// The memory, for a step that must be one: to record and publish, or to look up and subscribe. Everyone who publishes
-    /// waits meanwhile, so that packets reach each client in the order of their places.
+    /// The memory, for a step that must be one: to record and publish, or to look up and subscribe. Everyone who
+    /// publishes waits meanwhile, so that packets reach each client in the order of their places.
     pub(crate) fn lock(&self) -> Locked<'_> {
         Locked { log: self.log.lock().unwrap_or_else(PoisonError::into_inner), newest: &self.newest }
     }
 
-    /// The place of the newest packet that was handed on. Clients ask for it whenever they answer a ping: it waits for nobody
-    /// who publishes.
+    /// The place of the newest packet that was handed on. Clients ask for it whenever they answer a ping: it waits for
+    /// nobody who publishes.
     pub(crate) fn newest(&self) -> Place {
         self.newest.load(Ordering::Acquire)
     }
@@ -210,14 +211,14 @@ impl<P> Recovery<P> {
         self.prune(&mut log, now);
     }
 
-    /// A client came back. `offset` is of the last packet that it has received, if it has received any. `None`: it is to be
-    /// somebody new.
+    /// A client came back. `offset` is of the last packet that it has received, if it has received any. `None`: it is
+    /// to be somebody new.
     pub(crate) fn claim(&self, pid: &Sid, namespace: &Namespace, offset: Option<&str>, now: Instant) -> Option<Claim> {
         let mut log = self.lock();
         let found = self.find(&log, pid, namespace, offset, now);
         if found.is_some() {
-            // Also when it cannot be given back: what is gone stays gone, and what is too much does not become less. To look
-            // again would take as long again.
+            // Also when it cannot be given back: what is gone stays gone, and what is too much does not become less. To
+            // look again would take as long again.
             log.find_again(pid);
             log.count_bytes();
         }

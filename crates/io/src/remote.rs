@@ -1,5 +1,5 @@
-//! Sockets that may be on another server of a cluster, and what can be done with many at once. These are asynchronous, and
-//! can fail, because a cluster has to be asked; a server alone answers at once.
+//! Sockets that may be on another server of a cluster, and what can be done with many at once. These are asynchronous,
+//! and can fail, because a cluster has to be asked; a server alone answers at once.
 
 use serde::de::DeserializeOwned;
 use switchboard_io_proto::socket::{Args, ArgsError, Arguments, Name};

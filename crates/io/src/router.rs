@@ -119,8 +119,8 @@ impl Router {
         Found::Nowhere
     }
 
-    /// Asks parents, one after the other, for the one whose child is of this name. The child is for the caller to make, when
-    /// there is still somebody who comes to it: without a guest it would stay for ever.
+    /// Asks parents, one after the other, for the one whose child is of this name. The child is for the caller to make,
+    /// when there is still somebody who comes to it: without a guest it would stay for ever.
     pub(crate) async fn ask(parents: Vec<Arc<Parent>>, name: Namespace, auth: Args) -> Option<Arc<Parent>> {
         for parent in parents {
             let knows = match &parent.which {
@@ -163,8 +163,9 @@ impl Router {
         Some(space)
     }
 
-    /// A client is about to be let into a namespace, which stays there until [`Space::guest_left`]. If it went meanwhile,
-    /// it is there again, or the one that has taken its name; `None` if there are as many as may be without it.
+    /// A client is about to be let into a namespace, which stays there until [`Space::guest_left`]. If it went
+    /// meanwhile, it is there again, or the one that has taken its name; `None` if there are as many as may be without
+    /// it.
     pub(crate) fn keep(&self, space: &Arc<Space<Peer>>) -> Option<Arc<Space<Peer>>> {
         if !space.may_go() {
             return Some(Arc::clone(space));
@@ -182,8 +183,8 @@ impl Router {
         Space::new(name, self.hub.clone(), Arc::clone(&self.settings), self.recovery.clone(), rules)
     }
 
-    /// Adds a namespace unless somebody else was faster, or there are as many by its rules as `limit`. Those who want to know
-    /// of new ones are told.
+    /// Adds a namespace unless somebody else was faster, or there are as many by its rules as `limit`. Those who want
+    /// to know of new ones are told.
     fn insert(&self, made: Space<Peer>, limit: usize) -> Option<Arc<Space<Peer>>> {
         let mut spaces = self.spaces.write().unwrap_or_else(PoisonError::into_inner);
         if let Some(space) = spaces.get(&made.name) {
@@ -210,7 +211,8 @@ impl Router {
     }
 }
 
-/// Adds a namespace, unless there are as many by its rules as `limit`: looked at under the lock under which they come and go.
+/// Adds a namespace, unless there are as many by its rules as `limit`: looked at under the lock under which they come
+/// and go.
 fn add(
     spaces: &mut HashMap<Namespace, Arc<Space<Peer>>>,
     space: &Arc<Space<Peer>>,

@@ -1,5 +1,5 @@
-//! The namespaces that one client is in, and those that it has asked for and is not in yet. Generic, because sockets are
-//! made above and know this.
+//! The namespaces that one client is in, and those that it has asked for and is not in yet. Generic, because sockets
+//! are made above and know this.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -111,8 +111,8 @@ impl<P> Seats<P> {
         std::mem::take(&mut table.seats).into_iter().map(|seat| seat.peer).collect()
     }
 
-    /// The client has answered a ping, and `newest` is the last that was sent by now. Returns what is known to be received:
-    /// all that was sent before the ping before. What was sent since may not have been.
+    /// The client has answered a ping, and `newest` is the last that was sent by now. Returns what is known to be
+    /// received: all that was sent before the ping before. What was sent since may not have been.
     pub(crate) fn confirm(&self, newest: Place) -> Place {
         std::mem::replace(&mut self.lock().sent, newest)
     }

@@ -27,10 +27,11 @@ use crate::room;
 use crate::router::{Router, Which};
 use crate::settings::Settings;
 
-/// A Socket.IO server: namespaces with their sockets, and what answers requests. A cheap handle; clones are the same server.
+/// A Socket.IO server: namespaces with their sockets, and what answers requests. A cheap handle; clones are the same
+/// server.
 ///
-/// [`serve`](Self::serve) needs nothing but a listener; [`layer`](Self::layer) and [`service`](Self::service) mount it into
-/// axum, hyper or tower.
+/// [`serve`](Self::serve) needs nothing but a listener; [`layer`](Self::layer) and [`service`](Self::service) mount it
+/// into axum, hyper or tower.
 ///
 /// ```no_run
 /// use switchboard_io::{Ack, Data, Socket, SocketIo};
@@ -78,8 +79,8 @@ impl SocketIo {
         Namespace(self.router.of(&name))
     }
 
-    /// Namespaces that come into being when a client asks for a name like this: `{…}` stands for one or more characters but
-    /// `/`, `*` for any characters. What the name was is told by [`Socket::namespace`](crate::Socket::namespace).
+    /// Namespaces that come into being when a client asks for a name like this: `{…}` stands for one or more characters
+    /// but `/`, `*` for any characters. What the name was is told by [`Socket::namespace`](crate::Socket::namespace).
     ///
     /// Of several parents that know a name the first one has the child.
     ///
@@ -90,8 +91,8 @@ impl SocketIo {
         Ok(ParentNamespace(self.router.add_parent(Which::Pattern(pattern))))
     }
 
-    /// Namespaces that come into being when a client asks for one and this function says so. It is given the name and what
-    /// the client says for itself (one object, or nothing).
+    /// Namespaces that come into being when a client asks for one and this function says so. It is given the name and
+    /// what the client says for itself (one object, or nothing).
     pub fn of_function<Fut>(&self, knows: impl Fn(String, Args) -> Fut + Send + Sync + 'static) -> ParentNamespace
     where
         Fut: Future<Output = bool> + Send + 'static,
@@ -146,7 +147,8 @@ impl SocketIo {
         self.root().emit_with_ack(event, args)
     }
 
-    /// Everyone in the main namespace: to send `volatile`, `local`, with a `timeout`, and for all that can be done with many.
+    /// Everyone in the main namespace: to send `volatile`, `local`, with a `timeout`, and for all that can be done with
+    /// many.
     pub fn all(&self) -> Broadcast {
         self.root().all()
     }
@@ -193,8 +195,8 @@ impl SocketIo {
         self.router.recovery.as_ref().map(|recovery| recovery.counters())
     }
 
-    /// Lets no more clients in, disconnects all sockets as "server shutting down", and waits until their connections are
-    /// gone: WebSockets are at once, others with their next poll, or after 30 seconds.
+    /// Lets no more clients in, disconnects all sockets as "server shutting down", and waits until their connections
+    /// are gone: WebSockets are at once, others with their next poll, or after 30 seconds.
     ///
     /// # Cancel safety
     /// Dropped after the first poll, they close all the same.
@@ -293,8 +295,8 @@ impl Builder {
         self
     }
 
-    /// The largest message or payload of a client, in bytes. Default: 1,000,000. A packet may have as much in each of its
-    /// messages: the text, and every attachment that the [limits](Self::limits) allow when this is set.
+    /// The largest message or payload of a client, in bytes. Default: 1,000,000. A packet may have as much in each of
+    /// its messages: the text, and every attachment that the [limits](Self::limits) allow when this is set.
     pub fn max_http_buffer_size(mut self, bytes: usize) -> Self {
         self.engine.session.max_payload = bytes;
         self.settings.limits.bytes = bytes.saturating_mul(self.settings.limits.attachments + 1);
@@ -338,14 +340,15 @@ impl Builder {
         self
     }
 
-    /// How many connections there may be where [`SocketIo::serve`] accepts them, in all and from one address. Default: as
-    /// many as come. Beyond that they get 503 or 429.
+    /// How many connections there may be where [`SocketIo::serve`] accepts them, in all and from one address. Default:
+    /// as many as come. Beyond that they get 503 or 429.
     pub fn admission(mut self, admission: Admission) -> Self {
         self.engine.admission = Some(admission);
         self
     }
 
-    /// How long the body of a POST may take. Default: 30 seconds. Then it is answered with 408, and its session is over.
+    /// How long the body of a POST may take. Default: 30 seconds. Then it is answered with 408, and its session is
+    /// over.
     pub fn body_timeout(mut self, timeout: Duration) -> Self {
         self.engine.body_timeout = timeout;
         self
@@ -382,18 +385,18 @@ impl Builder {
         self
     }
 
-    /// What the engine's WebSockets are made from: with the settings of another endpoint they are counted and closed with
-    /// its own, and driven by its shards. Default: they are an endpoint for themselves. A [`Gate`](switchboard_ws::Gate)
-    /// has its own way, see [`Engine::ws_config`].
+    /// What the engine's WebSockets are made from: with the settings of another endpoint they are counted and closed
+    /// with its own, and driven by its shards. Default: they are an endpoint for themselves. A
+    /// [`Gate`](switchboard_ws::Gate) has its own way, see [`Engine::ws_config`].
     pub fn websockets(mut self, base: WsConfig) -> Self {
         self.engine.websockets = base;
         self
     }
 
-    /// What all that is held for clients counts in: see [`switchboard_ws::Config::budget`], whose setting this is. While it is
-    /// nearly used up, new sessions are answered with 503; the clients that most is held for are disconnected and closed,
-    /// and what could be recovered goes even before them. To be called after [`websockets`](Self::websockets). Default: that
-    /// of the endpoint given there, or no limit.
+    /// What all that is held for clients counts in: see [`switchboard_ws::Config::budget`], whose setting this is.
+    /// While it is nearly used up, new sessions are answered with 503; the clients that most is held for are
+    /// disconnected and closed, and what could be recovered goes even before them. To be called after
+    /// [`websockets`](Self::websockets). Default: that of the endpoint given there, or no limit.
     pub fn budget(mut self, budget: Budget) -> Self {
         self.engine.websockets = self.engine.websockets.budget(budget);
         self
@@ -420,10 +423,10 @@ impl Builder {
         self
     }
 
-    /// How many pieces of binary data an event or ack of this server may have, where packets are JSON; 1 at least. Default:
-    /// 10, which is as many as the stock clients take unless they are told otherwise (`maxAttachments` of their parser);
-    /// they close the connection for more. Beyond, [`EmitError::TooManyAttachments`]. Those that clients send are for
-    /// [`limits`](Self::limits).
+    /// How many pieces of binary data an event or ack of this server may have, where packets are JSON; 1 at least.
+    /// Default: 10, which is as many as the stock clients take unless they are told otherwise (`maxAttachments` of
+    /// their parser); they close the connection for more. Beyond, [`EmitError::TooManyAttachments`]. Those that clients
+    /// send are for [`limits`](Self::limits).
     pub fn outgoing_attachments(mut self, attachments: usize) -> Self {
         self.settings.outgoing_attachments = attachments.max(1);
         self
@@ -435,7 +438,8 @@ impl Builder {
         self
     }
 
-    /// How long the attachments of a packet may take. Default: 60 seconds. Then the client is closed. (Node waits forever.)
+    /// How long the attachments of a packet may take. Default: 60 seconds. Then the client is closed. (Node waits
+    /// forever.)
     pub fn attachments_timeout(mut self, timeout: Duration) -> Self {
         self.settings.attachments_timeout = timeout;
         self
@@ -459,24 +463,24 @@ impl Builder {
         self
     }
 
-    /// How many bytes a client may say of itself when it asks for a namespace: its `auth` as it is written, and the name.
-    /// Default: 16 KiB. They are kept for as long as the socket is. One that says more is refused. (Node has no bound but
-    /// that of a message.)
+    /// How many bytes a client may say of itself when it asks for a namespace: its `auth` as it is written, and the
+    /// name. Default: 16 KiB. They are kept for as long as the socket is. One that says more is refused. (Node has no
+    /// bound but that of a message.)
     pub fn max_auth(mut self, bytes: usize) -> Self {
         self.settings.max_auth = bytes;
         self
     }
 
-    /// How many children a parent namespace may have. Default: 10,000. Clients that want more are told that there is no such
-    /// namespace.
+    /// How many children a parent namespace may have. Default: 10,000. Clients that want more are told that there is no
+    /// such namespace.
     pub fn max_child_namespaces(mut self, children: usize) -> Self {
         self.settings.max_child_namespaces = children;
         self
     }
 
-    /// How many handlers of one client may be under way, but for as many as there are acks awaited from it, by whomever.
-    /// Default: 64. With more, nothing is read from it: handlers should not wait for what it has still to send, other than
-    /// acks. (Node reads on, and has no bound.)
+    /// How many handlers of one client may be under way, but for as many as there are acks awaited from it, by
+    /// whomever. Default: 64. With more, nothing is read from it: handlers should not wait for what it has still to
+    /// send, other than acks. (Node reads on, and has no bound.)
     pub fn in_flight(mut self, handlers: usize) -> Self {
         self.settings.in_flight = handlers;
         self
@@ -507,9 +511,9 @@ impl Builder {
         self
     }
 
-    /// Has plain WebSockets in the topics of rooms hear what is broadcast there, in the form that the function gives the
-    /// event's name and arguments; `None`: they do not hear it. It is called once for an event, and only where such a
-    /// WebSocket is among those whom it goes to. Default: they hear nothing. The other direction is
+    /// Has plain WebSockets in the topics of rooms hear what is broadcast there, in the form that the function gives
+    /// the event's name and arguments; `None`: they do not hear it. It is called once for an event, and only where such
+    /// a WebSocket is among those whom it goes to. Default: they hear nothing. The other direction is
     /// [`Namespace::share`](crate::Namespace::share).
     pub fn plain_form(mut self, form: impl Fn(&str, &Args) -> Option<Prepared> + Send + Sync + 'static) -> Self {
         self.settings.plain_form = Some(PlainForm::new(form));

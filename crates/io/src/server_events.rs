@@ -1,5 +1,5 @@
-//! Events between the servers of a cluster (`serverSideEmit` in Node): who listens here. They never reach the server that
-//! sends them, so a server alone hears none.
+//! Events between the servers of a cluster (`serverSideEmit` in Node): who listens here. They never reach the server
+//! that sends them, so a server alone hears none.
 
 use std::collections::HashMap;
 use std::future::Future;

@@ -21,7 +21,8 @@ pub struct Settings {
     pub connect_timeout: Duration,
     /// The attachments of a packet come within this time, or the client is closed.
     pub attachments_timeout: Duration,
-    /// How long acks are awaited that were asked for without a timeout of their own; `None`: as long as the socket lasts.
+    /// How long acks are awaited that were asked for without a timeout of their own; `None`: as long as the socket
+    /// lasts.
     pub(crate) ack_timeout: Option<Duration>,
     /// Acks awaited from one socket.
     pub max_acks: usize,

@@ -114,8 +114,8 @@ impl Socket {
         self.emit("message", args)
     }
 
-    /// Sends an event and waits for the client's ack, by [`ack_timeout`](crate::Builder::ack_timeout) at most: the answer
-    /// as `T`, a tuple for several arguments, else the first one.
+    /// Sends an event and waits for the client's ack, by [`ack_timeout`](crate::Builder::ack_timeout) at most: the
+    /// answer as `T`, a tuple for several arguments, else the first one.
     ///
     /// # Errors
     /// It was not sent, no answer came, or one of another type.
@@ -130,9 +130,9 @@ impl Socket {
         self.emitter().emit_with_ack(event, args).await
     }
 
-    /// Sends an event and calls a function with the client's ack, as Node calls callbacks: when it comes, before anything
-    /// that the client sent after it is heard. So functions are called in the order in which acks come, which cannot be
-    /// said of tasks that await [`emit_with_ack`](Self::emit_with_ack). It should not block.
+    /// Sends an event and calls a function with the client's ack, as Node calls callbacks: when it comes, before
+    /// anything that the client sent after it is heard. So functions are called in the order in which acks come, which
+    /// cannot be said of tasks that await [`emit_with_ack`](Self::emit_with_ack). It should not block.
     ///
     /// # Errors
     /// It was not sent; the function is not called then. All else that goes wrong it is called with.
@@ -177,8 +177,9 @@ impl Socket {
 
     // Rooms.
 
-    /// Joins rooms, all of them or none. Every broadcast that begins after this returns reaches it, also while a middleware still decides whether
-    /// to let it in; stock clients keep what comes before they are told that they are in.
+    /// Joins rooms, all of them or none. Every broadcast that begins after this returns reaches it, also while a
+    /// middleware still decides whether to let it in; stock clients keep what comes before they are told that they are
+    /// in.
     ///
     /// # Errors
     /// A name is too long, or the client would be in too many rooms; see [`HubLimits`](crate::HubLimits). What it is in
@@ -217,8 +218,8 @@ impl Socket {
         Args::new(Parser::Msgpack, &(self.0.data(),)).unwrap_or_default().get(0)
     }
 
-    /// Keeps data with this socket, for everyone who has a handle to it: also on other servers of a cluster, and when the
-    /// client comes back. [`extension`](Self::extension) keeps what is for this process alone.
+    /// Keeps data with this socket, for everyone who has a handle to it: also on other servers of a cluster, and when
+    /// the client comes back. [`extension`](Self::extension) keeps what is for this process alone.
     ///
     /// # Errors
     /// It does not serialise; what was kept before is still there.

@@ -1,5 +1,6 @@
-//! Events whose types are written down once: a constant has the name of an event, what travels with it, and what answers it.
-//! No trait to implement and no macro; everything is done by the constant, and what does not fit does not compile.
+//! Events whose types are written down once: a constant has the name of an event, what travels with it, and what
+//! answers it. No trait to implement and no macro; everything is done by the constant, and what does not fit does not
+//! compile.
 
 use std::fmt;
 use std::future::Future;
@@ -24,8 +25,8 @@ use crate::socket::{Emitter, Socket};
 
 /// An event by its name, with the type `A` of its arguments and the type `R` of the answer to it.
 ///
-/// Both are read and written as everywhere: a tuple is several arguments, `()` is none, every other type is one. An event
-/// that nobody answers has `R = ()`.
+/// Both are read and written as everywhere: a tuple is several arguments, `()` is none, every other type is one. An
+/// event that nobody answers has `R = ()`.
 ///
 /// ```no_run
 /// use serde::{Deserialize, Serialize};
@@ -106,8 +107,8 @@ impl<A, R> TypedEvent<A, R> {
 }
 
 impl<A: DeserializeOwned + 'static, R: Serialize + 'static> TypedEvent<A, R> {
-    /// Calls a handler for each of these events that comes from this socket; what it returns is the answer, for clients that
-    /// want one. It returns `R` or a `Result` of it. An error is no answer: it goes to the
+    /// Calls a handler for each of these events that comes from this socket; what it returns is the answer, for clients
+    /// that want one. It returns `R` or a `Result` of it. An error is no answer: it goes to the
     /// [`on_error`](Socket::on_error) listeners. So do arguments that are no `A`; the handler is not called then.
     pub fn on<F, Fut>(&self, socket: &Socket, handler: F) -> ListenerId
     where

@@ -1,4 +1,5 @@
-//! Prints the tables of limits in SECURITY.md: `cargo run -p switchboard-server --example limits -- --write` puts them there.
+//! Prints the tables of limits in SECURITY.md: `cargo run -p switchboard-server --example limits -- --write` puts them
+//! there.
 #![forbid(unsafe_code)]
 
 use std::error::Error;

@@ -66,9 +66,10 @@ pub struct Serve {
         value_parser = clap::value_parser!(u32).range(1..))]
     pub max_connections: u32,
 
-    /// The most memory that is held for all clients together, or `off`: messages that are not whole, queues, and what is kept
-    /// for those who may come back. When 90 % is held, further clients are answered with 503 and those for whom most is held
-    /// are closed. At least 16MiB. [default: half of the machine's memory, or of what its control group may use]
+    /// The most memory that is held for all clients together, or `off`: messages that are not whole, queues, and what
+    /// is kept for those who may come back. When 90 % is held, further clients are answered with 503 and those for whom
+    /// most is held are closed. At least 16MiB. [default: half of the machine's memory, or of what its control group
+    /// may use]
     #[arg(long, value_name = "BYTES", env = "SWITCHBOARD_MEMORY_BUDGET")]
     pub memory_budget: Option<MaybeBytes>,
 
@@ -97,8 +98,8 @@ pub struct Serve {
     #[arg(long, value_name = "COUNT", env = "SWITCHBOARD_WORKERS", value_parser = clap::value_parser!(u16).range(1..))]
     pub workers: Option<u16>,
 
-    /// What drives plain connections: `auto` has each thread drive very many at once, `task` gives each connection a task
-    /// of its own, by way of HTTP, as TLS has it anyway. Clients see no difference: `task` is there to compare.
+    /// What drives plain connections: `auto` has each thread drive very many at once, `task` gives each connection a
+    /// task of its own, by way of HTTP, as TLS has it anyway. Clients see no difference: `task` is there to compare.
     #[arg(long, value_enum, env = "SWITCHBOARD_DRIVER", default_value_t = Driver::Auto)]
     pub driver: Driver,
 
@@ -126,8 +127,8 @@ pub struct Serve {
     #[arg(long, env = "SWITCHBOARD_NO_DEMO", value_parser = BoolishValueParser::new())]
     pub no_demo: bool,
 
-    /// Serve the chat page also when an address can be reached from other machines, where everyone could then write under
-    /// any name. Otherwise it is served on this machine only.
+    /// Serve the chat page also when an address can be reached from other machines, where everyone could then write
+    /// under any name. Otherwise it is served on this machine only.
     #[arg(long, env = "SWITCHBOARD_DEMO_IN_PUBLIC", value_parser = BoolishValueParser::new(), conflicts_with = "no_demo")]
     pub demo_in_public: bool,
 

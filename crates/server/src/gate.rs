@@ -1,5 +1,5 @@
-//! The way in that takes no detour: shards accept clients and read what they ask for. A WebSocket at one of our paths is
-//! opened on the spot; everyone else is handed to the HTTP server, with what was read.
+//! The way in that takes no detour: shards accept clients and read what they ask for. A WebSocket at one of our paths
+//! is opened on the spot; everyone else is handed to the HTTP server, with what was read.
 
 use axum::extract::Query;
 use http::{Request, Uri};

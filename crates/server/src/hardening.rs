@@ -1,5 +1,5 @@
-//! Headers that every answer carries, whoever gives it: the browser guesses no types, frames nothing, runs nothing but the
-//! chat page's own files, and tells nobody where it was.
+//! Headers that every answer carries, whoever gives it: the browser guesses no types, frames nothing, runs nothing but
+//! the chat page's own files, and tells nobody where it was.
 
 use axum::response::Response;
 use http::StatusCode;

@@ -1,8 +1,9 @@
 //! The server behind the binary `switchboard`, as a library so that its tests can run it.
 //!
-//! From bottom to top: [`units`] and [`cli`] say what is wanted, [`settings`] what of it is possible; [`listen`] accepts,
-//! [`rooms`], [`echo`], [`socketio`], [`pages`] and [`metrics`] answer, [`routes`] knows which of them, [`gate`] opens WebSockets
-//! without asking them, [`workers`] are the threads that do all this, and [`run`] is the server's life in order.
+//! From bottom to top: [`units`] and [`cli`] say what is wanted, [`settings`] what of it is possible; [`listen`]
+//! accepts, [`rooms`], [`echo`], [`socketio`], [`pages`] and [`metrics`] answer, [`routes`] knows which of them,
+//! [`gate`] opens WebSockets without asking them, [`workers`] are the threads that do all this, and [`run`] is the
+//! server's life in order.
 #![forbid(unsafe_code)]
 
 pub mod app;

@@ -1,5 +1,5 @@
-//! Every limit there is, with its default as the code has it, as the tables of SECURITY.md: those cannot drift, since a test
-//! prints them from here. Settings of the library and of the binary alike, as the binary has all of them.
+//! Every limit there is, with its default as the code has it, as the tables of SECURITY.md: those cannot drift, since a
+//! test prints them from here. Settings of the library and of the binary alike, as the binary has all of them.
 
 mod table;
 

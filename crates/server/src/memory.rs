@@ -17,8 +17,8 @@ fn machine(text: &str) -> Option<usize> {
     total.trim().strip_suffix("kB")?.trim().parse::<usize>().ok()?.checked_mul(1024)
 }
 
-/// Where the limits of our control groups stand, and of those above them, by what `/proc/self/cgroup` says. In a container
-/// the path may be that of the host; the nearest that is there counts, and so do all above.
+/// Where the limits of our control groups stand, and of those above them, by what `/proc/self/cgroup` says. In a
+/// container the path may be that of the host; the nearest that is there counts, and so do all above.
 fn files(groups: &str) -> Vec<PathBuf> {
     let mut files = Vec::new();
     for line in groups.lines() {

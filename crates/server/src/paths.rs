@@ -11,8 +11,8 @@ pub const HEALTH: &str = "/health";
 /// Its counters.
 pub const METRICS: &str = "/metrics";
 
-/// What of this server's own nobody could reach any more if something else were answered at a path and below it: the first
-/// such route.
+/// What of this server's own nobody could reach any more if something else were answered at a path and below it: the
+/// first such route.
 #[must_use]
 pub fn hidden_by(path: &str) -> Option<&'static str> {
     let path = path.trim_end_matches('/');

@@ -1,5 +1,5 @@
-//! How events sound on plain WebSockets: a `message` of one text or one piece of binary data as just that, everything else
-//! as a JSON array of the event's name and its arguments, binary data in it as base64.
+//! How events sound on plain WebSockets: a `message` of one text or one piece of binary data as just that, everything
+//! else as a JSON array of the event's name and its arguments, binary data in it as base64.
 
 use std::fmt::Write as _;
 

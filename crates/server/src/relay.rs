@@ -1,6 +1,6 @@
-//! What Socket.IO clients can do where there is no backend: join rooms, leave them, and be heard in them. It is the same in
-//! the main namespace and in every namespace that begins as `--socketio-namespaces` says; the rooms of each are its own, and
-//! those of the main one are those of plain WebSockets.
+//! What Socket.IO clients can do where there is no backend: join rooms, leave them, and be heard in them. It is the
+//! same in the main namespace and in every namespace that begins as `--socketio-namespaces` says; the rooms of each are
+//! its own, and those of the main one are those of plain WebSockets.
 
 use std::sync::Arc;
 
@@ -82,8 +82,8 @@ fn relay(socket: &Socket, event: &Name, args: &Args) -> Result<usize, EmitError>
     if joined.is_empty() { Ok(0) } else { Ok(socket.to(joined).relay(event, args)?.reached) }
 }
 
-/// Joins or leaves rooms, all of them or none. The answer is the number of members that a room then has; a list of them, if the rooms came as a
-/// list or there were several.
+/// Joins or leaves rooms, all of them or none. The answer is the number of members that a room then has; a list of
+/// them, if the rooms came as a list or there were several.
 fn move_about(
     socket: &Socket,
     args: &Args,

@@ -130,8 +130,8 @@ pub(crate) const LEAST_BUDGET: usize = 16 << 20;
 /// The budget where nobody says how much memory there is.
 const BLIND_BUDGET: usize = 1 << 30;
 
-/// Half of what there is. The other half is for what is not counted, none of which a client can make grow without a limit:
-/// what threads keep, TLS, the allocator's gaps, and the kernel's buffers, which a control group counts as ours.
+/// Half of what there is. The other half is for what is not counted, none of which a client can make grow without a
+/// limit: what threads keep, TLS, the allocator's gaps, and the kernel's buffers, which a control group counts as ours.
 fn budget(given: Option<MaybeBytes>) -> Result<Budget, SettingsError> {
     match given {
         Some(MaybeBytes(None)) => Ok(Budget::default()),

@@ -166,8 +166,8 @@ fn path(path: &str) -> Result<&str, SettingsError> {
     }
 }
 
-/// Whether browsers send it as it is written here: of the characters of RFC 3986 §3.3, `%` apart, and without segments that
-/// are folded away (§5.2.4).
+/// Whether browsers send it as it is written here: of the characters of RFC 3986 §3.3, `%` apart, and without segments
+/// that are folded away (§5.2.4).
 fn is_path(path: &str) -> bool {
     let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || b"/-._~!$&'()*+,;=:@".contains(&byte);
     let mut segments = path.trim_end_matches('/').split('/');
@@ -203,8 +203,8 @@ fn recovery(flags: &SocketIoFlags, away: Duration) -> RecoverySettings {
     }
 }
 
-/// The rule for WebSockets, in the words of CORS. Sites that were named are trusted with cookies, as a WebSocket from there
-/// brings them anyway.
+/// The rule for WebSockets, in the words of CORS. Sites that were named are trusted with cookies, as a WebSocket from
+/// there brings them anyway.
 fn cors(origins: &Origins) -> Option<Cors> {
     match origins {
         Origins::SameOrigin => None,

@@ -1,5 +1,5 @@
-//! How many tasks there are, in all runtimes of the server together: a number that does not come down again when everyone
-//! has left is a leak.
+//! How many tasks there are, in all runtimes of the server together: a number that does not come down again when
+//! everyone has left is a leak.
 
 use std::sync::{Arc, Mutex, PoisonError};
 

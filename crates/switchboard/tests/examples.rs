@@ -1,5 +1,5 @@
-//! Every example is run and talked to, as its first lines say. `cargo test` builds them beside this test; those that need
-//! a feature are there when the feature is on. (`autobahn_client` is run by the Autobahn suite.)
+//! Every example is run and talked to, as its first lines say. `cargo test` builds them beside this test; those that
+//! need a feature are there when the feature is on. (`autobahn_client` is run by the Autobahn suite.)
 #![expect(clippy::unwrap_used, reason = "the helpers of tests are tests")]
 
 use std::net::SocketAddr;

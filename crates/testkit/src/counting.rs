@@ -1,7 +1,6 @@
-//! An allocator that counts: what the process holds and held at its worst moment, how often each thread allocates and what
-//! it takes of the heap.
-//! Everything is left to the system's. A test becomes its user by
-//! `#[global_allocator] static ALLOCATOR: Counting = Counting;`.
+//! An allocator that counts: what the process holds and held at its worst moment, how often each thread allocates and
+//! what it takes of the heap. Everything is left to the system's. A test becomes its user by `#[global_allocator]
+//! static ALLOCATOR: Counting = Counting;`.
 #![expect(unsafe_code, reason = "the trait of allocators is unsafe; every call is passed on as it came")]
 
 use std::alloc::{GlobalAlloc, Layout, System};
@@ -45,8 +44,8 @@ pub fn allocated_by(run: impl FnOnce()) -> Allocations {
     Allocations { all: after.all - before.all, large: after.large - before.large }
 }
 
-/// What this thread has taken of the heap and not given back, with what glibc's heap adds to each piece. What a thread gives
-/// back that another has taken makes it wrap around.
+/// What this thread has taken of the heap and not given back, with what glibc's heap adds to each piece. What a thread
+/// gives back that another has taken makes it wrap around.
 #[must_use]
 pub fn in_heap() -> usize {
     HEAP.get()

@@ -1,5 +1,5 @@
-//! A transport on which something goes wrong at the n-th step, and a runner that tries every n. Each case is one number:
-//! the environment's `FAULT=<number>` repeats it alone.
+//! A transport on which something goes wrong at the n-th step, and a runner that tries every n. Each case is one
+//! number: the environment's `FAULT=<number>` repeats it alone.
 
 use std::io::{self, IoSlice};
 use std::pin::Pin;
@@ -23,7 +23,8 @@ pub enum Fault {
     Short,
     /// The transport is not ready, and then is.
     Late,
-    /// The call was interrupted. Some try again, and others, who know that tokio's own transports never say this, give up.
+    /// The call was interrupted. Some try again, and others, who know that tokio's own transports never say this, give
+    /// up.
     Interrupted,
     /// An error, here and from now on.
     Dead(io::ErrorKind),
@@ -154,12 +155,12 @@ pub fn throw(dice: &mut u64) -> u64 {
     mixed ^ (mixed >> 31)
 }
 
-/// Runs a conversation under each fault at each step that it has, and then in so many storms. Each case has a runtime of its
-/// own, whose clock is stopped: who waits for something that does not come is found at once.
+/// Runs a conversation under each fault at each step that it has, and then in so many storms. Each case has a runtime
+/// of its own, whose clock is stopped: who waits for something that does not come is found at once.
 ///
 /// # Panics
-/// When a conversation panics, takes `patience` of virtual time or more (which is for those deadlines that may have to pass),
-/// or leaves a task or a transport behind; and when no fault ever struck. The number of the case is printed.
+/// When a conversation panics, takes `patience` of virtual time or more (which is for those deadlines that may have to
+/// pass), or leaves a task or a transport behind; and when no fault ever struck. The number of the case is printed.
 pub fn under_all_faults<F: Future<Output = ()>>(storms: u64, patience: Duration, talk: impl Fn(Faults) -> F) {
     let run = |number| {
         let faults = Faults::numbered(number);
@@ -180,8 +181,8 @@ pub fn under_all_faults<F: Future<Output = ()>>(storms: u64, patience: Duration,
     }
 }
 
-/// Runs a conversation in which someone gives up at their first poll, at their second one and so on (see [`given_up`]), until
-/// it says that nobody did.
+/// Runs a conversation in which someone gives up at their first poll, at their second one and so on (see [`given_up`]),
+/// until it says that nobody did.
 ///
 /// # Panics
 /// As [`under_all_faults`].

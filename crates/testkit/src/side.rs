@@ -1,4 +1,5 @@
-//! One end of a connection in virtual time. A test says what arrives and what passes of time, and sees events and frames.
+//! One end of a connection in virtual time. A test says what arrives and what passes of time, and sees events and
+//! frames.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};

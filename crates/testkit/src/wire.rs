@@ -1,4 +1,5 @@
-//! A client on the bytes of a real connection: it asks, says and breaks what it likes, and sees exactly what comes back.
+//! A client on the bytes of a real connection: it asks, says and breaks what it likes, and sees exactly what comes
+//! back.
 
 use std::net::SocketAddr;
 
@@ -36,7 +37,8 @@ impl Wire {
         Self(within("a connection", TcpStream::connect(address)).await.expect("someone listens"))
     }
 
-    /// Connects, and asks for a WebSocket with further headers (each with its line end). The answer is still to be read.
+    /// Connects, and asks for a WebSocket with further headers (each with its line end). The answer is still to be
+    /// read.
     pub async fn ask(address: SocketAddr, path: &str, headers: &str) -> Self {
         let mut wire = Self::connect(address).await;
         wire.request(path, headers).await;

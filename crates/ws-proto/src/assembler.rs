@@ -118,7 +118,8 @@ impl Assembler {
         self.0.as_ref().is_some_and(|open| !open.compressed && !open.pieces && open.buffer.len() >= LARGE)
     }
 
-    /// Where the next bytes of the open frame may be read to, if that is worth while: never further than the frame goes.
+    /// Where the next bytes of the open frame may be read to, if that is worth while: never further than the frame
+    /// goes.
     pub(crate) fn room(&mut self, reader: &Reader, config: &Config) -> Option<&mut [u8]> {
         let frame = reader.frame().filter(|frame| !frame.opcode.is_control())?;
         let open = self.0.as_deref_mut().filter(|open| !open.compressed && !open.pieces)?;
@@ -165,7 +166,8 @@ impl Assembler {
                 }
             }
             (Some(open), Opcode::Continuation) => {
-                // "an endpoint MUST NOT set the 'Per-Message Compressed' bit of ... non-first fragments" (RFC 7692 §6.1).
+                // "an endpoint MUST NOT set the 'Per-Message Compressed' bit of ... non-first fragments" (RFC 7692
+                // §6.1).
                 if header.rsv1 {
                     return Err(ProtocolError::UnexpectedRsv1);
                 }

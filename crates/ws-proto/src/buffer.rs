@@ -1,5 +1,5 @@
-//! The bytes of a message that is being put together. A small one is a plain allocation of the message's own; a large one
-//! is lent by the thread's [pool](crate::pool) and goes back there when the message is dropped.
+//! The bytes of a message that is being put together. A small one is a plain allocation of the message's own; a large
+//! one is lent by the thread's [pool](crate::pool) and goes back there when the message is dropped.
 //!
 //! It grows with the bytes that have arrived. How long a message is to become, which is the peer's word, only chooses
 //! among buffers that are there already. What it is to hold is counted before it is allocated, and for a large message
@@ -60,7 +60,8 @@ impl Buffer {
         Ok(())
     }
 
-    /// Room behind the message for at most `most` bytes to be [filled](Self::fill), and for so many or `LARGE` at least.
+    /// Room behind the message for at most `most` bytes to be [filled](Self::fill), and for so many or `LARGE` at
+    /// least.
     pub(crate) fn room(&mut self, most: usize, growth: Growth) -> Result<&mut [u8], Exhausted> {
         let needed = self.filled + most.min(LARGE);
         if needed > self.bytes.capacity() {

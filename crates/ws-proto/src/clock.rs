@@ -7,8 +7,8 @@ use std::num::NonZeroU64;
 use std::sync::OnceLock;
 use std::time::{Duration, Instant};
 
-/// A length of time of at most 584 years, exact to the nanosecond. (One more than the nanoseconds, so that `None` costs no
-/// space.)
+/// A length of time of at most 584 years, exact to the nanosecond. (One more than the nanoseconds, so that `None` costs
+/// no space.)
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct Span(NonZeroU64);
 

@@ -8,7 +8,8 @@ use crate::utf8::Utf8Bytes;
 /// The longest reason that fits a Close frame: 125 bytes of control payload less the code.
 pub const MAX_REASON: usize = 123;
 
-/// A close code as the field knows it: any `u16`, with the registered ones named (RFC 6455 §7.4.1 and the IANA registry).
+/// A close code as the field knows it: any `u16`, with the registered ones named (RFC 6455 §7.4.1 and the IANA
+/// registry).
 #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct CloseCode(pub u16);
 

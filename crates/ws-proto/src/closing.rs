@@ -41,8 +41,8 @@ pub enum Cause {
 }
 
 impl Cause {
-    /// Whether the connection was failed (RFC 6455 §7.1.7), in place of being closed: then the peer's Close frame is not
-    /// waited for. An idle connection is closed politely.
+    /// Whether the connection was failed (RFC 6455 §7.1.7), in place of being closed: then the peer's Close frame is
+    /// not waited for. An idle connection is closed politely.
     #[must_use]
     pub fn is_failure(self) -> bool {
         match self {
@@ -88,8 +88,8 @@ impl Ended {
 pub enum Disconnect {
     /// Keep it.
     No,
-    /// Write what waits, shut the write side down, and read (and forget) until the peer's end of stream or the deadline:
-    /// to drop a socket with unread bytes would reset it, and the peer would miss our Close frame.
+    /// Write what waits, shut the write side down, and read (and forget) until the peer's end of stream or the
+    /// deadline: to drop a socket with unread bytes would reset it, and the peer would miss our Close frame.
     Linger,
     /// Write what waits, then drop it.
     AfterFlush,
@@ -131,8 +131,8 @@ impl Closing {
         self.0.as_ref().is_none_or(|state| state.received.is_none() && !state.has_failed() && !state.eof)
     }
 
-    /// We may still send messages: we have not said Close, nor asked to. A failure is the peer's doing, and what it said
-    /// before may be answered until the Close frame is out.
+    /// We may still send messages: we have not said Close, nor asked to. A failure is the peer's doing, and what it
+    /// said before may be answered until the Close frame is out.
     #[inline]
     pub(crate) fn may_send(&self) -> bool {
         self.0.as_ref().is_none_or(|state| (state.out.is_none() || state.has_failed()) && !state.out_sent && !state.eof)
@@ -150,8 +150,8 @@ impl Closing {
     /// We want to close, or must. What is being closed already stays so.
     pub(crate) fn begin(&mut self, frame: CloseFrame, cause: Cause, deadline: Option<Span>) {
         let state = self.state(cause);
-        // The cause that came first stands, but a failure outweighs a farewell; a failure during our own closing handshake
-        // changes the cause, not the frame that is out already.
+        // The cause that came first stands, but a failure outweighs a farewell; a failure during our own closing
+        // handshake changes the cause, not the frame that is out already.
         if cause.is_failure() && !state.has_failed() {
             state.cause = cause;
         }
@@ -178,7 +178,8 @@ impl Closing {
         if state.out.is_none()
             && let Some(received) = &state.received
         {
-            // "When sending a Close frame in response, the endpoint typically echos the status code it received" (§5.5.1).
+            // "When sending a Close frame in response, the endpoint typically echos the status code it received"
+            // (§5.5.1).
             state.out = Some(CloseFrame { code: received.code, reason: Utf8Bytes::default() });
         }
         if state.out_sent || state.eof {

@@ -41,13 +41,13 @@ pub struct Config {
     /// A server takes unmasked frames from its client. Default: no. RFC 6455 §5.1 forbids it: for tests and for links
     /// where both ends are yours.
     pub accept_unmasked: bool,
-    /// A peer whose connection is failed is told why in a sentence, the reason of the Close frame. Default: yes. Without,
-    /// it is told by the code alone, but for one that has to go because memory is short.
+    /// A peer whose connection is failed is told why in a sentence, the reason of the Close frame. Default: yes.
+    /// Without, it is told by the code alone, but for one that has to go because memory is short.
     pub explain: bool,
     /// How messages are compressed when the handshake agreed on permessage-deflate. Default: `None`, no compression.
     pub deflate: Option<DeflateConfig>,
-    /// What the messages that are put together count in, those of all connections together. Default: no limit. What it has
-    /// no room for is not allocated: the connection is failed with 1013.
+    /// What the messages that are put together count in, those of all connections together. Default: no limit. What it
+    /// has no room for is not allocated: the connection is failed with 1013.
     pub budget: Budget,
 }
 

@@ -32,14 +32,14 @@ use crate::writer::{self, Means, SendOptions, Writer};
 /// * **bytes in**: [`receive`](Self::receive) until it returns `None`, then drop the buffer; [`receive_eof`](Self::receive_eof)
 ///   at the end of the stream;
 /// * **bytes out**: after anything else, [`poll_transmit`](Self::poll_transmit), then write the output and report how far
-///   that got with [`wrote`](Self::wrote). While the transport takes nothing, `poll_transmit` should not be called: what it
-///   would send is merged meanwhile (only the newest ping is answered);
+///   that got with [`wrote`](Self::wrote). While the transport takes nothing, `poll_transmit` should not be called:
+///   what it would send is merged meanwhile (only the newest ping is answered);
 /// * **time**: [`handle_timeout`](Self::handle_timeout) at the instant that [`poll_timeout`](Self::poll_timeout) names. It
 ///   may change after every call;
 /// * **the end**: [`disconnect`](Self::disconnect) says what to do with the transport.
 ///
-/// Commands (`send`, `ping`, `close` …) append finished frames to the output that they are given, in call order. No method
-/// blocks, reads a clock or fails for want of room.
+/// Commands (`send`, `ping`, `close` …) append finished frames to the output that they are given, in call order. No
+/// method blocks, reads a clock or fails for want of room.
 #[derive(Debug)]
 pub struct Connection {
     config: Arc<Config>,
@@ -129,12 +129,12 @@ impl Connection {
 
     /// Where the driver may read the next bytes to, in place of its own buffer: `Some` while a long message arrives, of
     /// which enough is there already. What is read there is told by [`receive_in_room`](Self::receive_in_room) and not
-    /// copied again. The room ends with the frame at the latest. To ignore it is fine: [`receive`](Self::receive) takes all
-    /// bytes at all times.
+    /// copied again. The room ends with the frame at the latest. To ignore it is fine: [`receive`](Self::receive) takes
+    /// all bytes at all times.
     ///
-    /// The buffer grows with what has arrived and never by the length that a header declares, unless one of that size lies
-    /// unused in the thread's pool (8 MiB at most), where it goes back to when the message is dropped. The room may hold
-    /// bytes of earlier messages.
+    /// The buffer grows with what has arrived and never by the length that a header declares, unless one of that size
+    /// lies unused in the thread's pool (8 MiB at most), where it goes back to when the message is dropped. The room
+    /// may hold bytes of earlier messages.
     #[inline]
     pub fn room(&mut self) -> Option<&mut [u8]> {
         if self.assembler.is_idle() || !self.closing.is_listening() {
@@ -144,7 +144,8 @@ impl Connection {
     }
 
     /// A message is arriving that is long enough to be read to its [room](Self::room). After such a one the next may be
-    /// as long: a driver that reads [`LONG_HEAD`](Self::LONG_HEAD) bytes of it first can read all others to where they stay.
+    /// as long: a driver that reads [`LONG_HEAD`](Self::LONG_HEAD) bytes of it first can read all others to where they
+    /// stay.
     #[must_use]
     #[inline]
     pub fn is_reading_long(&self) -> bool {
@@ -241,8 +242,8 @@ impl Connection {
         writer.prepared(means, prepared, options.compress, out)
     }
 
-    /// Appends a piece of a message. The first piece begins it, `last` ends it; in between no other message can be sent,
-    /// only control frames. The pieces of a text message must be UTF-8 in all: cut them where you like.
+    /// Appends a piece of a message. The first piece begins it, `last` ends it; in between no other message can be
+    /// sent, only control frames. The pieces of a text message must be UTF-8 in all: cut them where you like.
     ///
     /// # Errors
     /// [`SendError::Closed`] after Close, [`SendError::MessageOpen`] when a message of the other kind is open.
@@ -315,7 +316,8 @@ impl Connection {
         self.assembler.abandon();
     }
 
-    /// The transport took `count` bytes and `left` bytes of output still wait for it: how the write timeout is measured.
+    /// The transport took `count` bytes and `left` bytes of output still wait for it: how the write timeout is
+    /// measured.
     #[inline]
     pub fn wrote(&mut self, count: usize, left: usize, now: Instant) {
         if let Some(compression) = &mut self.compression {
@@ -332,8 +334,8 @@ impl Connection {
 
     // Memory.
 
-    /// Fails the connection because the endpoint is short of memory, with 1013: what was held of a message is given back at
-    /// once. Returns what the peer is told.
+    /// Fails the connection because the endpoint is short of memory, with 1013: what was held of a message is given
+    /// back at once. Returns what the peer is told.
     pub fn fail_for_memory(&mut self, now: Instant) -> ProtocolError {
         let error = ProtocolError::OutOfMemory;
         self.fail(CloseCode(error.close_code()), &error.to_string(), Cause::Protocol(error), now);
@@ -341,9 +343,10 @@ impl Connection {
     }
 
     /// Gives back the memory that only makes the next compressed message faster: for connections that are quiet, to be
-    /// called after some time without messages. Of a context that is taken over the last bytes stay, at most a window in
-    /// each direction, from which the next message in that direction makes the rest again: some µs for one that comes,
-    /// up to about 50 µs for one that is sent. Does nothing without context takeover, and nothing for a message in hand.
+    /// called after some time without messages. Of a context that is taken over the last bytes stay, at most a window
+    /// in each direction, from which the next message in that direction makes the rest again: some µs for one that
+    /// comes, up to about 50 µs for one that is sent. Does nothing without context takeover, and nothing for a message
+    /// in hand.
     pub fn rest(&mut self) {
         if let Some(compression) = &mut self.compression {
             compression.rest();
@@ -375,16 +378,16 @@ impl Connection {
     }
 
     /// Nothing is under way: no message half read or half written, no ping unanswered, no closing handshake. What
-    /// [`poll_timeout`](Self::poll_timeout) said last still holds then, or says too early: a driver whose timer is set need
-    /// not ask again.
+    /// [`poll_timeout`](Self::poll_timeout) said last still holds then, or says too early: a driver whose timer is set
+    /// need not ask again.
     #[must_use]
     #[inline]
     pub fn is_settled(&self) -> bool {
         self.stalled.is_none() && self.assembler.is_idle() && self.closing.is_open() && !self.heartbeat.awaits_answer()
     }
 
-    /// The driver does not read now, of its own will: what the peer may have sent meanwhile cannot be told from silence,
-    /// and its time to show life, or to finish a message, begins anew. To be called before
+    /// The driver does not read now, of its own will: what the peer may have sent meanwhile cannot be told from
+    /// silence, and its time to show life, or to finish a message, begins anew. To be called before
     /// [`handle_timeout`](Self::handle_timeout).
     pub fn not_reading(&mut self, now: Instant) {
         self.heartbeat.heard();
@@ -452,8 +455,8 @@ impl Connection {
         self.writer.is_open()
     }
 
-    /// Whether a message may still be sent. After the peer's Close frame, and after a rule that it broke, that is so until
-    /// our Close frame leaves: what the peer said before may still be answered.
+    /// Whether a message may still be sent. After the peer's Close frame, and after a rule that it broke, that is so
+    /// until our Close frame leaves: what the peer said before may still be answered.
     #[must_use]
     pub fn may_send(&self) -> bool {
         self.closing.may_send()
@@ -667,8 +670,9 @@ fn after(since: Option<Span>, timeout: Option<Duration>) -> Option<Span> {
 mod tests {
     use super::*;
 
-    /// A server holds one of these for each of its connections, and most of them do nothing at a time: with the driver's
-    /// and the handler's share they are to cost 300 bytes. What only some connections need, or for a while, is boxed.
+    /// A server holds one of these for each of its connections, and most of them do nothing at a time: with the
+    /// driver's and the handler's share they are to cost 300 bytes. What only some connections need, or for a while, is
+    /// boxed.
     #[test]
     fn a_connection_is_small() {
         assert!(size_of::<Connection>() <= 128, "{} bytes", size_of::<Connection>());

@@ -1,4 +1,5 @@
-//! The payloads of control frames that have to be kept: of one that a read cut, and of the ping that is not answered yet.
+//! The payloads of control frames that have to be kept: of one that a read cut, and of the ping that is not answered
+//! yet.
 
 use crate::frame::MAX_CONTROL;
 
@@ -52,9 +53,9 @@ impl Control {
         whole
     }
 
-    /// A ping came. "If an endpoint receives a Ping frame and has not yet sent Pong frame(s) in response to previous Ping
-    /// frame(s), the endpoint MAY elect to send a Pong frame for only the most recently processed Ping frame" (RFC 6455
-    /// §5.5.3): a flood of pings costs one pong.
+    /// A ping came. "If an endpoint receives a Ping frame and has not yet sent Pong frame(s) in response to previous
+    /// Ping frame(s), the endpoint MAY elect to send a Pong frame for only the most recently processed Ping frame" (RFC
+    /// 6455 §5.5.3): a flood of pings costs one pong.
     pub(crate) fn owe_pong(&mut self, payload: &[u8]) {
         let pong = self.kept().pong.insert(Payload::EMPTY);
         pong.extend(payload);

@@ -4,7 +4,8 @@
 
 use std::fmt;
 
-/// A rule that the peer broke, or what we hold against it. The connection is failed with [`close_code`](Self::close_code) (RFC 6455 §7.1.7).
+/// A rule that the peer broke, or what we hold against it. The connection is failed with
+/// [`close_code`](Self::close_code) (RFC 6455 §7.1.7).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum ProtocolError {

@@ -113,8 +113,8 @@ impl FrameHeader {
         Ok(Some((Self { fin, rsv1, opcode, mask, len }, bytes.len() - rest.len())))
     }
 
-    /// Decodes the header of a message in a single, uncompressed frame of less than 64 KiB: a short way for what is by far the
-    /// most common. `None` for all else, right or wrong, which [`decode`](Self::decode) is for.
+    /// Decodes the header of a message in a single, uncompressed frame of less than 64 KiB: a short way for what is by
+    /// far the most common. `None` for all else, right or wrong, which [`decode`](Self::decode) is for.
     #[inline]
     pub(crate) fn decode_plain(bytes: &[u8], masked: bool) -> Option<(Kind, Option<MaskKey>, Range<usize>)> {
         let (&[first, second], rest) = bytes.split_first_chunk()?;

@@ -1,7 +1,7 @@
 //! Pings and what they tell: whether the peer lives, and how long a round trip takes.
 //!
-//! Each ping carries a number of its own; "a Pong frame sent in response to a Ping frame must have identical Application
-//! data" (RFC 6455 §5.5.3), so that a pong names the ping that it answers.
+//! Each ping carries a number of its own; "a Pong frame sent in response to a Ping frame must have identical
+//! Application data" (RFC 6455 §5.5.3), so that a pong names the ping that it answers.
 
 use std::time::Duration;
 

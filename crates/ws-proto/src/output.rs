@@ -160,8 +160,9 @@ impl Output {
         self.shared.push_back(Shared { at: self.copied.len(), bytes });
     }
 
-    /// Appends what `share` makes a handle to: long bytes without a copy, short ones without the handle. That would cost
-    /// each receiver of a message two steps of a counter that all of them share, and the first of them an allocation.
+    /// Appends what `share` makes a handle to: long bytes without a copy, short ones without the handle. That would
+    /// cost each receiver of a message two steps of a counter that all of them share, and the first of them an
+    /// allocation.
     #[inline]
     pub(crate) fn push_shared(&mut self, bytes: &[u8], share: impl FnOnce() -> Bytes) {
         if bytes.len() < SLICE_FROM { self.extend(bytes) } else { self.push(share()) }

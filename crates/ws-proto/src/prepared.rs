@@ -9,8 +9,8 @@ use crate::deflate::{self, DeflateConfig, WindowBits};
 use crate::frame::{FrameHeader, MAX_HEADER, Opcode};
 use crate::message::{Kind, Message, MessageRef};
 
-/// A finished message. Cloning is cheap. Servers send its bytes as they are; a client must mask each frame with a key of
-/// its own (RFC 6455 §5.3) and so encodes the payload anew.
+/// A finished message. Cloning is cheap. Servers send its bytes as they are; a client must mask each frame with a key
+/// of its own (RFC 6455 §5.3) and so encodes the payload anew.
 #[derive(Debug, Clone)]
 pub struct Prepared(Arc<Inner>);
 
@@ -96,7 +96,8 @@ impl Prepared {
         made.as_ref()
     }
 
-    /// Counts it in a budget, once for as long as it lives, however many queues hold it. `false`: it counts in another one.
+    /// Counts it in a budget, once for as long as it lives, however many queues hold it. `false`: it counts in another
+    /// one.
     pub fn count(&self, budget: &Budget) -> bool {
         self.0.charge.count(budget, || self.0.memory())
     }

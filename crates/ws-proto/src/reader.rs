@@ -1,5 +1,5 @@
-//! Bytes to frames: finds headers wherever reads cut them, checks what a header alone can break, and unmasks payloads in
-//! place. It knows frames, not messages: those are the assembler's.
+//! Bytes to frames: finds headers wherever reads cut them, checks what a header alone can break, and unmasks payloads
+//! in place. It knows frames, not messages: those are the assembler's.
 
 use crate::error::ProtocolError;
 use crate::frame::{FrameHeader, MAX_HEADER, Opcode};
@@ -90,8 +90,8 @@ impl Reader {
         Ok(Some(self.payload(frame, header, data)))
     }
 
-    /// A message in a single, uncompressed frame that lies in the input as a whole; to be asked for when no message is open.
-    /// `None` for all else, which [`next`](Self::next) is for.
+    /// A message in a single, uncompressed frame that lies in the input as a whole; to be asked for when no message is
+    /// open. `None` for all else, which [`next`](Self::next) is for.
     #[inline]
     pub(crate) fn plain<'b>(&self, input: &mut Input<'b>, masked: bool, limit: usize) -> Option<(Kind, Unmasked<'b>)> {
         let State::Header { len: 0, .. } = self.state else { return None };

@@ -26,7 +26,8 @@ impl Utf8Bytes {
     /// The text.
     #[must_use]
     pub fn as_str(&self) -> &str {
-        // SAFETY: every constructor of `Utf8Bytes` takes a `str`, or bytes validated as UTF-8, and `Bytes` is immutable.
+        // SAFETY: every constructor of `Utf8Bytes` takes a `str`, or bytes validated as UTF-8, and `Bytes` is
+        // immutable.
         unsafe { str::from_utf8_unchecked(&self.0) }
     }
 

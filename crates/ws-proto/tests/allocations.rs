@@ -1,4 +1,5 @@
-//! What the machine allocates, counted per thread: nothing for small messages, and nothing large for a second large one.
+//! What the machine allocates, counted per thread: nothing for small messages, and nothing large for a second large
+//! one.
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 use std::sync::Arc;

@@ -23,8 +23,8 @@ use crate::turn::now;
 /// Requests are read in pieces of this size.
 const HEAD_BUFFER: usize = 4 << 10;
 
-/// Opens a connection as the server, by the configuration's handshake options: reads the request, checks it and answers.
-/// A request that is refused is answered with the status and a sentence that says why.
+/// Opens a connection as the server, by the configuration's handshake options: reads the request, checks it and
+/// answers. A request that is refused is answered with the status and a sentence that says why.
 ///
 /// # Errors
 /// [`AcceptError`]; the stream is closed then.
@@ -130,8 +130,8 @@ impl<S: Io> Pending<S> {
     /// others by tasks of their own.
     ///
     /// # Errors
-    /// As [`accept`](Self::accept). A plain socket is answered by its driver, which also keeps the time: that it could not be
-    /// is told to the handler.
+    /// As [`accept`](Self::accept). A plain socket is answered by its driver, which also keeps the time: that it could
+    /// not be is told to the handler.
     ///
     /// # Cancel safety
     /// Dropped, the stream is closed.

@@ -1,5 +1,5 @@
-//! How many connections there may be at once, in all and from one address. Whoever is let in holds its place until it is
-//! gone; what it is let in to is no business of this.
+//! How many connections there may be at once, in all and from one address. Whoever is let in holds its place until it
+//! is gone; what it is let in to is no business of this.
 
 use std::collections::HashMap;
 use std::fmt;
@@ -29,16 +29,16 @@ impl Default for AdmissionLimits {
     }
 }
 
-/// How many connections one address may have. An address of IPv6 is its first 64 bits: the others are for whoever has the
-/// network to choose, a new one for each connection if they like. Unix sockets have no address and are not counted.
+/// How many connections one address may have. An address of IPv6 is its first 64 bits: the others are for whoever has
+/// the network to choose, a new one for each connection if they like. Unix sockets have no address and are not counted.
 ///
 /// Behind a proxy all clients have the proxy's address.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum PerAddress {
     /// As many as it likes.
     Unlimited,
-    /// So many, if it is an address of the public internet; as many as it likes if it is loopback, link-local or private
-    /// (RFC 1918, RFC 4193, RFC 6598): there are proxies and one's own machines.
+    /// So many, if it is an address of the public internet; as many as it likes if it is loopback, link-local or
+    /// private (RFC 1918, RFC 4193, RFC 6598): there are proxies and one's own machines.
     Public(usize),
     /// So many, whatever its address.
     Every(usize),

@@ -1,5 +1,5 @@
-//! Something that belongs to an endpoint and that its settings need not know: what stands above them is kept by them, and
-//! they do not depend on it.
+//! Something that belongs to an endpoint and that its settings need not know: what stands above them is kept by them,
+//! and they do not depend on it.
 
 use std::any::Any;
 use std::fmt;

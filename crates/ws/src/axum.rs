@@ -24,13 +24,13 @@ use switchboard_ws_proto::handshake::is_upgrade;
 /// A client that waits for its WebSocket, as an extractor of axum. Returned is what
 /// [`on_upgrade`](Self::on_upgrade) or [`serve`](Self::serve) makes of it.
 ///
-/// Its configuration is the [`Config`] in the request's extensions (put there by axum's `Extension(config)` as a layer),
-/// else the default; [`config`](Self::config) overrides it. Connections whose configurations are clones of one are
-/// counted together, and closed together by [`Config::connections`].
+/// Its configuration is the [`Config`] in the request's extensions (put there by axum's `Extension(config)` as a
+/// layer), else the default; [`config`](Self::config) overrides it. Connections whose configurations are clones of one
+/// are counted together, and closed together by [`Config::connections`].
 ///
-/// Routes take it by `any` or `get`; as `Option<WebSocketUpgrade>` it is `None` where no WebSocket is asked for, so that
-/// one path can have both. The peer's address is known when the app is served with `ConnectInfo<SocketAddr>`, or has
-/// [`PeerAddr`] in its extensions. `axum::serve` needs to be asked for `TCP_NODELAY`, as below.
+/// Routes take it by `any` or `get`; as `Option<WebSocketUpgrade>` it is `None` where no WebSocket is asked for, so
+/// that one path can have both. The peer's address is known when the app is served with `ConnectInfo<SocketAddr>`, or
+/// has [`PeerAddr`] in its extensions. `axum::serve` needs to be asked for `TCP_NODELAY`, as below.
 ///
 /// ```no_run
 /// use axum::{Extension, Router, extract::Path, response::Response, routing::{any, get}, serve::ListenerExt};
@@ -75,8 +75,8 @@ impl WebSocketUpgrade {
         self
     }
 
-    /// Sets the subprotocols that are spoken, best first; of those that the client offers too, the first is chosen. They
-    /// stand in place of the configuration's.
+    /// Sets the subprotocols that are spoken, best first; of those that the client offers too, the first is chosen.
+    /// They stand in place of the configuration's.
     pub fn protocols<P: Into<String>>(mut self, names: impl IntoIterator<Item = P>) -> Self {
         self.protocols = Some(Protocols::Preference(names.into_iter().map(Into::into).collect()));
         self
@@ -121,8 +121,9 @@ impl WebSocketUpgrade {
         })
     }
 
-    /// Answers the client, and runs a handler on the connection in a task of its own. `make` is called before the client
-    /// is answered; a panic in it refuses the client with 500. See [`on_upgrade`](Self::on_upgrade) for the response.
+    /// Answers the client, and runs a handler on the connection in a task of its own. `make` is called before the
+    /// client is answered; a panic in it refuses the client with 500. See [`on_upgrade`](Self::on_upgrade) for the
+    /// response.
     #[must_use = "the client waits for this response"]
     pub fn serve<H: Handler>(self, make: impl FnOnce(&Info) -> H) -> Response {
         self.spend(|upgrade, on_failed| upgrade.serve_or(make, on_failed))

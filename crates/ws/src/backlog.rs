@@ -1,5 +1,5 @@
-//! Output that a transport has refused, kept between the turns of its connection, and counted. Nothing but a pointer while
-//! the peer keeps up.
+//! Output that a transport has refused, kept between the turns of its connection, and counted. Nothing but a pointer
+//! while the peer keeps up.
 
 use switchboard_budget::{Budget, Hold, Part};
 use switchboard_ws_proto::Output;

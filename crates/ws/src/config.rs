@@ -14,9 +14,9 @@ use crate::inbox::InboxLimits;
 use crate::metrics::Metrics;
 use crate::parcel::Hub;
 
-/// The settings of an endpoint: a server, or one or more client connections. Cloning is cheap, and clones share the hub,
-/// the metrics and the [set of open connections](Self::connections), also when one of them is changed: so an endpoint may
-/// have several configurations, for connections of different kinds.
+/// The settings of an endpoint: a server, or one or more client connections. Cloning is cheap, and clones share the
+/// hub, the metrics and the [set of open connections](Self::connections), also when one of them is changed: so an
+/// endpoint may have several configurations, for connections of different kinds.
 ///
 /// ```
 /// use std::time::Duration;
@@ -43,8 +43,8 @@ struct Inner {
 }
 
 impl Config {
-    /// Sets the limits and deadlines of the protocol, compression included. A budget in them is that of the endpoint from
-    /// now on; without one, that stays what it was.
+    /// Sets the limits and deadlines of the protocol, compression included. A budget in them is that of the endpoint
+    /// from now on; without one, that stays what it was.
     #[must_use]
     pub fn limits(mut self, mut limits: proto::Config) -> Self {
         let inner = self.inner();
@@ -65,17 +65,17 @@ impl Config {
         self
     }
 
-    /// Sets what all that is held for peers counts in: messages that are put together, outboxes, inboxes, output that is not
-    /// taken. Several endpoints may share one. Default: no limit, and nothing is counted.
+    /// Sets what all that is held for peers counts in: messages that are put together, outboxes, inboxes, output that
+    /// is not taken. Several endpoints may share one. Default: no limit, and nothing is counted.
     ///
     /// When 90 % of it is held, nobody new is let in (503), and the connections that hold most are closed, the largest
     /// first: they are told 1013 and why, unless they take nothing, and are cut off if they still hold something when
-    /// memory is short again. What the budget has no room for is not allocated. A slow *application* is not spared: what it
-    /// has not asked for yet counts too.
+    /// memory is short again. What the budget has no room for is not allocated. A slow *application* is not spared:
+    /// what it has not asked for yet counts too.
     ///
-    /// To be set before the first connection. Not counted are what the application itself keeps, what a thread keeps for
-    /// its connections (8 MiB of buffers at most, and what SECURITY.md lists), and, where that is at work, what TLS and
-    /// HTTP hold below.
+    /// To be set before the first connection. Not counted are what the application itself keeps, what a thread keeps
+    /// for its connections (8 MiB of buffers at most, and what SECURITY.md lists), and, where that is at work, what TLS
+    /// and HTTP hold below.
     #[must_use]
     pub fn budget(mut self, budget: Budget) -> Self {
         Arc::make_mut(&mut self.inner().limits).budget = budget;
@@ -125,8 +125,9 @@ impl Config {
     }
 
     /// Whether the target and the headers of a client's request are kept for as long as its connection. Default: yes. A
-    /// handler sees them in [`on_open`](crate::Handler::on_open) either way, and an [`Info`](crate::Info) that was cloned
-    /// there keeps them. A browser's request is half a kilobyte to two, more than all else that an idle connection needs.
+    /// handler sees them in [`on_open`](crate::Handler::on_open) either way, and an [`Info`](crate::Info) that was
+    /// cloned there keeps them. A browser's request is half a kilobyte to two, more than all else that an idle
+    /// connection needs.
     #[must_use]
     pub fn keep_request(mut self, keep: bool) -> Self {
         self.inner().forget_requests = !keep;

@@ -1,5 +1,5 @@
-//! A connection as its handler sees it during a call: sending, topics, closing. What is sent leaves with everything else that
-//! the read has brought about.
+//! A connection as its handler sees it during a call: sending, topics, closing. What is sent leaves with everything
+//! else that the read has brought about.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
@@ -45,8 +45,8 @@ impl Context<'_> {
         self.sent(sent)
     }
 
-    /// Sends a message that owns its payload: by a server, and uncompressed, a long one leaves without being copied. Made
-    /// for what [`Handler::on_owned_message`](crate::Handler::on_owned_message) brings.
+    /// Sends a message that owns its payload: by a server, and uncompressed, a long one leaves without being copied.
+    /// Made for what [`Handler::on_owned_message`](crate::Handler::on_owned_message) brings.
     pub fn send_owned(&mut self, message: impl Into<Message>) -> Pushed {
         let (message, options) = (message.into(), SendOptions::default());
         if self.must_queue() {
@@ -65,8 +65,8 @@ impl Context<'_> {
         self.sent(sent)
     }
 
-    /// Sends whatever goes through hubs and outboxes, as [`send`](Self::send) sends a message. A volatile parcel is dropped
-    /// while the peer lags.
+    /// Sends whatever goes through hubs and outboxes, as [`send`](Self::send) sends a message. A volatile parcel is
+    /// dropped while the peer lags.
     pub fn send_parcel(&mut self, parcel: &Parcel) -> Pushed {
         if let Content::Close(frame) = &parcel.0 {
             self.close_by(frame.clone());
@@ -81,10 +81,10 @@ impl Context<'_> {
         self.encode(parcel)
     }
 
-    /// Whether something that others, or this handler, have published or sent to this connection may still be on its way:
-    /// what is [sent](Self::send) here now might overtake it. On a shard that is so while anything waits for any of the
-    /// shard's connections; what is then [sent by the member](Member::send) comes after it. Takes no lock unless the
-    /// connection has an outbox.
+    /// Whether something that others, or this handler, have published or sent to this connection may still be on its
+    /// way: what is [sent](Self::send) here now might overtake it. On a shard that is so while anything waits for any
+    /// of the shard's connections; what is then [sent by the member](Member::send) comes after it. Takes no lock unless
+    /// the connection has an outbox.
     #[must_use]
     pub fn has_undelivered(&self) -> bool {
         let is_due = |place: &Place| self.turn.delivering || !place.port.is_empty();
@@ -185,19 +185,21 @@ impl Context<'_> {
     }
 
     /// Makes this connection a member of any hub, in which it is subscribed to nothing yet. The membership is the
-    /// caller's: it ends when that is dropped, which should be in [`Handler::on_close`](crate::Handler::on_close) or with the handler. It has nothing
-    /// to do with the one that [`subscribe`](Self::subscribe) uses. A connection should have one in each hub at most.
+    /// caller's: it ends when that is dropped, which should be in [`Handler::on_close`](crate::Handler::on_close) or
+    /// with the handler. It has nothing to do with the one that [`subscribe`](Self::subscribe) uses. A connection
+    /// should have one in each hub at most.
     #[must_use = "a member that is dropped has left"]
     pub fn join(&mut self, hub: &Hub) -> Member<Parcel> {
         self.own.join(hub, self.turn.place.as_ref())
     }
 
-    /// Has a member that was reached elsewhere be reached by this connection from now on, and sends what still waits in the
-    /// outbox that it had, if it had one, before all that comes by the new way: what one thread publishes to it stays in
-    /// order, whenever it is published. See [`Member::relocate`] and [`Member::inherit`]: that outbox should have been this
-    /// member's alone.
+    /// Has a member that was reached elsewhere be reached by this connection from now on, and sends what still waits in
+    /// the outbox that it had, if it had one, before all that comes by the new way: what one thread publishes to it
+    /// stays in order, whenever it is published. See [`Member::relocate`] and [`Member::inherit`]: that outbox should
+    /// have been this member's alone.
     ///
-    /// The outbox may have overflowed, and lost what was in it: [`Outbox::is_overflowed`](switchboard_hub::Outbox::is_overflowed) says so.
+    /// The outbox may have overflowed, and lost what was in it:
+    /// [`Outbox::is_overflowed`](switchboard_hub::Outbox::is_overflowed) says so.
     pub fn relocate(&mut self, member: &Member<Parcel>) {
         let old = member.outbox();
         match (&self.turn.place, &old) {
@@ -231,7 +233,8 @@ impl Context<'_> {
         self.turn.now
     }
 
-    /// [`Handler::deadline`](crate::Handler::deadline) is earlier than when the driver last asked, or there is one for the first time.
+    /// [`Handler::deadline`](crate::Handler::deadline) is earlier than when the driver last asked, or there is one for
+    /// the first time.
     pub fn deadline_moved(&mut self) {
         self.own.flags.deadline_moved = true;
     }
@@ -287,8 +290,8 @@ impl Context<'_> {
         self.own.link().set_paused(true);
     }
 
-    /// Says how many bytes the handler itself holds for its peer: those for whom most is held have to go first when memory is
-    /// short (see [`Config::budget`](crate::Config::budget)). It counts them in the budget by itself.
+    /// Says how many bytes the handler itself holds for its peer: those for whom most is held have to go first when
+    /// memory is short (see [`Config::budget`](crate::Config::budget)). It counts them in the budget by itself.
     pub fn set_kept(&mut self, bytes: usize) {
         match &self.own.link {
             Some(link) => link.set_kept(bytes),
@@ -374,8 +377,8 @@ impl Context<'_> {
         }
     }
 
-    /// Whether a parcel is for those alone who keep up, and this peer does not; then it is counted. That something is in the
-    /// outbox says little: that is how everything comes that is sent from elsewhere.
+    /// Whether a parcel is for those alone who keep up, and this peer does not; then it is counted. That something is
+    /// in the outbox says little: that is how everything comes that is sent from elsewhere.
     pub(crate) fn must_drop(&mut self, parcel: &Parcel) -> bool {
         let must = self.own.flags.lagged && parcel.is_volatile();
         self.turn.tally.dropped += u64::from(must);

@@ -1,6 +1,6 @@
 //! The task driver: one task per connection, over any `AsyncRead + AsyncWrite`. It owns no buffer while idle: bytes are
-//! read into the thread's buffer, or with a long message into the message's own, and output is the thread's too until the
-//! transport refuses some of it.
+//! read into the thread's buffer, or with a long message into the message's own, and output is the thread's too until
+//! the transport refuses some of it.
 
 use std::any::Any;
 use std::future::{Future, poll_fn};
@@ -30,9 +30,9 @@ pub(crate) const READS_PER_TURN: usize = 16;
 /// So many slices are written at once.
 pub(crate) const SLICES: usize = 16;
 
-/// Drives a connection to its end. `said`: what its handler has sent before there was a transport; `leftover`: bytes that
-/// came together with the handshake. No `async fn`: that would keep its arguments beside the driver that they were moved
-/// into, for as long as the connection lasts.
+/// Drives a connection to its end. `said`: what its handler has sent before there was a transport; `leftover`: bytes
+/// that came together with the handshake. No `async fn`: that would keep its arguments beside the driver that they were
+/// moved into, for as long as the connection lasts.
 pub(crate) fn drive<S: Io, H: Handler>(
     io: S,
     mut session: Session<H>,
@@ -109,8 +109,8 @@ impl<S: Io, H: Handler> Driver<S, H> {
         Poll::Pending
     }
 
-    /// Steps until the transport blocks, or others should have their turn. What a read brings about is written in the same
-    /// turn, so that the output is the thread's again when that ends.
+    /// Steps until the transport blocks, or others should have their turn. What a read brings about is written in the
+    /// same turn, so that the output is the thread's again when that ends.
     fn steps(&mut self, turn: &mut Turn, cx: &mut Context<'_>) -> io::Result<Progress> {
         for _ in 0..READS_PER_TURN {
             if let Progress::Blocked = self.step(turn, cx)? {

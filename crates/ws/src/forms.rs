@@ -10,9 +10,9 @@ use switchboard_ws_proto::Prepared;
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Form(pub u8);
 
-/// A message in all its forms, for [`Parcel`](crate::Parcel). None of these methods should block or take long: they may be
-/// asked once for each receiver, while that has its turn. (A form that is costly to make is made when it is first asked
-/// for, and kept.) A connection whose form panics does without the message, which is counted as dropped.
+/// A message in all its forms, for [`Parcel`](crate::Parcel). None of these methods should block or take long: they may
+/// be asked once for each receiver, while that has its turn. (A form that is costly to make is made when it is first
+/// asked for, and kept.) A connection whose form panics does without the message, which is counted as dropped.
 pub trait Forms: Debug + Send + Sync + 'static {
     /// The messages to send on connections of this kind, in a row and with no other message in between. None: it is not
     /// for them.
@@ -27,8 +27,8 @@ pub trait Forms: Debug + Send + Sync + 'static {
         false
     }
 
-    /// Counts itself in a budget, once for as long as it lives, however many queues hold it. `false`, as by default: each
-    /// queue counts its [weight](Self::weight).
+    /// Counts itself in a budget, once for as long as it lives, however many queues hold it. `false`, as by default:
+    /// each queue counts its [weight](Self::weight).
     fn count(&self, budget: &Budget) -> bool {
         let _ = budget;
         false

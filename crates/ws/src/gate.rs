@@ -37,13 +37,13 @@ pub trait Gate: Send + Sync + 'static {
     fn open(&self, request: &Request<()>, peer: PeerAddr, pass: Pass) -> Result<Box<dyn Handler>, Pass>;
 
     /// The settings of the connection that a request for a WebSocket asks for, by which it is also judged (origins,
-    /// subprotocols, compression), in place of those of the listener. `None`, as by default: those of the listener. Asked
-    /// before [`open`](Self::open). A panic refuses the client with 500.
+    /// subprotocols, compression), in place of those of the listener. `None`, as by default: those of the listener.
+    /// Asked before [`open`](Self::open). A panic refuses the client with 500.
     ///
-    /// Whatever it was made from, such a connection belongs to the listener's endpoint: it is counted and closed with the
-    /// others ([`Config::connections`], [`Config::get_metrics`]), and in its [budget](Config::budget). A configuration that
-    /// was not cloned from the listener's is copied to make it so, for each connection: better clone the listener's, change
-    /// the clone and keep it.
+    /// Whatever it was made from, such a connection belongs to the listener's endpoint: it is counted and closed with
+    /// the others ([`Config::connections`], [`Config::get_metrics`]), and in its [budget](Config::budget). A
+    /// configuration that was not cloned from the listener's is copied to make it so, for each connection: better clone
+    /// the listener's, change the clone and keep it.
     fn config(&self, request: &Request<()>) -> Option<Config> {
         let _ = request;
         None

@@ -14,10 +14,11 @@ use crate::error::Outcome;
 pub trait Handler: Send + 'static {
     /// The connection is open. Called once, before anything else.
     ///
-    /// A server's handler is called before the client can know: its 101 leaves after this returns, and before all that is
-    /// sent here. So a client that has seen its connection open is subscribed to whatever this
-    /// [subscribes](Context::subscribe) to: what anyone publishes from then on reaches it. Behind hyper and axum this runs
-    /// before the response is returned, and should the client never get that, [`on_close`](Self::on_close) follows.
+    /// A server's handler is called before the client can know: its 101 leaves after this returns, and before all that
+    /// is sent here. So a client that has seen its connection open is subscribed to whatever this
+    /// [subscribes](Context::subscribe) to: what anyone publishes from then on reaches it. Behind hyper and axum this
+    /// runs before the response is returned, and should the client never get that, [`on_close`](Self::on_close)
+    /// follows.
     fn on_open(&mut self, cx: &mut Context<'_>) {
         let _ = cx;
     }
@@ -49,9 +50,9 @@ pub trait Handler: Send + 'static {
     /// The peer broke a rule: nothing more is heard from it. Messages can still be sent during the call; then a Close
     /// frame says what the rule was.
     ///
-    /// With [`ProtocolError::OutOfMemory`] it broke none: memory is short, and much of it is held for this peer. If it was
-    /// made to go for that, what was queued is lost, and messages can be sent by the context alone, while they need not be
-    /// queued.
+    /// With [`ProtocolError::OutOfMemory`] it broke none: memory is short, and much of it is held for this peer. If it
+    /// was made to go for that, what was queued is lost, and messages can be sent by the context alone, while they need
+    /// not be queued.
     fn on_failed(&mut self, cx: &mut Context<'_>, error: ProtocolError) {
         let _ = (cx, error);
     }
@@ -61,25 +62,25 @@ pub trait Handler: Send + 'static {
         let _ = cx;
     }
 
-    /// The outbox was full, and its policy is to give the peer up ([`Overflow::Close`](crate::Overflow::Close)): what was
-    /// queued is lost, and the connection closes with 1013. The peer may take its time with that; [`on_close`](Self::on_close)
-    /// follows when it is over.
+    /// The outbox was full, and its policy is to give the peer up ([`Overflow::Close`](crate::Overflow::Close)): what
+    /// was queued is lost, and the connection closes with 1013. The peer may take its time with that;
+    /// [`on_close`](Self::on_close) follows when it is over.
     fn on_overflow(&mut self, cx: &mut Context<'_>) {
         let _ = cx;
     }
 
     /// When [`on_deadline`](Self::on_deadline) is to be called. Default: never.
     ///
-    /// Asked when it may be of interest, often or seldom, so it should cost nothing. The driver remembers the answer: when
-    /// the deadline has come *nearer* since (or there is one for the first time), the handler says so by
+    /// Asked when it may be of interest, often or seldom, so it should cost nothing. The driver remembers the answer:
+    /// when the deadline has come *nearer* since (or there is one for the first time), the handler says so by
     /// [`Context::deadline_moved`]. One that has moved away, or is no more, need not be told: the driver then wakes in
     /// vain, asks and goes to sleep again.
     fn deadline(&self) -> Option<Instant> {
         None
     }
 
-    /// The [`deadline`](Self::deadline) has passed: up to 64 ms ago, by a shard that keeps it, never in the future. It is
-    /// still to be another one, or none, when this returns: the driver would call this again and again.
+    /// The [`deadline`](Self::deadline) has passed: up to 64 ms ago, by a shard that keeps it, never in the future. It
+    /// is still to be another one, or none, when this returns: the driver would call this again and again.
     fn on_deadline(&mut self, cx: &mut Context<'_>) {
         let _ = cx;
     }

@@ -1,5 +1,6 @@
-//! A client's transport in the hands of an HTTP server: what was read of it before comes first, what admitted it is held
-//! to its end, and a client that does not take its answers is cut off, which HTTP libraries leave to whoever accepts.
+//! A client's transport in the hands of an HTTP server: what was read of it before comes first, what admitted it is
+//! held to its end, and a client that does not take its answers is cut off, which HTTP libraries leave to whoever
+//! accepts.
 
 use std::any::Any;
 use std::error::Error;
@@ -24,8 +25,8 @@ const WHOLE: u32 = 4;
 /// A client's transport, for an HTTP server.
 ///
 /// Writing, flushing and shutting down fail with [`io::ErrorKind::TimedOut`] when the client has taken nothing of what
-/// waits for it for the time that [`new`](Self::new) was given, or not all of it within four times that. So one that takes
-/// an answer byte by byte does not hold it for ever. Over TLS "nothing" is less than 64 KiB.
+/// waits for it for the time that [`new`](Self::new) was given, or not all of it within four times that. So one that
+/// takes an answer byte by byte does not hold it for ever. Over TLS "nothing" is less than 64 KiB.
 pub struct HttpIo {
     io: Box<dyn Io>,
     read: Bytes,
@@ -55,7 +56,8 @@ impl Upgraded {
 }
 
 impl HttpIo {
-    /// `read` is what was read of the transport already, and `pass` what admitted it. `None`: the client may take its time.
+    /// `read` is what was read of the transport already, and `pass` what admitted it. `None`: the client may take its
+    /// time.
     #[must_use]
     pub fn new(
         io: Box<dyn Io>,
@@ -78,8 +80,8 @@ impl HttpIo {
         Upgraded(Arc::clone(self.lifted.get_or_insert_default()))
     }
 
-    /// Waits until the runtime knows that the transport takes something. A socket that a shard has handed over is new to the
-    /// runtime, and hyper, where it refuses an upgrade and closes, drops an answer that does not leave at once.
+    /// Waits until the runtime knows that the transport takes something. A socket that a shard has handed over is new
+    /// to the runtime, and hyper, where it refuses an upgrade and closes, drops an answer that does not leave at once.
     ///
     /// # Errors
     /// The transport is broken.

@@ -72,8 +72,8 @@ impl Inbox {
         Self { limits, state: Mutex::new(state) }
     }
 
-    /// Puts a message in. `false`: the inbox is at its bound, and reading should stop. When reading cannot stop, because
-    /// we wait for the peer's Close frame, what finds no room is dropped.
+    /// Puts a message in. `false`: the inbox is at its bound, and reading should stop. When reading cannot stop,
+    /// because we wait for the peer's Close frame, what finds no room is dropped.
     pub(crate) fn push(&self, message: Message, can_stop: bool) -> bool {
         let (reader, room) = {
             let mut state = self.lock();

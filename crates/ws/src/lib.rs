@@ -4,11 +4,12 @@
 //! * Stream style: [`Socket`], read and written with `await`, split into a [`Receiver`] and [`Sender`]s.
 //! * Handler style: [`Handler`], called with borrowed messages while the read buffer is at hand.
 //!
-//! Servers [`accept`] a stream or listen by [`Server`]; clients [`connect`], or say more by [`Client`]; both may be TLS.
+//! Servers [`accept`] a stream or listen by [`Server`]; clients [`connect`], or say more by [`Client`]; both may be
+//! TLS.
 //!
 //! Everything that the protocol asks for (pongs, heartbeats, deadlines, the closing handshake) is done without the
-//! application's help. Handlers on plain sockets are driven very many to a task, by *shards*; TLS, other transports and the
-//! stream style have a task for each connection. That changes what a connection costs, and nothing that it does.
+//! application's help. Handlers on plain sockets are driven very many to a task, by *shards*; TLS, other transports and
+//! the stream style have a task for each connection. That changes what a connection costs, and nothing that it does.
 
 mod accept;
 mod admission;

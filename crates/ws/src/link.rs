@@ -152,8 +152,8 @@ impl Link {
         Some(std::mem::take(&mut *self.requests()))
     }
 
-    /// Puts a request to close back. It is looked at again when the driver is next woken, by room to write at the latest:
-    /// to wake it here would have it run without a pause until then.
+    /// Puts a request to close back. It is looked at again when the driver is next woken, by room to write at the
+    /// latest: to wake it here would have it run without a pause until then.
     pub(crate) fn postpone_close(&self, frame: CloseFrame) {
         self.requests().close.get_or_insert(frame);
         self.requested.store(true, Ordering::Release);

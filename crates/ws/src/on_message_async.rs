@@ -20,10 +20,10 @@ pub(crate) const IN_FLIGHT: usize = 64;
 
 /// A handler that is one asynchronous closure, called for each message with a [`Sender`] for the replies.
 ///
-/// The futures of one connection start in the order of its messages, and each runs to its first await before the next one
-/// starts. So several may be under way, 64 unless [set otherwise](Self::in_flight); with more, reading pauses until one is
-/// done (the rest of what was read already is still handled). They are dropped when the connection ends. A panic ends the
-/// connection with 1011.
+/// The futures of one connection start in the order of its messages, and each runs to its first await before the next
+/// one starts. So several may be under way, 64 unless [set otherwise](Self::in_flight); with more, reading pauses until
+/// one is done (the rest of what was read already is still handled). They are dropped when the connection ends. A panic
+/// ends the connection with 1011.
 ///
 /// ```
 /// use switchboard_ws::OnMessageAsync;
@@ -49,8 +49,8 @@ impl<F> OnMessageAsync<F> {
         Self { f: Arc::new(f), limit: IN_FLIGHT, in_flight: Arc::default() }
     }
 
-    /// Sets how many messages may be worked on at a time; at least one. With one, each is done before the next is looked
-    /// at, but for those that came in the same read.
+    /// Sets how many messages may be worked on at a time; at least one. With one, each is done before the next is
+    /// looked at, but for those that came in the same read.
     #[must_use]
     pub fn in_flight(mut self, limit: usize) -> Self {
         self.limit = limit.max(1);

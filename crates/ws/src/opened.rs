@@ -1,5 +1,5 @@
-//! A transport whose opening handshake is done, from whichever side and by whichever means; and a server's connection whose
-//! handler is told that it is open before the client is.
+//! A transport whose opening handshake is done, from whichever side and by whichever means; and a server's connection
+//! whose handler is told that it is open before the client is.
 
 use std::sync::Arc;
 
@@ -44,7 +44,8 @@ impl<S: Io> Opened<S> {
     }
 }
 
-/// A server's connection before it has a driver. Dropped, it is over: its handler is told, if it was told of the beginning.
+/// A server's connection before it has a driver. Dropped, it is over: its handler is told, if it was told of the
+/// beginning.
 #[derive(Debug)]
 pub(crate) struct Begun<H: Handler> {
     session: Session<H>,
@@ -57,8 +58,8 @@ impl<H: Handler> Begun<H> {
         Self { session: session(Role::Server, info, config, handler), said: Backlog::default() }
     }
 
-    /// Tells the handler that the connection is open, while the client still waits for the 101: whoever publishes because
-    /// the client says that it is open finds it subscribed. Without this the driver tells it.
+    /// Tells the handler that the connection is open, while the client still waits for the 101: whoever publishes
+    /// because the client says that it is open finds it subscribed. Without this the driver tells it.
     pub(crate) fn open(&mut self) {
         let mut turn = Turn::begin(&mut self.said);
         self.session.open_early(&mut turn);
@@ -73,8 +74,8 @@ impl<H: Handler> Begun<H> {
 
 #[cfg(unix)]
 impl Begun<Box<dyn Handler>> {
-    /// Has a shard drive the connection, or gives everything back: when the transport is no plain socket. `answer`: what the
-    /// client is to be told of the handshake, before all else.
+    /// Has a shard drive the connection, or gives everything back: when the transport is no plain socket. `answer`:
+    /// what the client is to be told of the handshake, before all else.
     pub(crate) fn into_shard<S: Io>(self, io: S, answer: Vec<u8>, leftover: Vec<u8>) -> Option<NoShard<S>> {
         let Self { session, said } = self;
         let config = session.config().clone();

@@ -1,5 +1,5 @@
-//! What belongs to a connection beside its protocol machine and its handler: settings, handles, membership, and how far it
-//! has come. The session keeps it, and lends it to a handler's calls.
+//! What belongs to a connection beside its protocol machine and its handler: settings, handles, membership, and how far
+//! it has come. The session keeps it, and lends it to a handler's calls.
 
 use std::sync::Arc;
 
@@ -72,8 +72,8 @@ impl Own {
         }
     }
 
-    /// How much output may wait before a handler's replies are queued: beyond the bound there is room for the replies to
-    /// one read, which was begun when there was room, and brought no more than fits here.
+    /// How much output may wait before a handler's replies are queued: beyond the bound there is room for the replies
+    /// to one read, which was begun when there was room, and brought no more than fits here.
     pub(crate) fn encodes_at_most(&self) -> usize {
         self.config.get_outbox().bytes.saturating_add(REPLIES)
     }
@@ -92,8 +92,8 @@ impl Own {
         self.member.as_deref()
     }
 
-    /// Counts what became of a publication after the port took it: by the hub that the connection subscribed in, or else
-    /// that of the endpoint.
+    /// Counts what became of a publication after the port took it: by the hub that the connection subscribed in, or
+    /// else that of the endpoint.
     pub(crate) fn record(&self, later: Delivery) {
         if let Some(hub) = self.member.as_deref().map(Member::hub).or_else(|| self.config.get_hub()) {
             hub.record(later);

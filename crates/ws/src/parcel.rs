@@ -16,8 +16,8 @@ pub type Hub = hub::Hub<Parcel>;
 
 /// A message on its way to one connection. Cloning is cheap.
 ///
-/// One that is made of [`Forms`] may be *volatile*: a peer that lags does not get it. It is thrown away where other parcels
-/// would be queued because the transport refuses bytes, and counted as [dropped](hub::Delivery::dropped).
+/// One that is made of [`Forms`] may be *volatile*: a peer that lags does not get it. It is thrown away where other
+/// parcels would be queued because the transport refuses bytes, and counted as [dropped](hub::Delivery::dropped).
 #[derive(Debug, Clone)]
 pub struct Parcel(pub(crate) Content);
 
@@ -30,8 +30,8 @@ pub(crate) enum Content {
 }
 
 impl Parcel {
-    /// Not a message, but the end: whoever gets it begins the closing handshake, after what was sent to it before. What is
-    /// sent to it afterwards is not. The first code stands. A reason longer than 123 bytes is cut.
+    /// Not a message, but the end: whoever gets it begins the closing handshake, after what was sent to it before. What
+    /// is sent to it afterwards is not. The first code stands. A reason longer than 123 bytes is cut.
     ///
     /// In an outbox it is queued as messages are, and so subject to the outbox's [policy](hub::Overflow).
     ///
@@ -41,8 +41,8 @@ impl Parcel {
         CloseFrame::new(code.into(), reason).map(|frame| Self(Content::Close(frame)))
     }
 
-    /// The messages that this is on a connection of some kind: for whoever takes parcels out of an outbox by himself. One,
-    /// whatever the kind, unless it is made of [`Forms`]; none if it is a [close](Self::as_close).
+    /// The messages that this is on a connection of some kind: for whoever takes parcels out of an outbox by himself.
+    /// One, whatever the kind, unless it is made of [`Forms`]; none if it is a [close](Self::as_close).
     #[must_use]
     pub fn frames(&self, form: Form) -> Cow<'_, [Prepared]> {
         match &self.0 {

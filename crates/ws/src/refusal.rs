@@ -120,8 +120,8 @@ impl Default for Refusals {
 }
 
 impl Config {
-    /// Has a client told that there is no room for it, in a task of its own, and counts it as refused. When 1,024 of the
-    /// endpoint are being told something like that already, it is closed without an answer, and counts as
+    /// Has a client told that there is no room for it, in a task of its own, and counts it as refused. When 1,024 of
+    /// the endpoint are being told something like that already, it is closed without an answer, and counts as
     /// `too_many_refusals` instead.
     ///
     /// # Panics
@@ -132,8 +132,8 @@ impl Config {
         }
     }
 
-    /// Runs what tells a client why it is refused, and may count it. `false`: there are too many, and it was dropped and
-    /// counted as one of those.
+    /// Runs what tells a client why it is refused, and may count it. `false`: there are too many, and it was dropped
+    /// and counted as one of those.
     pub(crate) fn in_background(&self, telling: impl Future<Output = ()> + Send + 'static) -> bool {
         let Refusals(permits) = self.refusals().get();
         let Ok(permit) = Arc::clone(permits).try_acquire_owned() else {

@@ -98,8 +98,8 @@ impl Sender {
     }
 
     /// Closes the connection: sends what is queued, then a Close frame, and waits for the peer's and for the end of the
-    /// transport, `close_timeout` at most. The first to close decides the code; the others wait with it. A reason longer
-    /// than 123 bytes is cut.
+    /// transport, `close_timeout` at most. The first to close decides the code; the others wait with it. A reason
+    /// longer than 123 bytes is cut.
     ///
     /// # Errors
     /// [`Error::Refused`] for a code that may not be sent: then nothing was. How the connection ended is in the

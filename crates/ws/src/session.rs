@@ -30,7 +30,8 @@ use crate::turn::{Turn, now};
 /// still drop it.
 pub(crate) const ENCODE_AHEAD: usize = 64 << 10;
 
-/// What counts for each connection while it does nothing: about what it costs with a small handler, without compression.
+/// What counts for each connection while it does nothing: about what it costs with a small handler, without
+/// compression.
 pub(crate) const IDLE: usize = 1 << 10;
 
 /// What becomes of a volatile parcel for a peer that lags.
@@ -49,7 +50,8 @@ pub(crate) struct Session<H: Handler> {
 struct Rare {
     /// Pings that somebody waits for: number, time, waiters.
     pings: Vec<(u64, Instant, Vec<oneshot::Sender<Duration>>)>,
-    /// The answer to the peer's Close waits for the application until then; or else the connection is to be driven then.
+    /// The answer to the peer's Close waits for the application until then; or else the connection is to be driven
+    /// then.
     hold_until: Option<Instant>,
     /// Messages that the outbox has dropped and that were counted.
     dropped: u64,
@@ -92,8 +94,8 @@ impl<H: Handler> Session<H> {
         self.own.link.is_some()
     }
 
-    /// It has a driver from now on, and counts as open. Dropped before, it was none, and only a handler that was told of it
-    /// is told of the end.
+    /// It has a driver from now on, and counts as open. Dropped before, it was none, and only a handler that was told
+    /// of it is told of the end.
     pub(crate) fn enter(&mut self) {
         self.own.config.get_metrics().open();
         let was_early = self.own.flags.stage == Stage::Early;
@@ -172,8 +174,8 @@ impl<H: Handler> Session<H> {
         self.note_reading();
     }
 
-    /// A connection that holds much of a message that is not whole, or for the compression of those to come, can be made to
-    /// go when memory is short.
+    /// A connection that holds much of a message that is not whole, or for the compression of those to come, can be
+    /// made to go when memory is short.
     #[inline]
     fn note_reading(&mut self) {
         let reading = self.connection.buffered_input() + self.connection.deflate_memory();
@@ -304,9 +306,9 @@ impl<H: Handler> Session<H> {
         self.own.record(refused);
     }
 
-    /// `count` bytes were written and `turn.out` is what is left of them. `true`: [`pump`](Self::pump) has more to encode,
-    /// now that there is room, or may have: the handler was told that the peer has caught up; or there is a link now to
-    /// register with. `held_back`: the transport has taken bytes that it has not passed on.
+    /// `count` bytes were written and `turn.out` is what is left of them. `true`: [`pump`](Self::pump) has more to
+    /// encode, now that there is room, or may have: the handler was told that the peer has caught up; or there is a
+    /// link now to register with. `held_back`: the transport has taken bytes that it has not passed on.
     pub(crate) fn wrote(&mut self, count: usize, held_back: bool, turn: &mut Turn) -> bool {
         let left = turn.out.len();
         turn.tally.bytes_out += count as u64;
@@ -457,7 +459,8 @@ impl<H: Handler> Session<H> {
                 Poll::Pending => return true,
             }
         }
-        // No room, or a message that the handler sends in pieces is open: wait, and meanwhile only for the end of the outbox, which sets the overflow off.
+        // No room, or a message that the handler sends in pieces is open: wait, and meanwhile only for the end of the
+        // outbox, which sets the overflow off.
         if link.outbox.poll_abandoned(cx).is_ready() && link.outbox.is_overflowed() && self.connection.may_send() {
             self.overflowed(turn);
         }
@@ -527,8 +530,8 @@ impl<H: Handler> Session<H> {
         }
     }
 
-    /// Memory is short, and few connections hold more of it than this one: what is queued is dropped, and the peer is told
-    /// why it has to go. One that was told before, or takes nothing, is cut off.
+    /// Memory is short, and few connections hold more of it than this one: what is queued is dropped, and the peer is
+    /// told why it has to go. One that was told before, or takes nothing, is cut off.
     fn evict(&mut self, link: &Link, turn: &mut Turn) {
         link.outbox.abandon();
         // What the handler has to say to that need not wait for what was queued.

@@ -95,9 +95,9 @@ impl Shards {
 }
 
 impl Config {
-    /// Accepts clients of this listener on a shard of the caller's runtime, until the future is dropped; connections that
-    /// are open go on. One listener is served by one shard, which shares the connections out among all of its runtime: to
-    /// accept on several cores, give each a runtime and a listener of its own (`SO_REUSEPORT`).
+    /// Accepts clients of this listener on a shard of the caller's runtime, until the future is dropped; connections
+    /// that are open go on. One listener is served by one shard, which shares the connections out among all of its
+    /// runtime: to accept on several cores, give each a runtime and a listener of its own (`SO_REUSEPORT`).
     ///
     /// # Errors
     /// The kernel will not have it. Connections that fail later are logged and counted, and bother nobody.

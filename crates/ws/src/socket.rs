@@ -1,5 +1,5 @@
-//! The stream style: a socket that is read and written with `await`, and its two halves. It is a handler like any other,
-//! which puts what it hears into an inbox.
+//! The stream style: a socket that is read and written with `await`, and its two halves. It is a handler like any
+//! other, which puts what it hears into an inbox.
 
 use std::pin::Pin;
 use std::sync::Arc;

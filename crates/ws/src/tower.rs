@@ -1,5 +1,5 @@
-//! A tower service whose every request is a WebSocket; as a layer, it leaves ordinary HTTP to the service inside, on the
-//! same port.
+//! A tower service whose every request is a WebSocket; as a layer, it leaves ordinary HTTP to the service inside, on
+//! the same port.
 
 use std::convert::Infallible;
 use std::fmt;
@@ -26,8 +26,8 @@ use switchboard_ws_proto::handshake::is_upgrade;
 /// GET, 403 for a stranger's page, and so on. Connections run in tasks of their own. Always ready; clones share
 /// everything.
 ///
-/// It is also a [`Layer`]: then only requests with `Upgrade: websocket` are answered here, on every path, and the others
-/// go to the service inside.
+/// It is also a [`Layer`]: then only requests with `Upgrade: websocket` are answered here, on every path, and the
+/// others go to the service inside.
 ///
 /// What [`upgrade()`](crate::upgrade()) needs of the server that runs it goes for this as well.
 ///
@@ -60,8 +60,8 @@ pub struct UpgradeService {
 }
 
 impl UpgradeService {
-    /// Runs a function on each socket, in a task of its own. A panic in it ends that connection alone, with 1011, and is
-    /// logged.
+    /// Runs a function on each socket, in a task of its own. A panic in it ends that connection alone, with 1011, and
+    /// is logged.
     pub fn new<F, Fut>(config: Config, run: F) -> Self
     where
         F: Fn(Socket) -> Fut + Send + Sync + 'static,

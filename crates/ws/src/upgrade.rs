@@ -27,8 +27,8 @@ use crate::opened::{Begun, Opened};
 use crate::refusal::{AcceptError, internal_error};
 use crate::socket::Socket;
 
-/// Answers a request for a WebSocket that hyper has read: the 101 to return, and the connection that it will become. The
-/// request is judged by the same rules as everywhere, [origins](crate::ServerOptions::origins) and bodies included.
+/// Answers a request for a WebSocket that hyper has read: the 101 to return, and the connection that it will become.
+/// The request is judged by the same rules as everywhere, [origins](crate::ServerOptions::origins) and bodies included.
 ///
 /// The response has whatever body the service uses, empty. hyper must serve the connection `with_upgrades()`, as
 /// `axum::serve` does. The peer's address is taken from the request's extensions ([`PeerAddr::of`]); see also
@@ -128,8 +128,8 @@ impl Upgrade {
         Ok(Opened { io, role: Role::Server, info, config, leftover: Vec::new() }.socket())
     }
 
-    /// Tells the handler at once that the connection is open, and gives a future that waits for the transport, then runs the
-    /// handler on the connection to its end. To be called before the response is returned to hyper, if what
+    /// Tells the handler at once that the connection is open, and gives a future that waits for the transport, then
+    /// runs the handler on the connection to its end. To be called before the response is returned to hyper, if what
     /// [`on_open`](Handler::on_open) does is to be done before the client knows; to be awaited in a task of its own, as
     /// [`socket`](Self::socket).
     ///
@@ -148,9 +148,9 @@ impl Upgrade {
         }
     }
 
-    /// Runs a handler on the connection without the caller: on a shard, where hyper was given a plain socket, else in a task
-    /// of its own. [`on_open`](Handler::on_open) is called at once, before the client knows. When the transport never comes,
-    /// that is logged, and [`on_close`](Handler::on_close) is called.
+    /// Runs a handler on the connection without the caller: on a shard, where hyper was given a plain socket, else in a
+    /// task of its own. [`on_open`](Handler::on_open) is called at once, before the client knows. When the transport
+    /// never comes, that is logged, and [`on_close`](Handler::on_close) is called.
     ///
     /// # Panics
     /// Outside of a tokio runtime.
@@ -158,8 +158,8 @@ impl Upgrade {
         self.spawn_handler_or(handler, |error| log_failure(&error));
     }
 
-    /// [`spawn_handler`](Self::spawn_handler) for a handler that is to know of nothing before its connection has its driver:
-    /// [`on_open`](Handler::on_open) is called a moment after the client was sent the 101, or never. What it
+    /// [`spawn_handler`](Self::spawn_handler) for a handler that is to know of nothing before its connection has its
+    /// driver: [`on_open`](Handler::on_open) is called a moment after the client was sent the 101, or never. What it
     /// [joins](crate::Context::join) is then reached the shortest way.
     ///
     /// # Panics
@@ -232,8 +232,8 @@ async fn arrival(transport: OnUpgrade, config: &Config) -> Result<Upgraded, Acce
     Err(failure.counted(config))
 }
 
-/// Has a connection driven as soon as it has its transport: by a shard if that can be taken back out of hyper and is a plain
-/// socket.
+/// Has a connection driven as soon as it has its transport: by a shard if that can be taken back out of hyper and is a
+/// plain socket.
 fn spawn(
     transport: OnUpgrade,
     begun: Begun<Box<dyn Handler>>,

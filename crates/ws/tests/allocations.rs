@@ -1,6 +1,6 @@
-//! What a server's thread allocates per message once it is warm: nothing for an echo, and for a publish the frame that all
-//! subscribers share, however many they are. Real shards and real sockets; clients are on another thread, and that of the
-//! server tells in band what it has allocated so far.
+//! What a server's thread allocates per message once it is warm: nothing for an echo, and for a publish the frame that
+//! all subscribers share, however many they are. Real shards and real sockets; clients are on another thread, and that
+//! of the server tells in band what it has allocated so far.
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 use std::io::{Read, Write};
@@ -19,7 +19,8 @@ static ALLOCATOR: Counting = Counting;
 
 /// Asks the server's thread what it has allocated so far.
 const QUESTION: &str = "How many?";
-/// Asks for [`LONG`] to be published. Sent to the server it might arrive in parts, which must be put together somewhere.
+/// Asks for [`LONG`] to be published. Sent to the server it might arrive in parts, which must be put together
+/// somewhere.
 const WISH: &str = "A long one!";
 static LONG: [u8; 16 << 10] = [7; 16 << 10];
 const TOPIC: &str = "news";
@@ -123,8 +124,8 @@ impl Client {
     }
 }
 
-/// What the server allocates while `run` goes on, the second time. It has been asked before: the answer is counted after
-/// it was made.
+/// What the server allocates while `run` goes on, the second time. It has been asked before: the answer is counted
+/// after it was made.
 fn when_warm(client: &mut Client, mut run: impl FnMut(&mut Client)) -> u64 {
     client.ask();
     run(client);

@@ -158,7 +158,8 @@ fn publishing_is_right_while_members_come_and_go() {
     assert_eq!((hub.members(), hub.count("lobby"), hub.count("news"), hub.topics()), (4, 4, 4, 2));
 }
 
-/// Members move all the time; what is published to some of their topics reaches each of them once, by one of both doors.
+/// Members move all the time; what is published to some of their topics reaches each of them once, by one of both
+/// doors.
 #[test]
 fn publishing_is_right_while_members_move() {
     const PUBLISHERS: usize = 2;

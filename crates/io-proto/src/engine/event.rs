@@ -12,8 +12,8 @@ pub enum Event<'a> {
     Upgrading,
     /// The session is on the WebSocket now; Node's event `upgrade`. What was queued leaves there.
     Upgraded,
-    /// The WebSocket that was a candidate is none any more: close it and tell the session no more about it. The session goes
-    /// on by polling.
+    /// The WebSocket that was a candidate is none any more: close it and tell the session no more about it. The session
+    /// goes on by polling.
     CloseCandidate,
 }
 
@@ -35,8 +35,8 @@ pub enum Out<M> {
     Noop,
     /// A message that was queued.
     Message(M),
-    /// The last thing. On polling the packet; on a WebSocket a Close frame without a code and no packet before it, as Node
-    /// does it.
+    /// The last thing. On polling the packet; on a WebSocket a Close frame without a code and no packet before it, as
+    /// Node does it.
     Close,
 }
 

@@ -1,5 +1,5 @@
-//! The handshake: which requests open a session or belong to one, which are refused and how, in Node's order of checks; and
-//! the packet that opens a session.
+//! The handshake: which requests open a session or belong to one, which are refused and how, in Node's order of checks;
+//! and the packet that opens a session.
 
 use crate::engine::config::Config;
 use crate::engine::error::{BadRequest, HandshakeError};
@@ -65,8 +65,8 @@ impl Applicant {
     }
 }
 
-/// Judges a request, in Node's order of checks, so that a request with two faults gets the same answer. `lookup` is asked
-/// at most once.
+/// Judges a request, in Node's order of checks, so that a request with two faults gets the same answer. `lookup` is
+/// asked at most once.
 ///
 /// Stricter than Node in one thing: an upgrade with `transport=polling` is refused at once. Node says 101 and closes.
 ///

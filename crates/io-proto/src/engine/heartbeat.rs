@@ -1,5 +1,5 @@
-//! Whether the client lives. v4: the server pings, the client answers in time, and the next ping is counted from its pong.
-//! v3: the client pings, and the server counts from that.
+//! Whether the client lives. v4: the server pings, the client answers in time, and the next ping is counted from its
+//! pong. v3: the client pings, and the server counts from that.
 
 use std::time::Instant;
 
@@ -47,7 +47,8 @@ impl Heartbeat {
 
     /// Makes a ping due if its time has come. `false`: the client did not show life in time.
     ///
-    /// The client's time runs from here, written or not: on polling a ping that nobody fetches is a client that is gone.
+    /// The client's time runs from here, written or not: on polling a ping that nobody fetches is a client that is
+    /// gone.
     #[must_use]
     pub(crate) fn handle_timeout(&mut self, config: &Config, now: Instant) -> bool {
         if self.at.is_none_or(|at| now < at) {

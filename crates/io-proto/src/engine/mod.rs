@@ -1,8 +1,8 @@
 //! Engine.IO, protocol v4, and v3 for old clients: one session of messages over HTTP polling, a WebSocket, or the first
 //! and then the other.
 //!
-//! From bottom to top: [`error`] and [`config`] are plain data; [`sid`] names a session; [`packet`] and [`payload`] know
-//! bytes; [`handshake`] judges a request and [`Session`] is what it opens.
+//! From bottom to top: [`error`] and [`config`] are plain data; [`sid`] names a session; [`packet`] and [`payload`]
+//! know bytes; [`handshake`] judges a request and [`Session`] is what it opens.
 
 pub mod config;
 pub mod error;

@@ -1,5 +1,5 @@
-//! Packets: a type and what it carries, and how one packet is a WebSocket frame. In text a packet is a digit and its data;
-//! a binary packet is always a message, and v4 does not even say so.
+//! Packets: a type and what it carries, and how one packet is a WebSocket frame. In text a packet is a digit and its
+//! data; a binary packet is always a message, and v4 does not even say so.
 
 use std::borrow::Cow;
 
@@ -301,8 +301,8 @@ impl<'a> Packet<'a> {
     }
 }
 
-/// The bytes that Node reads from what is no proper base64: in the alphabet of URLs too, to the first `=`, and past all that
-/// is of neither alphabet. Bits that make no whole byte are dropped.
+/// The bytes that Node reads from what is no proper base64: in the alphabet of URLs too, to the first `=`, and past all
+/// that is of neither alphabet. Bits that make no whole byte are dropped.
 fn lenient_base64(text: &str) -> Vec<u8> {
     let mut bytes = Vec::with_capacity(text.len() / 4 * 3 + 2);
     let (mut bits, mut count) = (0_u32, 0);

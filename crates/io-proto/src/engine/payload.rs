@@ -1,5 +1,5 @@
-//! Payloads: the packets of one polling request or response, and JSON-P's way to carry them in scripts and forms. Reading is
-//! one pass whatever the packets look like (CVE-2020-36048 was a quadratic one).
+//! Payloads: the packets of one polling request or response, and JSON-P's way to carry them in scripts and forms.
+//! Reading is one pass whatever the packets look like (CVE-2020-36048 was a quadratic one).
 
 use crate::engine::error::PacketError;
 use crate::engine::packet::{Encoding, Packet, PacketType, Protocol};
@@ -21,8 +21,8 @@ pub enum Payload {
     Binary(Vec<u8>),
 }
 
-/// Writes packets as one payload. v4: text with a separator between packets; v3: each packet with its length before it, in
-/// bytes instead of text if one of them is binary and the client takes bytes.
+/// Writes packets as one payload. v4: text with a separator between packets; v3: each packet with its length before it,
+/// in bytes instead of text if one of them is binary and the client takes bytes.
 #[must_use]
 pub fn encode<'a, I>(packets: I, encoding: Encoding) -> Payload
 where
@@ -81,8 +81,9 @@ fn encode_v3_binary<'a>(packets: impl Iterator<Item = &'a Packet<'a>>) -> Vec<u8
     out
 }
 
-/// Reads a body of text; where it came as bytes that are no UTF-8, Node reads U+FFFD in their place. The packets come in order; at the first bad one comes its error and then nothing more, so that what
-/// was good before it counts, as in Node. A body is one packet at least: an empty one is an error.
+/// Reads a body of text; where it came as bytes that are no UTF-8, Node reads U+FFFD in their place. The packets come
+/// in order; at the first bad one comes its error and then nothing more, so that what was good before it counts, as in
+/// Node. A body is one packet at least: an empty one is an error.
 ///
 /// The driver bounds the body ([`max_payload`](crate::engine::Config::max_payload)), and with it every packet: the most
 /// memory that a packet takes beside the body is three quarters of its base64.
@@ -96,8 +97,8 @@ pub fn decode(protocol: Protocol, body: &str) -> Packets<'_> {
     Packets { rest }
 }
 
-/// Reads a body of bytes (`application/octet-stream`), which only v3 has. Node answers 400 to a v4 client that sends one and
-/// ends its session with a transport error: [`abort`](crate::engine::Session::abort).
+/// Reads a body of bytes (`application/octet-stream`), which only v3 has. Node answers 400 to a v4 client that sends
+/// one and ends its session with a transport error: [`abort`](crate::engine::Session::abort).
 #[must_use]
 pub fn decode_binary_v3(body: &[u8]) -> Packets<'_> {
     let rest = if body.is_empty() { Rest::Bad(PacketError::Empty) } else { Rest::V3Binary(body) };
@@ -209,8 +210,8 @@ fn utf16_end(text: &str, units: usize) -> Option<usize> {
     (left == 0).then_some(text.len())
 }
 
-/// A payload as the script that a JSON-P client loads, for the callback `j`. Everything that could end the string, or the
-/// line in a JavaScript before 2019 (U+2028, U+2029), is escaped.
+/// A payload as the script that a JSON-P client loads, for the callback `j`. Everything that could end the string, or
+/// the line in a JavaScript before 2019 (U+2028, U+2029), is escaped.
 #[must_use]
 pub fn jsonp_script(j: u32, payload: &str) -> String {
     let literal = serde_json::Value::from(payload).to_string();
@@ -220,8 +221,8 @@ pub fn jsonp_script(j: u32, payload: &str) -> String {
 
 /// The payload in the form that a JSON-P client posts, to be read by [`decode`].
 ///
-/// Forms change line ends, so that the client writes a line feed as `\n` (backslash, n) and what was `\n` before as `\\n`;
-/// both are turned back here.
+/// Forms change line ends, so that the client writes a line feed as `\n` (backslash, n) and what was `\n` before as
+/// `\\n`; both are turned back here.
 ///
 /// `None`: the form has not exactly one field `d`. Node takes such a form for one that says nothing.
 #[must_use]

@@ -4,8 +4,8 @@ use crate::engine::packet::{Encoding, Protocol, Transport};
 use crate::engine::sid::Sid;
 use crate::engine::urlencoded;
 
-/// What a client says in its query. What it says wrongly is kept as wrong: whether that matters, and how it is answered, is
-/// for [`judge`](crate::engine::judge) to say. A field that comes twice is wrong whatever its values.
+/// What a client says in its query. What it says wrongly is kept as wrong: whether that matters, and how it is
+/// answered, is for [`judge`](crate::engine::judge) to say. A field that comes twice is wrong whatever its values.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Query {
     /// `EIO`. Any other value than `4` counts as v3, none as well, as in Node.
@@ -70,7 +70,8 @@ impl Query {
         }
     }
 
-    /// How the client wants its packets written. A script (JSON-P) cannot carry bytes, whether the client says so or not.
+    /// How the client wants its packets written. A script (JSON-P) cannot carry bytes, whether the client says so or
+    /// not.
     #[must_use]
     pub fn encoding(&self) -> Encoding {
         let script = self.jsonp.is_some() && self.transport == Some(Transport::Polling);

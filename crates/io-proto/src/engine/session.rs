@@ -14,8 +14,8 @@ use crate::engine::queue::Queue;
 /// How long a poll stays open while a WebSocket is a candidate: until it ends the client cannot pause polling.
 const NOOP_AFTER: Duration = Duration::from_millis(100);
 
-/// A session as the server sees it: heartbeat, upgrade and close over polling requests, a WebSocket, or first the one and
-/// then the other. `M` is what the driver queues: a message in a form of its choice.
+/// A session as the server sees it: heartbeat, upgrade and close over polling requests, a WebSocket, or first the one
+/// and then the other. `M` is what the driver queues: a message in a form of its choice.
 ///
 /// A driver owes it:
 /// * **packets in**: [`receive`](Self::receive) with each packet, or the error in its place, and with the transport that
@@ -31,8 +31,8 @@ const NOOP_AFTER: Duration = Duration::from_millis(100);
 /// * **the end**: after every call, [`ended`](Self::ended). Then the session is forgotten, its WebSocket, candidate or not,
 ///   is closed, and a poll that is still open is answered a last time.
 ///
-/// On a WebSocket with nothing queued ([`is_direct`](Self::is_direct)) the driver may write messages past the session, which
-/// then only keeps time.
+/// On a WebSocket with nothing queued ([`is_direct`](Self::is_direct)) the driver may write messages past the session,
+/// which then only keeps time.
 #[derive(Debug)]
 pub struct Session<M> {
     config: Arc<Config>,
@@ -104,8 +104,8 @@ impl<M> Default for Extra<M> {
 }
 
 impl<M> Session<M> {
-    /// A new session. The first thing that it has to write is [`Out::Open`]; on polling the request that opened it is its
-    /// first poll: [`poll_begin`](Self::poll_begin) and [`answer_poll`](Self::answer_poll) at once.
+    /// A new session. The first thing that it has to write is [`Out::Open`]; on polling the request that opened it is
+    /// its first poll: [`poll_begin`](Self::poll_begin) and [`answer_poll`](Self::answer_poll) at once.
     #[must_use]
     pub fn open(config: &Arc<Config>, known: Known, b64: bool, now: Instant) -> Self {
         let Known { transport, protocol } = known;
@@ -234,7 +234,8 @@ impl<M> Session<M> {
         }
     }
 
-    /// "Anything else" than a probe and the upgrade that follows it costs the candidate its candidacy, and nothing more.
+    /// "Anything else" than a probe and the upgrade that follows it costs the candidate its candidacy, and nothing
+    /// more.
     ///
     /// Stricter than Node: an upgrade without a probe before it is "anything else" as well.
     fn candidate_says(&mut self, packet: Result<Packet<'_>, PacketError>, now: Instant) -> Option<Event<'static>> {
@@ -256,7 +257,8 @@ impl<M> Session<M> {
         }
     }
 
-    /// Polling comes to a rest: a poll that is open ends soon, and no ping is sent that would have to be answered meanwhile.
+    /// Polling comes to a rest: a poll that is open ends soon, and no ping is sent that would have to be answered
+    /// meanwhile.
     fn prepare_upgrade(&mut self, now: Instant) {
         self.heartbeat.take_back(now);
         if let Some(poll) = self.extra.as_mut().and_then(|extra| extra.poll.as_mut()) {
@@ -287,8 +289,8 @@ impl<M> Session<M> {
         Some(Event::CloseCandidate)
     }
 
-    /// The session has moved to a WebSocket while a POST was open. Its messages were sent before those that the WebSocket
-    /// brings; nothing else in it counts any more.
+    /// The session has moved to a WebSocket while a POST was open. Its messages were sent before those that the
+    /// WebSocket brings; nothing else in it counts any more.
     fn late_post_says<'a>(&self, packet: Result<Packet<'a>, PacketError>) -> Option<Event<'a>> {
         match packet {
             Ok(Packet::Message(data)) if self.posting && self.is_open() => Some(Event::Message(data)),
@@ -387,8 +389,9 @@ impl<M> Session<M> {
         Ok(())
     }
 
-    /// The WebSocket is gone: closed by the client, or failed. A candidate's end changes nothing; the end of the transport in
-    /// use is that of the session. Not to be called for one that was refused or that the session wanted closed.
+    /// The WebSocket is gone: closed by the client, or failed. A candidate's end changes nothing; the end of the
+    /// transport in use is that of the session. Not to be called for one that was refused or that the session wanted
+    /// closed.
     pub fn detach(&mut self, failed: bool) {
         if self.transport == Transport::Polling {
             self.drop_candidate();
@@ -399,8 +402,8 @@ impl<M> Session<M> {
 
     // What goes out.
 
-    /// Queues a message. `weight`: its bytes on the wire, more or less; the queue's limit and the size of the answers to polls
-    /// are counted in it.
+    /// Queues a message. `weight`: its bytes on the wire, more or less; the queue's limit and the size of the answers
+    /// to polls are counted in it.
     ///
     /// # Errors
     /// [`SendError::Full`]: nothing was queued, and the session goes on; [`abort`](Self::abort) it or tell the sender.
@@ -426,10 +429,10 @@ impl<M> Session<M> {
             || !self.is_open()
     }
 
-    /// Answers the GET that waits, if there is one and something to tell: gives out, in order, what its payload is to hold,
-    /// and ends it. Messages beyond [`max_payload`](Config::max_payload) are left for the next; one alone may be larger.
-    /// Close is alone in its payload: clients hear of a Close at once and look at messages a moment later, so that one who
-    /// was told why it has to go would not have heard it.
+    /// Answers the GET that waits, if there is one and something to tell: gives out, in order, what its payload is to
+    /// hold, and ends it. Messages beyond [`max_payload`](Config::max_payload) are left for the next; one alone may be
+    /// larger. Close is alone in its payload: clients hear of a Close at once and look at messages a moment later, so
+    /// that one who was told why it has to go would not have heard it.
     ///
     /// What is given out is gone. If it cannot be written, the session must [end](Self::abort).
     pub fn answer_poll(&mut self, mut write: impl FnMut(Out<M>)) -> bool {
@@ -557,9 +560,9 @@ impl<M> Session<M> {
 
     // The end.
 
-    /// Closes the session: what is queued still leaves, then Close, then it is [over](Self::ended) for this reason. On polling
-    /// without a GET open this waits for the next one, [`close_timeout`](Config::close_timeout) at most. To close twice
-    /// changes nothing.
+    /// Closes the session: what is queued still leaves, then Close, then it is [over](Self::ended) for this reason. On
+    /// polling without a GET open this waits for the next one, [`close_timeout`](Config::close_timeout) at most. To
+    /// close twice changes nothing.
     pub fn close(&mut self, reason: CloseReason, now: Instant) {
         if !self.is_open() {
             return;

@@ -13,8 +13,8 @@ pub const LEN: usize = 20;
 
 /// The id of a session.
 ///
-/// `Debug` shows the first four characters only: logs are read by people who should not be able to take sessions over. For
-/// the same reason it is never to be used where others see it; make the public id of a socket with [`generate_id`].
+/// `Debug` shows the first four characters only: logs are read by people who should not be able to take sessions over.
+/// For the same reason it is never to be used where others see it; make the public id of a socket with [`generate_id`].
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Sid([u8; LEN]);
 
@@ -30,8 +30,8 @@ impl Sid {
         generate_id().map(Self)
     }
 
-    /// An id as a client sends it: 20 characters of `A–Z`, `a–z`, `0–9`, `_` and `-`. `None` for anything else, which is
-    /// no id of ours.
+    /// An id as a client sends it: 20 characters of `A–Z`, `a–z`, `0–9`, `_` and `-`. `None` for anything else, which
+    /// is no id of ours.
     #[must_use]
     pub fn parse(text: &str) -> Option<Self> {
         let id: [u8; LEN] = text.as_bytes().try_into().ok()?;
@@ -51,8 +51,8 @@ impl fmt::Debug for Sid {
     }
 }
 
-/// A new id: 12 secure random bytes, which is what makes it secret (CVE-2017-16031 was `Math.random`), and the low 24 bits
-/// of a counter, by which no two ids of a process are the same soon. In URL-safe base64, ASCII.
+/// A new id: 12 secure random bytes, which is what makes it secret (CVE-2017-16031 was `Math.random`), and the low 24
+/// bits of a counter, by which no two ids of a process are the same soon. In URL-safe base64, ASCII.
 ///
 /// # Errors
 /// When the system has no random numbers.

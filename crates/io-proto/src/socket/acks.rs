@@ -42,8 +42,8 @@ impl<T> Acks<T> {
         Ok(())
     }
 
-    /// The answer came, or nobody is interested any more: who waited for it, once. `None` for an id that was never given
-    /// out, was answered, or ran out of time: such answers are to be ignored, as Node does.
+    /// The answer came, or nobody is interested any more: who waited for it, once. `None` for an id that was never
+    /// given out, was answered, or ran out of time: such answers are to be ignored, as Node does.
     pub fn remove(&mut self, id: AckId) -> Option<T> {
         self.waiting.remove(&id)
     }

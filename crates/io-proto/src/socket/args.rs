@@ -116,9 +116,9 @@ impl Args {
         }
     }
 
-    /// All attachments are there. Where a peer has numbered them in another order than that of their placeholders, they are
-    /// numbered anew, as Node does: sent on, they are what every encoder writes. Those named more than once stay as they
-    /// came, which Node multiplies instead: a small packet could be made a large one so.
+    /// All attachments are there. Where a peer has numbered them in another order than that of their placeholders, they
+    /// are numbered anew, as Node does: sent on, they are what every encoder writes. Those named more than once stay as
+    /// they came, which Node multiplies instead: a small packet could be made a large one so.
     pub(super) fn complete(&mut self) {
         let Body::Json { elements, attachments } = &self.body else { return };
         if attachments.len() > 1
@@ -156,8 +156,8 @@ impl Args {
         self.raw().len() + self.attachments().iter().map(Bytes::len).sum::<usize>()
     }
 
-    /// The elements as they are written: of a JSON array, with commas and without brackets; or of a msgpack array, without
-    /// its header.
+    /// The elements as they are written: of a JSON array, with commas and without brackets; or of a msgpack array,
+    /// without its header.
     #[must_use]
     pub fn raw(&self) -> &Bytes {
         match &self.body {
@@ -198,8 +198,8 @@ impl Args {
         T::deserialize(All { reader: &mut self.reader(), len: self.len })
     }
 
-    /// What a handler's parameter of this type is to get, by the rule of [`Arguments`]: a tuple gets all the arguments, `()`
-    /// none, every other type the first one. (A fixed array is a tuple to serde.)
+    /// What a handler's parameter of this type is to get, by the rule of [`Arguments`]: a tuple gets all the arguments,
+    /// `()` none, every other type the first one. (A fixed array is a tuple to serde.)
     ///
     /// # Errors
     /// An argument does not fit its type.
@@ -244,8 +244,8 @@ impl Args {
 /// everything else is one argument; serde takes a fixed array (`[T; N]`) for a tuple. [`Args`] are themselves, and are
 /// written as they are if the encoding is theirs.
 ///
-/// Bytes that serialise as such ([`Bytes`], [`Value::Binary`], what `serde_bytes` wraps) travel as binary data; a `Vec<u8>`
-/// alone is an array of numbers to serde.
+/// Bytes that serialise as such ([`Bytes`], [`Value::Binary`], what `serde_bytes` wraps) travel as binary data; a
+/// `Vec<u8>` alone is an array of numbers to serde.
 pub trait Arguments {
     /// Writes the arguments.
     #[doc(hidden)]

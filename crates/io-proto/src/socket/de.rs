@@ -119,8 +119,8 @@ impl<'de> de::Deserializer<'de> for One<'_, 'de> {
     }
 }
 
-/// All the arguments, as a sequence. Arguments that were not sent read as null; those that nobody asked for are ignored,
-/// as a JavaScript function does.
+/// All the arguments, as a sequence. Arguments that were not sent read as null; those that nobody asked for are
+/// ignored, as a JavaScript function does.
 pub(super) struct All<'r, 'de> {
     pub(super) reader: &'r mut Reader<'de>,
     pub(super) len: usize,
@@ -307,7 +307,8 @@ impl<'de> de::MapAccess<'de> for &mut Members<'_, 'de> {
     }
 }
 
-/// A key is a string; a type that asks for a number or a boolean gets what the string spells, as JSON cannot say it else.
+/// A key is a string; a type that asks for a number or a boolean gets what the string spells, as JSON cannot say it
+/// else.
 struct Key<'de>(Cow<'de, str>);
 
 macro_rules! parsed {

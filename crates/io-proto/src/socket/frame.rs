@@ -5,8 +5,8 @@ use bytes::Bytes;
 /// One message for Engine.IO to carry.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Frame {
-    /// A text message, UTF-8, its Engine.IO type `4` already in front: a WebSocket text frame's payload, and one packet of a
-    /// polling payload.
+    /// A text message, UTF-8, its Engine.IO type `4` already in front: a WebSocket text frame's payload, and one packet
+    /// of a polling payload.
     Text(Bytes),
     /// A binary message, bare: Engine.IO protocol 4 puts nothing in front of it on WebSocket.
     Binary(Bytes),

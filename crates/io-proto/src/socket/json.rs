@@ -262,8 +262,8 @@ impl<'de> JsonReader<'de> {
         Token::Object(Level::unknown())
     }
 
-    /// Whether the object that begins here stands for an attachment: it has the members `_placeholder` (true) and `num`,
-    /// and no other. Node takes more members; nobody writes any, and to look no further keeps this linear.
+    /// Whether the object that begins here stands for an attachment: it has the members `_placeholder` (true) and
+    /// `num`, and no other. Node takes more members; nobody writes any, and to look no further keeps this linear.
     fn placeholder(&self) -> Placeholder {
         let mut ahead = Self { attachments: &[], ..self.clone() };
         ahead.pos += 1;
@@ -323,8 +323,8 @@ impl<'de> JsonReader<'de> {
 }
 
 /// Whether every placeholder in these elements (JSON that was checked) names one of `count` attachments. An object with
-/// more members than a placeholder has, `_placeholder` among them, is refused: JavaScript would take it for one, with the
-/// last `num` in it, and whoever relays it would have his receivers close their connections.
+/// more members than a placeholder has, `_placeholder` among them, is refused: JavaScript would take it for one, with
+/// the last `num` in it, and whoever relays it would have his receivers close their connections.
 pub(crate) fn check_placeholders(elements: &[u8], count: usize) -> Result<Numbering, DecodeError> {
     let mut reader = JsonReader::new(elements, &[]);
     let mut named = Vec::new();
@@ -420,8 +420,8 @@ fn hex(bytes: &[u8], at: usize) -> Option<u16> {
     })
 }
 
-/// The text of a string with escapes. Half a surrogate pair, which JavaScript can hold and we cannot, becomes U+FFFD, as
-/// it does when JavaScript writes UTF-8.
+/// The text of a string with escapes. Half a surrogate pair, which JavaScript can hold and we cannot, becomes U+FFFD,
+/// as it does when JavaScript writes UTF-8.
 fn unescape(bytes: &[u8]) -> String {
     let mut text = String::with_capacity(bytes.len());
     let mut pos = 0;

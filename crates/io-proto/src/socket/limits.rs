@@ -10,8 +10,8 @@ pub(crate) const MAX_DEPTH: u8 = 128;
 pub struct Limits {
     /// Attachments of one packet; default 10, as in Node's parser. Each holds a message of the peer in memory.
     pub attachments: usize,
-    /// Arrays and objects inside each other, the packet's own array included; default and maximum 128. Deeper data would
-    /// cost stack when it is read.
+    /// Arrays and objects inside each other, the packet's own array included; default and maximum 128. Deeper data
+    /// would cost stack when it is read.
     pub depth: u8,
     /// Bytes of a packet with its attachments; default 11,000,000: one text and ten attachments of the longest message
     /// that Engine.IO takes by default (1,000,000), which is what Node lets through.

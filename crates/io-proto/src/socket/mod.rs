@@ -1,9 +1,9 @@
 //! Socket.IO protocol 5 (and 4, for clients of Socket.IO 2): packets, the two parsers, acks and selectors.
 //!
-//! From bottom to top: [`error`] and [`Limits`] are plain data; [`Args`] is what an event carries, kept as it came until
-//! somebody asks for a type; [`Value`] is that for code that knows no type; [`Packet`] is one packet; [`Parser`] turns
-//! packets into Engine.IO messages ([`Frames`]) and, with a [`Decoder`] per connection, back; [`Acks`] and [`Selector`]
-//! are what a server and a client build upon.
+//! From bottom to top: [`error`] and [`Limits`] are plain data; [`Args`] is what an event carries, kept as it came
+//! until somebody asks for a type; [`Value`] is that for code that knows no type; [`Packet`] is one packet; [`Parser`]
+//! turns packets into Engine.IO messages ([`Frames`]) and, with a [`Decoder`] per connection, back; [`Acks`] and
+//! [`Selector`] are what a server and a client build upon.
 
 mod acks;
 mod args;

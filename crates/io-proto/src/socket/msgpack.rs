@@ -1,5 +1,5 @@
-//! The msgpack parser (`socket.io-msgpack-parser` 3): a packet is one binary message, a map of `type`, `data`, `nsp` and
-//! `id`. Other keys are passed over, and keys may come in any order.
+//! The msgpack parser (`socket.io-msgpack-parser` 3): a packet is one binary message, a map of `type`, `data`, `nsp`
+//! and `id`. Other keys are passed over, and keys may come in any order.
 
 use std::ops::Range;
 

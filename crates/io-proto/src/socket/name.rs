@@ -1,4 +1,5 @@
-//! A short text that is cheap to copy: the names of events, namespaces and rooms. Up to 22 bytes lie in the value itself.
+//! A short text that is cheap to copy: the names of events, namespaces and rooms. Up to 22 bytes lie in the value
+//! itself.
 
 use std::borrow::Borrow;
 use std::cmp::Ordering;
@@ -11,8 +12,8 @@ const INLINE: usize = 22;
 
 /// The name of an event, a namespace or a room. Up to 22 bytes cost no allocation; longer ones are shared by clones.
 ///
-/// An event may be [called by a number](Self::is_number). That has no part in comparisons: as in JavaScript, who listens to
-/// `"1"` hears the event `1`.
+/// An event may be [called by a number](Self::is_number). That has no part in comparisons: as in JavaScript, who
+/// listens to `"1"` hears the event `1`.
 #[derive(Clone)]
 pub struct Name(Repr);
 

@@ -49,8 +49,8 @@ impl Namespace {
     }
 
     /// The name without its query, and the query. Clients of Socket.IO 2 send what a namespace is to know of them as a
-    /// query in its name (`/admin?token=1`); to newer ones a `?` is a letter like any other, so that only who knows which
-    /// client it is may ask.
+    /// query in its name (`/admin?token=1`); to newer ones a `?` is a letter like any other, so that only who knows
+    /// which client it is may ask.
     #[must_use]
     pub fn split_query(&self) -> (Self, Option<&str>) {
         match self.as_str().split_once('?') {

@@ -71,8 +71,8 @@ impl Parser {
         self.frames(size, |out, attachments| self.event_into(head, args, out, attachments))
     }
 
-    /// Appends an EVENT to `out`: the text with the Engine.IO type in front, or the msgpack message. `attachments` must be
-    /// empty, and gets the binary messages that are to follow.
+    /// Appends an EVENT to `out`: the text with the Engine.IO type in front, or the msgpack message. `attachments` must
+    /// be empty, and gets the binary messages that are to follow.
     ///
     /// # Errors
     /// As [`event`](Self::event); `out` is then as it was.
@@ -163,8 +163,8 @@ impl Parser {
         })
     }
 
-    /// Writes a `CONNECT_ERROR`: `{"message":…}`, and `"data"` if `data` is not `()`. Revision 4 calls it ERROR, and gets
-    /// the data by itself, or else the message.
+    /// Writes a `CONNECT_ERROR`: `{"message":…}`, and `"data"` if `data` is not `()`. Revision 4 calls it ERROR, and
+    /// gets the data by itself, or else the message.
     ///
     /// # Errors
     /// Data that cannot be written, that is more than one value, or (default parser only) that holds binary data.
@@ -220,8 +220,8 @@ impl Parser {
         }
     }
 
-    /// Takes a message; gives a packet when one is whole. `decoder` belongs to one connection, and holds what waits for its
-    /// attachments.
+    /// Takes a message; gives a packet when one is whole. `decoder` belongs to one connection, and holds what waits for
+    /// its attachments.
     ///
     /// # Errors
     /// The rule that the peer broke. Node closes the connection then; the decoder holds nothing any more.

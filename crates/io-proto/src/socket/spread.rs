@@ -10,8 +10,8 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 /// The length that a [`Spread`] asks for, there being no other way through serde to say "as many as there are".
 pub(super) const EVERY: usize = usize::MAX;
 
-/// The elements of a list as so many arguments: given as [`Arguments`](super::Arguments) each is one, and where a type is
-/// asked for it gets all that came. A `Vec` alone is a single argument, an array.
+/// The elements of a list as so many arguments: given as [`Arguments`](super::Arguments) each is one, and where a type
+/// is asked for it gets all that came. A `Vec` alone is a single argument, an array.
 ///
 /// ```
 /// use switchboard_io_proto::socket::{Args, Parser, Spread, Value};

@@ -1,5 +1,5 @@
-//! The default parser: `<type>[<attachments>-][<namespace>,][<id>][JSON]` (Socket.IO protocol, "Packet encoding"), behind
-//! the `4` of an Engine.IO message on the way out.
+//! The default parser: `<type>[<attachments>-][<namespace>,][<id>][JSON]` (Socket.IO protocol, "Packet encoding"),
+//! behind the `4` of an Engine.IO message on the way out.
 
 use std::ops::Range;
 
@@ -197,7 +197,8 @@ fn args(source: Source<'_>, range: Range<usize>, len: usize, attachments: usize)
         check_placeholders(&source.bytes()[range.clone()], attachments)?;
     }
     let elements = if len == 0 { Bytes::new() } else { source.keep(range) };
-    // By what is announced only up to the usual limit: whoever raises that has nothing reserved for what may never come.
+    // By what is announced only up to the usual limit: whoever raises that has nothing reserved for what may never
+    // come.
     Ok(Args::json(elements, Vec::with_capacity(attachments.min(Limits::default().attachments)), len))
 }
 

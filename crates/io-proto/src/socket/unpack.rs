@@ -1,6 +1,6 @@
-//! Msgpack, read in two ways: [`check`] passes bytes that came from outside, [`MsgpackReader`] walks what was passed and
-//! cannot fail. Ours, because nothing in the wild refuses depth, keeps bytes where they lie and knows what notepack.io
-//! makes of `undefined` and `Date`.
+//! Msgpack, read in two ways: [`check`] passes bytes that came from outside, [`MsgpackReader`] walks what was passed
+//! and cannot fail. Ours, because nothing in the wild refuses depth, keeps bytes where they lie and knows what
+//! notepack.io makes of `undefined` and `Date`.
 
 use std::borrow::Cow;
 
@@ -122,8 +122,8 @@ impl<'de> Cursor<'de> {
         })
     }
 
-    /// Checks one value that stands inside `around` arrays and maps: whole, not too deep, strings UTF-8, keys strings or
-    /// integers. Its recursion is as deep as the limit at most.
+    /// Checks one value that stands inside `around` arrays and maps: whole, not too deep, strings UTF-8, keys strings
+    /// or integers. Its recursion is as deep as the limit at most.
     pub(crate) fn check(&mut self, around: u8, max_depth: u8) -> Result<(), DecodeError> {
         let item = self.item().ok_or_else(|| self.wrong())?;
         if matches!(item, Item::Array(_) | Item::Map(_)) && around >= max_depth {

@@ -98,8 +98,8 @@ proptest! {
         }
     }
 
-    /// Whatever a client and its driver do, in any order: a session ends at most once, answers only polls that are open, and
-    /// gives out what was queued at most once and in order.
+    /// Whatever a client and its driver do, in any order: a session ends at most once, answers only polls that are
+    /// open, and gives out what was queued at most once and in order.
     #[test]
     fn any_conversation_keeps_its_order(
         steps in prop::collection::vec((0u8..18, 0u64..30_000), 0..80),

@@ -1,5 +1,5 @@
-//! A session with a client that says whatever a test lets it say. Everything is text: what polls are answered with, what
-//! frames the WebSocket gets, and what the server hears.
+//! A session with a client that says whatever a test lets it say. Everything is text: what polls are answered with,
+//! what frames the WebSocket gets, and what the server hears.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};

@@ -1,4 +1,5 @@
-//! From polling to a WebSocket: nothing is lost, nothing overtakes, nothing stalls, and a candidate that fails costs nothing.
+//! From polling to a WebSocket: nothing is lost, nothing overtakes, nothing stalls, and a candidate that fails costs
+//! nothing.
 
 use switchboard_io_proto::engine::{AttachError, CloseReason, Config, Protocol, RequestError, Transport, Transports};
 

@@ -44,8 +44,8 @@ pub(crate) fn refusal(error: &HandshakeError) -> Answer {
 
 /// A refusal of a WebSocket: 400 whatever the reason, and the message alone.
 pub(crate) fn refused_upgrade(error: &HandshakeError) -> Answer {
-    // Node's label. The words may be the application's, and hold what the client sent; but no browser shows the answer to
-    // a request for an upgrade as a page.
+    // Node's label. The words may be the application's, and hold what the client sent; but no browser shows the answer
+    // to a request for an upgrade as a page.
     let mut answer = with_body(StatusCode::BAD_REQUEST, HTML, error.text_body().to_owned());
     answer.headers_mut().insert(http::header::CONNECTION, HeaderValue::from_static("close"));
     answer

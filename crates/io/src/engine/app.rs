@@ -1,6 +1,6 @@
 //! What stands above the engine: an [`App`] is told of new sessions and gives each a [`Conversation`], which hears what
-//! its client says. The engine calls up only through these. Generic over the session, which is made above and knows them:
-//! applications write `App<Session>`.
+//! its client says. The engine calls up only through these. Generic over the session, which is made above and knows
+//! them: applications write `App<Session>`.
 
 use std::time::Instant;
 
@@ -13,15 +13,15 @@ pub trait App<S>: Send + Sync + 'static {
     /// A session was opened; what is sent to it here follows its opening packet. A panic closes the session.
     fn open(&self, session: &S) -> Box<dyn Conversation<S>>;
 
-    /// A session went over to another transport, and its [membership](super::Session::member) has another id than `before`.
-    /// Called at once by the thread that drives the new transport, whatever else is called meanwhile.
+    /// A session went over to another transport, and its [membership](super::Session::member) has another id than
+    /// `before`. Called at once by the thread that drives the new transport, whatever else is called meanwhile.
     fn moved(&self, session: &S, before: MemberId) {
         let _ = (session, before);
     }
 }
 
-/// One session's user. Its methods are called one at a time, in the order of what happened, and never under a lock; they
-/// should not block. A panic in one closes the session with [`CloseReason::TransportError`] and is logged.
+/// One session's user. Its methods are called one at a time, in the order of what happened, and never under a lock;
+/// they should not block. A panic in one closes the session with [`CloseReason::TransportError`] and is logged.
 pub trait Conversation<S>: Send + Sync + 'static {
     /// The client has sent a message.
     fn message(&mut self, session: &S, message: MessageRef<'_>);
@@ -31,8 +31,8 @@ pub trait Conversation<S>: Send + Sync + 'static {
         self.message(session, message.as_ref());
     }
 
-    /// The client has answered a ping: it has received all that was sent before that ping. Not called where a ping overtook
-    /// messages, as it does on polling when more waits than one answer holds.
+    /// The client has answered a ping: it has received all that was sent before that ping. Not called where a ping
+    /// overtook messages, as it does on polling when more waits than one answer holds.
     fn alive(&mut self, session: &S) {
         let _ = session;
     }

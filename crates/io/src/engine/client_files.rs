@@ -27,8 +27,8 @@ const MAIN: &str = "socket.io.js";
 /// The client's files, to serve to pages: `socket.io.js`, `socket.io.min.js`, `socket.io.esm.min.js`,
 /// `socket.io.msgpack.min.js` and the `.map` of each, as far as they are there. Clones share them.
 ///
-/// They are served as Node serves them: with an `ETag`, to be asked for again each time (`max-age=0`) and answered with 304
-/// where nothing has changed, in brotli, gzip or deflate as the browser likes.
+/// They are served as Node serves them: with an `ETag`, to be asked for again each time (`max-age=0`) and answered with
+/// 304 where nothing has changed, in brotli, gzip or deflate as the browser likes.
 #[derive(Debug, Clone)]
 pub struct ClientFiles(Arc<Files>);
 
@@ -138,8 +138,8 @@ impl File {
     }
 }
 
-/// Whether it is the name of one of the client's files: `socket.io`, perhaps `.msgpack` or `.esm`, perhaps `.min`, `.js`,
-/// perhaps `.map`.
+/// Whether it is the name of one of the client's files: `socket.io`, perhaps `.msgpack` or `.esm`, perhaps `.min`,
+/// `.js`, perhaps `.map`.
 fn is_file_name(name: &str) -> bool {
     let optional = |name: &'_ str, endings: &[&str]| {
         endings.iter().find_map(|ending| name.strip_suffix(ending)).unwrap_or(name).to_owned()

@@ -1,5 +1,5 @@
-//! Deadlines of sessions that no WebSocket keeps the time for: one task for all of them. A deadline that has moved on since
-//! is found to be none when its time comes.
+//! Deadlines of sessions that no WebSocket keeps the time for: one task for all of them. A deadline that has moved on
+//! since is found to be none when its time comes.
 
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU64, Ordering};

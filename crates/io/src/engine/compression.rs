@@ -106,8 +106,8 @@ fn parse_element(element: &str) -> (&str, f32) {
 }
 
 impl HttpCompression {
-    /// The payload compressed, where that is wanted and makes it smaller. `coding`: the one that the client likes best, asked
-    /// for only when it is needed.
+    /// The payload compressed, where that is wanted and makes it smaller. `coding`: the one that the client likes best,
+    /// asked for only when it is needed.
     pub(crate) fn compress(self, payload: &[u8], coding: impl FnOnce() -> Option<Coding>) -> Option<(Coding, Bytes)> {
         if payload.len() < self.threshold {
             return None;

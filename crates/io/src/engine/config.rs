@@ -12,27 +12,28 @@ use super::cookie::Cookie;
 use super::cors::Cors;
 use super::hooks::Hooks;
 
-/// Settings of an [`Engine`](crate::engine::Engine). The defaults are those of Node's engine.io, but for the limits that
-/// Node does not have.
+/// Settings of an [`Engine`](crate::engine::Engine). The defaults are those of Node's engine.io, but for the limits
+/// that Node does not have.
 #[derive(Debug, Clone)]
 pub struct EngineConfig {
     /// Where it is served, without a slash at the end. Default: `/engine.io`. Everything below it is answered as well.
     pub path: String,
     /// The path ends with a slash, and is not answered without. Default: yes.
     pub add_trailing_slash: bool,
-    /// Heartbeat, upgrades, transports, the largest payload. What waits for a poll is bounded by `outbox`; the bounds of
-    /// queues in here are not used.
+    /// Heartbeat, upgrades, transports, the largest payload. What waits for a poll is bounded by `outbox`; the bounds
+    /// of queues in here are not used.
     pub session: engine::Config,
-    /// What may wait for one client, and what happens beyond. Default: 16,384 messages, 4 MiB, close. Node has no bound, and
-    /// between two polls a client is sent whatever the application has for it, however fast it reads.
+    /// What may wait for one client, and what happens beyond. Default: 16,384 messages, 4 MiB, close. Node has no
+    /// bound, and between two polls a client is sent whatever the application has for it, however fast it reads.
     pub outbox: OutboxLimits,
-    /// How long the body of a POST may take, from the request's head to its last byte. Default: 30 seconds, in which a body
-    /// of the largest size comes over 300 kbit/s. Longer: 408, and the session ends, as in Node, where it is 300 seconds.
+    /// How long the body of a POST may take, from the request's head to its last byte. Default: 30 seconds, in which a
+    /// body of the largest size comes over 300 kbit/s. Longer: 408, and the session ends, as in Node, where it is 300
+    /// seconds.
     pub body_timeout: Duration,
     /// How many sessions there may be. Default: `None`, as many as come. Beyond: 503.
     pub max_sessions: Option<usize>,
-    /// How many connections there may be where the engine [serves](crate::engine::Engine::serve) a listener by itself, in
-    /// all and from one address. Default: `None`, as many as come. Beyond: 503 or 429.
+    /// How many connections there may be where the engine [serves](crate::engine::Engine::serve) a listener by itself,
+    /// in all and from one address. Default: `None`, as many as come. Beyond: 503 or 429.
     pub admission: Option<Admission>,
     /// What pages of other origins may do. Default: `None`, nothing; see [`Cors`].
     pub cors: Option<Cors>,
@@ -42,8 +43,8 @@ pub struct EngineConfig {
     pub http_compression: Option<HttpCompression>,
     /// permessage-deflate for WebSockets. Default: `None`, off, as in Node.
     pub per_message_deflate: Option<DeflateConfig>,
-    /// What WebSockets are made from: with the settings of another endpoint they are counted and closed with its own. Limits,
-    /// origins, outbox and hub are the engine's. Default: an endpoint for themselves.
+    /// What WebSockets are made from: with the settings of another endpoint they are counted and closed with its own.
+    /// Limits, origins, outbox and hub are the engine's. Default: an endpoint for themselves.
     pub websockets: WsConfig,
     /// The client's own files, answered for below the path (Node: `serveClient`). Default: `None`, as if there were no
     /// such path.

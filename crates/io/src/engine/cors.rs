@@ -1,5 +1,5 @@
-//! Cross-origin requests: which pages may read answers, as the npm package `cors` says it; and, stricter than Node, which
-//! pages may open a WebSocket, for which browsers ask nobody.
+//! Cross-origin requests: which pages may read answers, as the npm package `cors` says it; and, stricter than Node,
+//! which pages may open a WebSocket, for which browsers ask nobody.
 
 use std::fmt;
 use std::sync::Arc;
@@ -60,8 +60,8 @@ impl fmt::Debug for AllowOrigin {
 /// What pages of other origins are told. The defaults are those of the npm package `cors`.
 ///
 /// With this configured, WebSockets are opened for the same pages, and for those of this server's own origin, which may
-/// read answers in any case. Without, only for those of its own origin. Clients that are no pages may always. (Node lets
-/// every page in, with the user's cookies.)
+/// read answers in any case. Without, only for those of its own origin. Clients that are no pages may always. (Node
+/// lets every page in, with the user's cookies.)
 #[derive(Debug, Clone)]
 pub struct Cors {
     /// Who may. Default: everyone.

@@ -79,8 +79,8 @@ impl Engine {
         ws_config(listener.clone(), &self.core.config, &self.core.hub)
     }
 
-    /// Opens no more sessions (503), closes all there are with [`CloseReason::ServerShuttingDown`], and waits until they
-    /// are gone: those on WebSockets are at once, those on polling with their next poll, or after 30 seconds.
+    /// Opens no more sessions (503), closes all there are with [`CloseReason::ServerShuttingDown`], and waits until
+    /// they are gone: those on WebSockets are at once, those on polling with their next poll, or after 30 seconds.
     ///
     /// # Cancel safety
     /// Dropped after the first poll, they close all the same.

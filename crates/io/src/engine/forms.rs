@@ -1,5 +1,5 @@
-//! Messages as they look on each kind of connection, each kind made once for however many recipients, and only if one of
-//! them is of that kind.
+//! Messages as they look on each kind of connection, each kind made once for however many recipients, and only if one
+//! of them is of that kind.
 
 use std::fmt;
 use std::sync::{Arc, OnceLock};
@@ -11,8 +11,8 @@ use switchboard_ws::{Budget, BudgetCharge, CloseCode, Form, Forms, Message, Parc
 
 /// A plain WebSocket, which is none of the engine's.
 pub const PLAIN: Form = Form(0);
-/// Engine.IO 4 on a WebSocket: text is a finished packet, bytes are a message without a type. Polling makes its payloads of
-/// this form as well.
+/// Engine.IO 4 on a WebSocket: text is a finished packet, bytes are a message without a type. Polling makes its
+/// payloads of this form as well.
 pub const V4: Form = Form(1);
 /// Engine.IO 3 on a WebSocket: bytes have the type of a message (4) before them. Polling makes its payloads of this.
 pub const V3: Form = Form(2);
@@ -56,8 +56,9 @@ pub fn parcel_with_plain(
     Parcel::from(Arc::new(Made { plain, ..Made::new(parts.into(), options) }) as Arc<dyn Forms>)
 }
 
-/// How parcels look on a WebSocket with this encoding. A client of v3 gets bytes even if it asks for base64: it is able to
-/// read them wherever it is able to open a WebSocket, and no fourth form has to be made by everyone who makes his own.
+/// How parcels look on a WebSocket with this encoding. A client of v3 gets bytes even if it asks for base64: it is able
+/// to read them wherever it is able to open a WebSocket, and no fourth form has to be made by everyone who makes his
+/// own.
 pub(crate) fn form(encoding: Encoding) -> Form {
     match encoding {
         Encoding { protocol: Protocol::V3, .. } => V3,

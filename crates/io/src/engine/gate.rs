@@ -14,8 +14,8 @@ use super::service::judge;
 use super::websocket::{EngineSocket, Opening};
 
 impl Engine {
-    /// Whether [`open`](Self::open) would open a WebSocket for this request, as far as can be told beforehand: it is for
-    /// the engine's path and asks for one, and no [hook](super::Hooks) has to be asked. What
+    /// Whether [`open`](Self::open) would open a WebSocket for this request, as far as can be told beforehand: it is
+    /// for the engine's path and asks for one, and no [hook](super::Hooks) has to be asked. What
     /// [`Gate::config`](switchboard_ws::Gate::config) returns for it is then [`ws_config`](Self::ws_config).
     #[must_use]
     pub fn opens(&self, request: &Request<()>) -> bool {

@@ -1,5 +1,5 @@
-//! What a session keeps of the request that opened it. The head is one string of bytes, read anew by whoever asks: a parsed
-//! map of headers is several times as large, and most are never looked at.
+//! What a session keeps of the request that opened it. The head is one string of bytes, read anew by whoever asks: a
+//! parsed map of headers is several times as large, and most are never looked at.
 
 use std::fmt;
 use std::time::SystemTime;

@@ -1,5 +1,5 @@
-//! What is held for a session while it polls, for when memory is short. Known to the budget without the session: it is asked
-//! under whatever locks, and so takes none but those of the outbox and the clock.
+//! What is held for a session while it polls, for when memory is short. Known to the budget without the session: it is
+//! asked under whatever locks, and so takes none but those of the outbox and the clock.
 
 use std::fmt;
 use std::sync::Arc;

@@ -56,9 +56,10 @@ pub struct ConnectionError<'a> {
 
 /// The application's say. Everything is optional; several of a kind of which there may be one replace each other.
 ///
-/// In the order in which they are asked: middlewares for every request; `allow_request` for a new session; `generate_id`;
-/// `initial_headers` for the answer that opens a session, `headers` for every answer. Hooks that return a future are awaited
-/// before anything else of the request is done; a client that goes away meanwhile drops the future.
+/// In the order in which they are asked: middlewares for every request; `allow_request` for a new session;
+/// `generate_id`; `initial_headers` for the answer that opens a session, `headers` for every answer. Hooks that return
+/// a future are awaited before anything else of the request is done; a client that goes away meanwhile drops the
+/// future.
 ///
 /// With a middleware, `allow_request`, or hooks for headers, WebSockets are opened by the HTTP service even where a
 /// [gate](crate::engine::Engine::opens) would have opened them on a shard.
@@ -84,8 +85,8 @@ impl Hooks {
         self
     }
 
-    /// Adds a middleware, after those that are there (Node: `engine.use`). It returns headers for the answer, or stops the
-    /// request.
+    /// Adds a middleware, after those that are there (Node: `engine.use`). It returns headers for the answer, or stops
+    /// the request.
     #[must_use]
     pub fn middleware<F, Fut>(mut self, middleware: F) -> Self
     where
@@ -120,8 +121,8 @@ impl Hooks {
         self
     }
 
-    /// Makes the ids of sessions. They are secrets, and have 20 characters. Default: [`Sid::generate`]. An error refuses the
-    /// session (`Bad request`, code 3).
+    /// Makes the ids of sessions. They are secrets, and have 20 characters. Default: [`Sid::generate`]. An error
+    /// refuses the session (`Bad request`, code 3).
     #[must_use]
     pub fn generate_id(
         mut self,

@@ -1,8 +1,8 @@
-//! The shortest way out. While a conversation is called on the thread that drives its WebSocket, what it sends is kept here
-//! and leaves in one write when the call returns: no queue is locked and nobody is woken.
+//! The shortest way out. While a conversation is called on the thread that drives its WebSocket, what it sends is kept
+//! here and leaves in one write when the call returns: no queue is locked and nobody is woken.
 //!
-//! That would overtake what the thread has published and the shard has not delivered yet. So the lane is open only while
-//! there is nothing of the kind; once something went the long way, the rest of the call's sends do as well.
+//! That would overtake what the thread has published and the shard has not delivered yet. So the lane is open only
+//! while there is nothing of the kind; once something went the long way, the rest of the call's sends do as well.
 
 use std::cell::RefCell;
 use std::ops::Range;
@@ -119,8 +119,8 @@ impl Lane {
     }
 }
 
-/// Puts the lane back into the hands of whoever had it before, with what is theirs. Also when the call panics: what it has
-/// left behind is lost with it, and nobody else's.
+/// Puts the lane back into the hands of whoever had it before, with what is theirs. Also when the call panics: what it
+/// has left behind is lost with it, and nobody else's.
 struct Leave {
     before: usize,
     load: Option<Load>,

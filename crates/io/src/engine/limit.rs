@@ -1,7 +1,7 @@
 //! The limits on what a client may cost, by name: what they are counted under.
 
-/// A limit on what a client may cost. How often one has bitten: [`Metrics::limit`](crate::engine::Metrics::limit). Those
-/// that have a counter of their own there are not among these.
+/// A limit on what a client may cost. How often one has bitten: [`Metrics::limit`](crate::engine::Metrics::limit).
+/// Those that have a counter of their own there are not among these.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Limit {
@@ -32,7 +32,8 @@ pub enum Limit {
     Acks,
     /// Handlers of one client under way: it was not read from for a while.
     Handlers,
-    /// Messages of one client that wait for the conversation while another thread calls it: it was not read from for a while.
+    /// Messages of one client that wait for the conversation while another thread calls it: it was not read from for a
+    /// while.
     Backlog,
 }
 

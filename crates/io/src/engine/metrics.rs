@@ -76,8 +76,8 @@ impl Metrics {
         get(&self.limits[limit as usize])
     }
 
-    /// Panics of the application: of an [`App`](crate::engine::App), and of Socket.IO's handlers and middlewares. Not those of
-    /// functions that are merely told of something, as of rooms or of what is sent, which are logged.
+    /// Panics of the application: of an [`App`](crate::engine::App), and of Socket.IO's handlers and middlewares. Not
+    /// those of functions that are merely told of something, as of rooms or of what is sent, which are logged.
     #[must_use]
     pub fn panics(&self) -> u64 {
         get(&self.panics)

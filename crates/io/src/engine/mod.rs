@@ -1,7 +1,7 @@
 //! Engine.IO: sessions of messages over HTTP long polling, a WebSocket, or first the one and then the other.
 //!
-//! [`Engine`] is the whole; [`App`] and [`Conversation`] are what speaks over its sessions, by [`Session`]. What a session
-//! decides is decided by [`switchboard_io_proto::engine`]; here are the sockets, the clock and the threads.
+//! [`Engine`] is the whole; [`App`] and [`Conversation`] are what speaks over its sessions, by [`Session`]. What a
+//! session decides is decided by [`switchboard_io_proto::engine`]; here are the sockets, the clock and the threads.
 
 mod answer;
 mod app;

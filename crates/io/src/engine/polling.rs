@@ -64,8 +64,8 @@ impl Polling {
         Ok(Self { session: session.clone(), answered: false })
     }
 
-    /// What there is to tell; the task is woken when there is something. `first`: it is the poll that opened the session. As in Node its answer is the
-    /// handshake and no more: clients read it so.
+    /// What there is to tell; the task is woken when there is something. `first`: it is the poll that opened the
+    /// session. As in Node its answer is the handshake and no more: clients read it so.
     pub(crate) fn poll_told(&mut self, first: bool, cx: &mut Context<'_>) -> Poll<Told> {
         let told = poll_answer(&self.session, first, cx);
         self.answered |= told.is_ready();
@@ -205,8 +205,8 @@ fn packet(kind: Kind, bytes: &[u8], protocol: Protocol) -> Option<Packet<'_>> {
     packet.inspect_err(|error| tracing::warn!(%error, "a parcel that is no packet was not sent")).ok()
 }
 
-/// What a POST brings. Dropped before the body has come, the client has given it up, and the session ends; so does that of
-/// a client whose body does not come in time.
+/// What a POST brings. Dropped before the body has come, the client has given it up, and the session ends; so does that
+/// of a client whose body does not come in time.
 pub(crate) async fn post<B>(session: &Session, query: &Query, parts: &Parts, body: B) -> Answer
 where
     B: Body,

@@ -36,8 +36,8 @@ use super::websocket::{EngineSocket, Opening};
 /// Answers every request as one for the engine, whatever its path: what is not the engine's is for a
 /// [layer](super::EngineLayer) or a router to see to. Always ready; clones share everything.
 ///
-/// WebSockets need a server that serves connections `with_upgrades()`, as `axum::serve` does. The peer's address is taken
-/// from the request's extensions: see [`PeerAddr::of`](switchboard_ws::PeerAddr::of).
+/// WebSockets need a server that serves connections `with_upgrades()`, as `axum::serve` does. The peer's address is
+/// taken from the request's extensions: see [`PeerAddr::of`](switchboard_ws::PeerAddr::of).
 #[derive(Clone)]
 pub struct EngineService {
     pub(crate) core: Arc<Core>,
@@ -93,8 +93,8 @@ pub(crate) enum Begun {
     Waits(Box<Waiting>),
 }
 
-/// Answers a request that is the engine's, but for a poll for which there is nothing yet. What is not read of the body is for
-/// the caller to see to.
+/// Answers a request that is the engine's, but for a poll for which there is nothing yet. What is not read of the body
+/// is for the caller to see to.
 pub(crate) async fn begin<B: Body>(core: &Arc<Core>, request: Request<B>) -> Begun {
     let (parts, body) = request.into_parts();
     let parts = Arc::new(parts);
@@ -137,8 +137,8 @@ fn with_last_headers(core: &Core, mut answer: Answer, origin: Option<&HeaderValu
     answer
 }
 
-/// A poll that waits for something to tell. Of its request it keeps what the answer needs: clients wait for most of their
-/// time, and headers are large. Dropped, the client has given it up, and the session ends.
+/// A poll that waits for something to tell. Of its request it keeps what the answer needs: clients wait for most of
+/// their time, and headers are large. Dropped, the client has given it up, and the session ends.
 pub(crate) struct Waiting {
     poll: Polling,
     jsonp: Option<u32>,

@@ -82,8 +82,8 @@ impl Session {
         self.lock().machine.transport()
     }
 
-    /// The session's membership in the hub. What is published to topics that it joins reaches the client, in its form of
-    /// the parcel (see [`parcel`](crate::engine::parcel)). Its id changes with an upgrade.
+    /// The session's membership in the hub. What is published to topics that it joins reaches the client, in its form
+    /// of the parcel (see [`parcel`](crate::engine::parcel)). Its id changes with an upgrade.
     #[must_use]
     pub fn member(&self) -> &Member<Parcel> {
         &self.0.member
@@ -95,13 +95,14 @@ impl Session {
         !self.0.over.load(Ordering::Acquire)
     }
 
-    /// Sends a parcel, in order with what the same thread sends and publishes. Never waits: what does not fit is for the
-    /// [policy](switchboard_ws::Overflow) of [`EngineConfig::outbox`](crate::engine::EngineConfig::outbox).
+    /// Sends a parcel, in order with what the same thread sends and publishes. Never waits: what does not fit is for
+    /// the [policy](switchboard_ws::Overflow) of [`EngineConfig::outbox`](crate::engine::EngineConfig::outbox).
     pub fn send(&self, parcel: impl Into<Parcel>) -> Pushed {
         self.settle(self.send_unsettled(parcel))
     }
 
-    /// [`send`](Self::send) by somebody who holds a lock. [`settle`](Self::settle) is to follow, when no locks are held.
+    /// [`send`](Self::send) by somebody who holds a lock. [`settle`](Self::settle) is to follow, when no locks are
+    /// held.
     pub(crate) fn send_unsettled(&self, parcel: impl Into<Parcel>) -> Pushed {
         if !self.is_open() {
             return Pushed::Closed;
@@ -112,8 +113,8 @@ impl Session {
         }
     }
 
-    /// Sends one finished text packet, whose first character is the `4` of a message. The cheapest way for what goes to one
-    /// client alone: on the thread that has just read from its WebSocket, nothing is allocated for it.
+    /// Sends one finished text packet, whose first character is the `4` of a message. The cheapest way for what goes to
+    /// one client alone: on the thread that has just read from its WebSocket, nothing is allocated for it.
     pub fn send_text(&self, text: &str) -> Pushed {
         if !self.is_open() {
             return Pushed::Closed;
@@ -124,15 +125,16 @@ impl Session {
         self.settle(self.0.member.send(text.into()))
     }
 
-    /// Closes the session, after what was sent so far. It is [over](Self::is_open) for everyone here at once; the goodbye
-    /// still has to leave, which on polling waits for the next poll, 30 seconds at most. To close twice changes nothing.
+    /// Closes the session, after what was sent so far. It is [over](Self::is_open) for everyone here at once; the
+    /// goodbye still has to leave, which on polling waits for the next poll, 30 seconds at most. To close twice changes
+    /// nothing.
     pub fn close(&self, reason: CloseReason) {
         self.act(|state| self.close_in(state, reason));
     }
 
-    /// Stops reading what the client sends, until [`resume`](Self::resume). What was read already is still told. On polling
-    /// POSTs are not answered meanwhile, so that the client waits with the next. The heartbeat goes on: a client whose
-    /// answers are not read for longer than it may be silent is taken for gone.
+    /// Stops reading what the client sends, until [`resume`](Self::resume). What was read already is still told. On
+    /// polling POSTs are not answered meanwhile, so that the client waits with the next. The heartbeat goes on: a
+    /// client whose answers are not read for longer than it may be silent is taken for gone.
     pub fn pause(&self) {
         self.0.paused.fetch_or(BY_APP, Ordering::SeqCst);
     }
@@ -153,8 +155,8 @@ impl Session {
         Readers { reader: state.reader.clone(), poster }
     }
 
-    /// Does something in the order of the conversation's calls: at once if none is running, else by the thread that runs
-    /// them, after those that wait. Dropped when the session is over. What it changes of the conversation's
+    /// Does something in the order of the conversation's calls: at once if none is running, else by the thread that
+    /// runs them, after those that wait. Dropped when the session is over. What it changes of the conversation's
     /// [deadline](crate::engine::Conversation::deadline) is heard of.
     pub fn run(&self, job: impl FnOnce(&Self) + Send + 'static) {
         self.act(|state| state.calls.inbox.push_back(Call::Job(Box::new(job))));
@@ -239,8 +241,8 @@ impl Session {
         }))
     }
 
-    /// It is among those that exist: its conversation begins. `false`: it has ended again, since the engine closes, and may
-    /// not have seen it.
+    /// It is among those that exist: its conversation begins. `false`: it has ended again, since the engine closes, and
+    /// may not have seen it.
     pub(crate) fn begin(&self) -> bool {
         let is_closing = self.core().closing.load(Ordering::Acquire);
         self.act(|state| {
@@ -251,8 +253,8 @@ impl Session {
         !is_closing
     }
 
-    /// Something that is held for the client has changed from so many bytes to so many: those for whom most is held have to
-    /// go first when memory is short.
+    /// Something that is held for the client has changed from so many bytes to so many: those for whom most is held
+    /// have to go first when memory is short.
     pub(crate) fn keep(&self, before: usize, now: usize) {
         if before == now {
             return;
@@ -308,7 +310,8 @@ impl Session {
         result
     }
 
-    /// What follows of what was done under the lock: requests are answered, the end is told, the conversation is called.
+    /// What follows of what was done under the lock: requests are answered, the end is told, the conversation is
+    /// called.
     pub(crate) fn follow(&self, mut state: MutexGuard<'_, State>) {
         let ended = state.notice_end();
         let mut abandoned = None;
@@ -380,8 +383,8 @@ impl Session {
         }
         state.machine.close(reason, now());
         if state.machine.transport() == Transport::WebSocket {
-            // What was queued for polls has left the machine in the step by which the session came here, and all else leaves
-            // by other ways: so that this is the end.
+            // What was queued for polls has left the machine in the step by which the session came here, and all else
+            // leaves by other ways: so that this is the end.
             for out in state.take_frames() {
                 debug_assert!(!matches!(out, Out::Message(_)), "a message is lost");
             }
@@ -408,9 +411,9 @@ fn polling(core: &Arc<Core>, session: &Weak<Inner>, outbox: Arc<Outbox<Parcel>>)
     Polling::new(outbox, holding, watch)
 }
 
-/// Few hold more memory than this session on polling, and it is short: what waits is dropped, and the client is told with its
-/// next poll that it has to go. One that was told before, or is just sending much, is not waited for. Returns what is to be
-/// dropped outside the lock.
+/// Few hold more memory than this session on polling, and it is short: what waits is dropped, and the client is told
+/// with its next poll that it has to go. One that was told before, or is just sending much, is not waited for. Returns
+/// what is to be dropped outside the lock.
 fn evict(state: &mut State) -> Vec<Parcel> {
     let debris = state.clear_outbox();
     let is_posting = state.polling.as_ref().is_some_and(|polling| polling.holding.is_posting());

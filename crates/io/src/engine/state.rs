@@ -1,5 +1,5 @@
-//! What a session keeps under its lock: the protocol machine, what polling needs, and the calls that the conversation is
-//! still to get. Nothing of the application's runs under it.
+//! What a session keeps under its lock: the protocol machine, what polling needs, and the calls that the conversation
+//! is still to get. Nothing of the application's runs under it.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -27,8 +27,8 @@ pub(crate) struct State<S> {
     pub(crate) candidate: u32,
     /// Reads the WebSocket again after a pause; there once there was one.
     pub(crate) reader: Option<Sender>,
-    /// The last ping left by a poll while messages waited that were sent before it: a poll has no more room than one payload.
-    /// Its answer tells nothing of those.
+    /// The last ping left by a poll while messages waited that were sent before it: a poll has no more room than one
+    /// payload. Its answer tells nothing of those.
     pub(crate) ping_is_ahead: bool,
     /// The end was noticed, and is told or to be told.
     noticed: bool,
@@ -147,8 +147,8 @@ impl<S> State<S> {
         }
     }
 
-    /// When the clock is to look at the session, if it has not been told so yet. A session on a WebSocket has its heartbeat
-    /// looked after by the WebSocket; `held`: all of it.
+    /// When the clock is to look at the session, if it has not been told so yet. A session on a WebSocket has its
+    /// heartbeat looked after by the WebSocket; `held`: all of it.
     pub(crate) fn rearm(&mut self, held: bool) -> Option<Instant> {
         if self.machine.ended().is_some() {
             return None;
@@ -186,8 +186,8 @@ fn queue(machine: &mut engine::Session<Parcel>, parcel: Parcel) {
     }
 }
 
-/// The conversation, and what it is still to be told. Whoever finds it at rest takes it, calls it until there is nothing
-/// left, and puts it back.
+/// The conversation, and what it is still to be told. Whoever finds it at rest takes it, calls it until there is
+/// nothing left, and puts it back.
 pub(crate) struct Calls<S> {
     pub(crate) running: bool,
     pub(crate) conversation: Option<Box<dyn Conversation<S>>>,
@@ -204,8 +204,8 @@ struct Backlog {
     hold: BudgetHold,
 }
 
-/// So many messages of one client may wait while another thread calls its conversation. With more, nothing is read from it
-/// until there are half as many.
+/// So many messages of one client may wait while another thread calls its conversation. With more, nothing is read from
+/// it until there are half as many.
 pub const BACKLOG_CALLS: usize = 256;
 /// So many bytes they may hold, but for the one that is more.
 pub const BACKLOG_BYTES: usize = 64 << 10;

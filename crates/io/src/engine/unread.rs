@@ -1,5 +1,5 @@
-//! The body of a request, which is read on behind the answer's back when nobody wants the rest of it. A connection that is
-//! closed over bytes that nobody read is reset by the kernel, and the client loses the answer that tells it why.
+//! The body of a request, which is read on behind the answer's back when nobody wants the rest of it. A connection that
+//! is closed over bytes that nobody read is reset by the kernel, and the client loses the answer that tells it why.
 
 use std::fmt;
 use std::pin::{Pin, pin};
@@ -17,8 +17,9 @@ use tokio::time::{Instant, timeout_at};
 /// The most that is read of what nobody wants, in bytes. Whoever has more to send loses the answer.
 pub const MOST_UNREAD: u64 = 8 << 20;
 
-/// A body whose rest, when it is dropped before its end, is read and forgotten: at most [`MOST_UNREAD`] of it, in the time that the
-/// whole body has. The engine's own requests have it; for those of other routes beside it, wrap their bodies.
+/// A body whose rest, when it is dropped before its end, is read and forgotten: at most [`MOST_UNREAD`] of it, in the
+/// time that the whole body has. The engine's own requests have it; for those of other routes beside it, wrap their
+/// bodies.
 ///
 /// Nothing is read of a client that asks first (`Expect`). Dropped outside of a tokio runtime, it reads nothing.
 pub struct Unread<B>
@@ -207,8 +208,8 @@ mod tests {
         assert!(begun.elapsed().abs_diff(TIME) < Duration::from_secs(2), "{:?}", begun.elapsed());
     }
 
-    /// "A client that will wait for a 100 (Continue) response before sending the request content" (RFC 9110, 10.1.1): it
-    /// has the answer instead.
+    /// "A client that will wait for a 100 (Continue) response before sending the request content" (RFC 9110, 10.1.1):
+    /// it has the answer instead.
     #[tokio::test]
     async fn whoever_asks_first_is_not_read_from() {
         let pieces = Pieces::new(5, 10);

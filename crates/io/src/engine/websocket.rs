@@ -70,8 +70,8 @@ impl EngineSocket {
         let Opening { core, sid, known, b64, handshake } = opening;
         let member = cx.join(&core.hub);
         let session = Session::new(&core, sid, known, b64, handshake, member, None);
-        // Whoever finds it among the others may close it: its conversation is to have begun by then, and its first words to be
-        // nobody else's.
+        // Whoever finds it among the others may close it: its conversation is to have begun by then, and its first
+        // words to be nobody else's.
         let greeting = {
             let mut state = session.lock();
             state.calls.inbox.push_back(Call::Open);
@@ -285,7 +285,8 @@ impl Handler for EngineSocket {
         self.heard(next, cx);
     }
 
-    /// What the client has missed it cannot do without: the session is over at once, however long it takes to tell the client.
+    /// What the client has missed it cannot do without: the session is over at once, however long it takes to tell the
+    /// client.
     fn on_overflow(&mut self, _: &mut Context<'_>) {
         if let Role::InUse(session) = &self.role {
             session.overflow();
@@ -330,7 +331,8 @@ impl Drop for EngineSocket {
     }
 }
 
-/// A packet of the client's on the WebSocket in use. Returns when the session's deadlines come next, if that may have changed.
+/// A packet of the client's on the WebSocket in use. Returns when the session's deadlines come next, if that may have
+/// changed.
 #[inline]
 fn receive(session: &Session, message: MessageRef<'_>, now: Instant) -> Option<Instant> {
     let packet = read(session.protocol(), message);
@@ -407,8 +409,8 @@ fn write_all(session: &Session, frames: Vec<Out<Parcel>>, cx: &mut Context<'_>) 
 /// The session moves here, with what waited for a poll, before anything that comes by the new way.
 fn take_over(session: &Session, mut state: std::sync::MutexGuard<'_, super::session::State>, cx: &mut Context<'_>) {
     cx.set_form(forms::form(state.machine.encoding()));
-    // The machine's own queue is older than the outbox. In one step with the move: who closes the session from now on finds
-    // nothing there that would be lost.
+    // The machine's own queue is older than the outbox. In one step with the move: who closes the session from now on
+    // finds nothing there that would be lost.
     let frames = state.take_frames();
     let wakers = state.take_wakers();
     let polling = state.polling.take();

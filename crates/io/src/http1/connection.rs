@@ -49,9 +49,9 @@ pub enum End {
 
 /// A connection of HTTP/1.1 whose requests are answered here while they are the engine's.
 ///
-/// Taken are GET and POST for a path of the engine's in HTTP/1.1, with one `Host` and at most one `Content-Length` (a POST
-/// has one, a GET none or 0), and without `Transfer-Encoding`, `Expect`, `Upgrade` or a `Connection` of other options than
-/// `close` and `keep-alive`. Everything else, and all that is in any doubt, is for an HTTP library.
+/// Taken are GET and POST for a path of the engine's in HTTP/1.1, with one `Host` and at most one `Content-Length` (a
+/// POST has one, a GET none or 0), and without `Transfer-Encoding`, `Expect`, `Upgrade` or a `Connection` of other
+/// options than `close` and `keep-alive`. Everything else, and all that is in any doubt, is for an HTTP library.
 pub struct Connection {
     wire: Mutex<Wire>,
     peer: PeerAddr,
@@ -65,7 +65,8 @@ enum Next {
 }
 
 impl Connection {
-    /// A connection whose client has not been answered yet. `hold` counts it, and what is read of it ahead of being wanted.
+    /// A connection whose client has not been answered yet. `hold` counts it, and what is read of it ahead of being
+    /// wanted.
     #[must_use]
     pub fn new(io: HttpIo, hold: BudgetHold, peer: PeerAddr, terms: Arc<Terms>) -> Self {
         Self { wire: Mutex::new(Wire::new(io, hold)), peer, terms }
@@ -86,8 +87,8 @@ impl Connection {
     /// Answers requests until one is not the engine's, or the connection ends.
     ///
     /// # Errors
-    /// The transport failed, or the client went while it was being answered: a poll that waited is given up then, and its
-    /// session ends. [`HttpIo::has_timed_out`]: the client did not take its answer.
+    /// The transport failed, or the client went while it was being answered: a poll that waited is given up then, and
+    /// its session ends. [`HttpIo::has_timed_out`]: the client did not take its answer.
     ///
     /// # Cancel safety
     /// Dropped, the request under way is given up.
@@ -176,8 +177,8 @@ impl Connection {
         let (headers, time) = (self.terms.headers, self.terms.engine.config().body_timeout);
         let stopping = self.terms.stopping.clone();
         let wire = self.wire();
-        // What nobody wants of a body is read all the same: closing over it would reset the connection, and take the answer
-        // along.
+        // What nobody wants of a body is read all the same: closing over it would reset the connection, and take the
+        // answer along.
         let unread = wire.skip();
         let mut reply = Reply::new(answer, is_last || is_stopping || unread > MOST_UNREAD, headers);
         let io = &mut wire.io;

@@ -1,9 +1,10 @@
-//! Where one HTTP request ends and the next begins. hyper takes what HTTP lets a lenient server take; a proxy before us may
-//! take it otherwise, and what is the body of one request to it is the next request to us, sent by whoever wrote the body
-//! (request smuggling). So each head is looked at here first, and one that can be read in two ways is not let through.
+//! Where one HTTP request ends and the next begins. hyper takes what HTTP lets a lenient server take; a proxy before us
+//! may take it otherwise, and what is the body of one request to it is the next request to us, sent by whoever wrote
+//! the body (request smuggling). So each head is looked at here first, and one that can be read in two ways is not let
+//! through.
 
-/// The method of the request that hyper is shown in place of one that can be read in two ways. A client that sends it gets
-/// the answer that belongs to it.
+/// The method of the request that hyper is shown in place of one that can be read in two ways. A client that sends it
+/// gets the answer that belongs to it.
 pub const REFUSED: &str = "REFUSED";
 const IN_ITS_PLACE: &[u8] = b"REFUSED / HTTP/1.1\r\nHost: refused\r\n\r\n";
 
@@ -120,11 +121,11 @@ impl Framing {
 }
 
 impl HeadEnd {
-    /// The length of the head, once its last line is there. Each byte is looked at once: `head` is what came before, and
-    /// what came since.
+    /// The length of the head, once its last line is there. Each byte is looked at once: `head` is what came before,
+    /// and what came since.
     ///
-    /// "A recipient MAY recognize a single LF as a line terminator" (RFC 9112 §2.2); not all do, so it is no line's end and
-    /// no part of a line here, and neither is a CR alone.
+    /// "A recipient MAY recognize a single LF as a line terminator" (RFC 9112 §2.2); not all do, so it is no line's end
+    /// and no part of a line here, and neither is a CR alone.
     pub(crate) fn find(&mut self, head: &[u8]) -> Result<Option<usize>, Ambiguous> {
         // What a CR means is known with the byte behind it.
         while let [byte, rest @ ..] = &head[self.seen..] {
@@ -134,8 +135,8 @@ impl HeadEnd {
                     let is_empty = self.line == self.seen;
                     self.seen += 2;
                     self.line = self.seen;
-                    // One empty line before the request "a server [...] SHOULD ignore" (§2.2); of two, the second is the
-                    // end of a request without a first line.
+                    // One empty line before the request "a server [...] SHOULD ignore" (§2.2); of two, the second is
+                    // the end of a request without a first line.
                     if is_empty && self.seen > 2 {
                         return Ok(Some(self.seen));
                     }
@@ -331,8 +332,8 @@ mod tests {
     ];
 
     proptest::proptest! {
-        /// However the bytes are cut, hyper sees the same: the beginning of what came, and nothing else but the request that
-        /// stands for one that was refused, behind which nothing follows.
+        /// However the bytes are cut, hyper sees the same: the beginning of what came, and nothing else but the request
+        /// that stands for one that was refused, behind which nothing follows.
         #[test]
         fn nothing_is_made_up(pieces in proptest::collection::vec(proptest::sample::select(&PIECES[..]), 0..24), size in 1_usize..40) {
             let bytes = pieces.concat();

@@ -1,7 +1,9 @@
-//! HTTP/1.1 for clients that poll, and for them alone: their requests are served by a small loop that holds next to nothing
-//! while a poll waits. A connection on which anything else is asked for goes to an HTTP library, with all of its bytes.
+//! HTTP/1.1 for clients that poll, and for them alone: their requests are served by a small loop that holds next to
+//! nothing while a poll waits. A connection on which anything else is asked for goes to an HTTP library, with all of
+//! its bytes.
 //!
-//! For servers that accept connections by themselves, as [`Engine::serve`](crate::engine::Engine::serve) and the binary do.
+//! For servers that accept connections by themselves, as [`Engine::serve`](crate::engine::Engine::serve) and the binary
+//! do.
 
 mod connection;
 mod framing;

@@ -1,5 +1,5 @@
-//! Bytes in, a decision out: whether what a client asks for is a plain request of the engine's. Whatever is not that, or in
-//! doubt, is for an HTTP library to judge.
+//! Bytes in, a decision out: whether what a client asks for is a plain request of the engine's. Whatever is not that,
+//! or in doubt, is for an HTTP library to judge.
 
 use http::header::{CONNECTION, CONTENT_LENGTH, EXPECT, UPGRADE};
 use http::request::Parts;
@@ -56,8 +56,8 @@ impl Reader {
     }
 }
 
-/// Three have to agree: what guards the HTTP library against requests that can be read in two ways, the parser of opening
-/// handshakes, which takes less than HTTP allows, and the list of what polling clients send.
+/// Three have to agree: what guards the HTTP library against requests that can be read in two ways, the parser of
+/// opening handshakes, which takes less than HTTP allows, and the list of what polling clients send.
 fn plain(head: &[u8], max_head: usize) -> Option<Plain> {
     let Ok(Follows::Body(body)) = follows(head) else { return None };
     let limits = Limits { max_head_bytes: max_head, ..Limits::default() };
@@ -103,8 +103,8 @@ mod tests {
         path.starts_with("/io/")
     }
 
-    /// The decision, and the number of bytes after which it falls. However the bytes are cut, it is the same, but that more
-    /// of them may have come by then.
+    /// The decision, and the number of bytes after which it falls. However the bytes are cut, it is the same, but that
+    /// more of them may have come by then.
     fn asked(bytes: &[u8]) -> (Asked, usize) {
         let mut reader = Reader::new(MAX);
         let decision = |asked: Asked| (!matches!(asked, Asked::Unfinished)).then_some(asked);

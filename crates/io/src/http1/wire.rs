@@ -1,5 +1,5 @@
-//! A client's transport, and what was read of it ahead of being wanted. It is shared between whoever works on a request and
-//! reads its body, and whoever sees meanwhile whether the client is still there.
+//! A client's transport, and what was read of it ahead of being wanted. It is shared between whoever works on a request
+//! and reads its body, and whoever sees meanwhile whether the client is still there.
 
 use std::future::{Future, poll_fn};
 use std::io;
@@ -15,8 +15,8 @@ use tokio::io::{AsyncRead as _, ReadBuf};
 
 /// So many bytes are read at a time.
 pub const READ: usize = 8 << 10;
-/// So many bytes may wait behind the request that is worked on. With more the connection is closed, and what waits for an
-/// answer given up.
+/// So many bytes may wait behind the request that is worked on. With more the connection is closed, and what waits for
+/// an answer given up.
 pub const READ_AHEAD: usize = 16 << 10;
 /// What counts for a connection besides what was read ahead: its task, and the socket's place in the runtime.
 const IDLE: usize = 1 << 10;
@@ -84,8 +84,8 @@ impl Wire {
         self.io
     }
 
-    /// How the client goes while it is being answered. What it sends meanwhile is kept, up to a bound: beyond, nobody would see
-    /// whether it goes, and it has gone too far.
+    /// How the client goes while it is being answered. What it sends meanwhile is kept, up to a bound: beyond, nobody
+    /// would see whether it goes, and it has gone too far.
     fn poll_gone(&mut self, cx: &mut Context<'_>) -> Poll<io::Error> {
         // The rest of a body is for whoever works on the request.
         while self.left == 0 {

@@ -1,5 +1,5 @@
-//! A session by polling that goes over to a WebSocket, on transports that fail at the n-th step: what is heard, on either
-//! side, is in order and whole, and in the end nothing is left of it.
+//! A session by polling that goes over to a WebSocket, on transports that fail at the n-th step: what is heard, on
+//! either side, is in order and whole, and in the end nothing is left of it.
 
 use std::time::Duration;
 

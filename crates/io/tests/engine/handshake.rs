@@ -205,7 +205,8 @@ async fn an_id_that_cannot_be_made_refuses_the_session() {
     assert_eq!(host.engine.sessions(), 0);
 }
 
-/// Bytes that come with an upgrade request, as some proxies and scanners send them: they are read as frames, and are none.
+/// Bytes that come with an upgrade request, as some proxies and scanners send them: they are read as frames, and are
+/// none.
 #[tokio::test]
 async fn junk_behind_an_upgrade_request_ends_that_websocket_alone() {
     let mut host = Host::new(EngineConfig::default()).await;

@@ -96,7 +96,8 @@ async fn a_ping_of_the_clients_is_the_wrong_direction() {
     assert_eq!(wire.frame().await.first, 0x88);
 }
 
-/// A ping is the first thing in an answer, since the client has to have it in time; messages that have no room come later.
+/// A ping is the first thing in an answer, since the client has to have it in time; messages that have no room come
+/// later.
 #[tokio::test]
 async fn an_answer_to_a_ping_that_overtook_messages_tells_nothing_of_them() {
     let config = patient();

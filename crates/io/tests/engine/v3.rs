@@ -102,7 +102,8 @@ async fn jsonp_brings_awkward_characters_through_both_ways() {
     let path = format!("{path}&sid={}", sid(&opened.replace('\\', "")));
     host.session().await;
     let form = "Content-Type: application/x-www-form-urlencoded\r\n";
-    // A line feed is written as `\n`, what was `\n` before as `\\n`; a length counts UTF-16 units of the message itself.
+    // A line feed is written as `\n`, what was `\n` before as `\\n`; a length counts UTF-16 units of the message
+    // itself.
     for (posted, message, script) in [
         (r"4%3A4a%5Cnb", "a\nb", r#"4:4a\nb"#),
         (r"5%3A4a%5C%5Cnb", r"a\nb", r#"5:4a\\nb"#),

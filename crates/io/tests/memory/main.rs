@@ -1,5 +1,5 @@
-//! A budget for the memory of a Socket.IO server: what polls, POSTs and attachments make it hold stays within it, those who
-//! hold most are disconnected, and who has done nothing goes on undisturbed.
+//! A budget for the memory of a Socket.IO server: what polls, POSTs and attachments make it hold stays within it, those
+//! who hold most are disconnected, and who has done nothing goes on undisturbed.
 
 #[path = "../server/client.rs"]
 #[expect(dead_code, reason = "other tests use the rest")]

@@ -1,6 +1,6 @@
-//! What was reported against other Socket.IO servers, tried on ours. Those of the layers below are tried there: Engine.IO's
-//! in this crate's tests of the engine and in `io-proto`, WebSocket's in `ws`. What is said packet by packet to a whole server
-//! is in `tests/attacks/packets.rs`, where memory is measured too.
+//! What was reported against other Socket.IO servers, tried on ours. Those of the layers below are tried there:
+//! Engine.IO's in this crate's tests of the engine and in `io-proto`, WebSocket's in `ws`. What is said packet by
+//! packet to a whole server is in `tests/attacks/packets.rs`, where memory is measured too.
 
 use std::collections::BTreeSet;
 

@@ -1,5 +1,5 @@
-//! A Socket.IO client that says exactly what a test writes and shows exactly what comes back: the packets are text, so a test
-//! reads like a record of the wire. Pings are answered by themselves.
+//! A Socket.IO client that says exactly what a test writes and shows exactly what comes back: the packets are text, so
+//! a test reads like a record of the wire. Pings are answered by themselves.
 
 use std::future::ready;
 use std::net::SocketAddr;

@@ -201,8 +201,8 @@ async fn a_volatile_broadcast_passes_over_who_lags_and_nobody_else() {
     let lagging = Client::join(address).await;
     let mut keeping_up = Client::join(address).await;
     let long = "x".repeat(100_000);
-    // The system takes what it can for a client that does not read; then the server has to keep it. The others are heard
-    // from each time, so that the server keeps up with this test.
+    // The system takes what it can for a client that does not read; then the server has to keep it. The others are
+    // heard from each time, so that the server keeps up with this test.
     while io.hub().counters().dropped == 0 {
         io.to(lagging.id.as_str()).emit("long", &long).unwrap();
         io.all().volatile().emit("volatile", &()).unwrap();

@@ -1,5 +1,5 @@
-//! A panic in anything that an application has the server call, while others are served: it costs the socket that it was
-//! about its place, where there is one, and nobody else anything.
+//! A panic in anything that an application has the server call, while others are served: it costs the socket that it
+//! was about its place, where there is one, and nobody else anything.
 
 use std::future::ready;
 

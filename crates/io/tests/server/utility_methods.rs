@@ -107,7 +107,8 @@ async fn a_server_alone_has_nobody_to_ask_in_a_cluster() {
     assert_eq!(namespace.hear_server_event("other", &args).await.len(), 0);
 }
 
-/// The hub knows it by another name as soon as it has moved, and the namespace at once as well, whatever it is busy with.
+/// The hub knows it by another name as soon as it has moved, and the namespace at once as well, whatever it is busy
+/// with.
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn a_socket_that_goes_over_to_a_websocket_is_found_while_a_handler_of_it_runs() {
     let io = SocketIo::new();
@@ -117,7 +118,8 @@ async fn a_socket_that_goes_over_to_a_websocket_is_found_while_a_handler_of_it_r
         let (tell, released) = (tell.clone(), Arc::clone(&released));
         socket.on("busy", move || {
             let _ = tell.send(());
-            // Until the test has seen what it wants to see. The runtime is told, so that others do what this thread cannot.
+            // Until the test has seen what it wants to see. The runtime is told, so that others do what this thread
+            // cannot.
             let _ = tokio::task::block_in_place(|| released.lock().expect("nobody panics").recv());
             ready(())
         });

@@ -1,6 +1,6 @@
 //! Requests that a proxy before us may read in another way than we do: what is a body to it must not be a request to us
-//! (request smuggling), so whatever can be read in two ways is answered with 400 and the connection ends. Attack 19 of the
-//! list in SECURITY.md, over raw sockets, by either way in: shards, and HTTP alone.
+//! (request smuggling), so whatever can be read in two ways is answered with 400 and the connection ends. Attack 19 of
+//! the list in SECURITY.md, over raw sockets, by either way in: shards, and HTTP alone.
 
 use switchboard_testkit::Wire;
 

@@ -235,8 +235,8 @@ impl Header {
     }
 }
 
-/// The longest word for literals and lengths. A symbol that occurs once among n deserves log2(n) bits; one bit less costs
-/// next to nothing, and makes the lengths more alike and so cheaper to tell: 2 bytes of a message of 1 KiB.
+/// The longest word for literals and lengths. A symbol that occurs once among n deserves log2(n) bits; one bit less
+/// costs next to nothing, and makes the lengths more alike and so cheaper to tell: 2 bytes of a message of 1 KiB.
 fn limit(frequencies: &[u32; LITERALS]) -> usize {
     let tokens: u32 = frequencies.iter().sum();
     let symbols = frequencies.iter().filter(|&&frequency| frequency > 0).count();

@@ -16,9 +16,9 @@ pub(super) const TAIL: [u8; 4] = [0x00, 0x00, 0xff, 0xff];
 
 /// Our side of one connection: compresses each message that we send.
 ///
-/// Memory on top of itself, measured: without context takeover nothing between messages, and up to 160 KiB borrowed from
-/// the thread's pool while a message is sent. With takeover it grows with what was sent, up to the same 160 KiB for a
-/// window of 32 KiB; at [rest](Self::rest) only the last bytes sent are kept, at most a window.
+/// Memory on top of itself, measured: without context takeover nothing between messages, and up to 160 KiB borrowed
+/// from the thread's pool while a message is sent. With takeover it grows with what was sent, up to the same 160 KiB
+/// for a window of 32 KiB; at [rest](Self::rest) only the last bytes sent are kept, at most a window.
 pub struct Deflater {
     level: u8,
     window: WindowBits,
@@ -64,8 +64,8 @@ impl Deflater {
         self.takes_context_over
     }
 
-    /// Appends the compressed form of a whole message to `out`. It is never empty, and may be larger than the payload: by
-    /// 5 bytes for each 32 KiB begun, and 6 more.
+    /// Appends the compressed form of a whole message to `out`. It is never empty, and may be larger than the payload:
+    /// by 5 bytes for each 32 KiB begun, and 6 more.
     pub fn compress(&mut self, payload: &[u8], out: &mut Vec<u8>) {
         self.compress_piece(payload, true, out);
     }

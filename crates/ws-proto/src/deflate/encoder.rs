@@ -51,7 +51,8 @@ impl Encoder {
         self.known = text.len().saturating_sub(3);
     }
 
-    /// Appends `piece`, compressed, to `out`, up to where the four bytes begin that a flush ends with (RFC 7692 §7.2.1).
+    /// Appends `piece`, compressed, to `out`, up to where the four bytes begin that a flush ends with (RFC 7692
+    /// §7.2.1).
     pub(super) fn compress(&mut self, piece: &[u8], tokens: &mut Tokens, out: &mut Vec<u8>) {
         let mut bits = Bits::new(out);
         if self.effort.depth == 0 {

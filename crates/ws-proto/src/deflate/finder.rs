@@ -9,8 +9,8 @@ const LONGEST: usize = 258;
 /// How many bytes are hashed, and so the shortest match: one of three bytes saves next to nothing.
 const SHORTEST: usize = 4;
 
-/// Costs are in quarters of a bit. They are guesses, and need only be right in proportion: a literal costs 4 bits, and a
-/// match 8 and the logarithm of its distance.
+/// Costs are in quarters of a bit. They are guesses, and need only be right in proportion: a literal costs 4 bits, and
+/// a match 8 and the logarithm of its distance.
 const LITERAL_COST: usize = 16;
 const MATCH_COST: usize = 32;
 

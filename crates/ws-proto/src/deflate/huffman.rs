@@ -15,8 +15,8 @@ pub(super) struct Code<const N: usize> {
 }
 
 impl<const N: usize> Code<N> {
-    /// The code that makes symbols of these frequencies shortest, no word longer than `limit` bits. Two symbols at least
-    /// get words: not every inflater takes a code of fewer.
+    /// The code that makes symbols of these frequencies shortest, no word longer than `limit` bits. Two symbols at
+    /// least get words: not every inflater takes a code of fewer.
     ///
     /// `frequencies` are below 2^20 in sum; 2^`limit` is not smaller than the number of those above zero, nor than 2.
     pub(super) fn new(frequencies: &[u32; N], limit: usize) -> Self {
@@ -105,8 +105,8 @@ fn lengths_needed(rarest_first: &[u32], limit: usize) -> [usize; LONGEST + 1] {
     let leaves = rarest_first.len();
     let mut weights = [0; MOST];
     let (mut leaf_parents, mut node_parents) = ([0_u16; MOST], [0_u16; MOST]);
-    // Joins the two lightest, over and over. Nodes come into being in the order of their weights, so the lightest is the
-    // first of the leaves left or of the nodes left.
+    // Joins the two lightest, over and over. Nodes come into being in the order of their weights, so the lightest is
+    // the first of the leaves left or of the nodes left.
     let (mut leaf, mut node) = (0, 0);
     for made in 0..leaves - 1 {
         for _ in 0..2 {

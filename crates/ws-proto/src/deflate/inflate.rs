@@ -31,9 +31,9 @@ pub(crate) const MAX_FINAL_BLOCKS: u16 = 1024;
 
 /// The peer's side of one connection: inflates each compressed message that it sends.
 ///
-/// Memory on top of itself, measured: between messages none without context takeover. With it the last bytes received, at
-/// most the peer's window (32 KiB by default), and 47 KiB until [`rest`](Self::rest). While a message is in hand, both in
-/// either case, the larger part borrowed from the thread's pool.
+/// Memory on top of itself, measured: between messages none without context takeover. With it the last bytes received,
+/// at most the peer's window (32 KiB by default), and 47 KiB until [`rest`](Self::rest). While a message is in hand,
+/// both in either case, the larger part borrowed from the thread's pool.
 pub struct Inflater {
     takes_context_over: bool,
     history: History,
@@ -47,7 +47,8 @@ pub struct Inflater {
 }
 
 impl Inflater {
-    /// The codec for what `params` allows the peer; `is_server` is our own role, `config` says how much memory to spend.
+    /// The codec for what `params` allows the peer; `is_server` is our own role, `config` says how much memory to
+    /// spend.
     #[must_use]
     pub fn new(params: &DeflateParams, config: &DeflateConfig, is_server: bool) -> Self {
         let (no_takeover, window) = if is_server {
@@ -122,8 +123,8 @@ impl Inflater {
     }
 
     /// Gives back what makes the next message fast and keeps only what it may refer to: for connections that are quiet.
-    /// The next message costs up to some µs more, for handing over those bytes again. Nothing happens while a message is
-    /// in hand.
+    /// The next message costs up to some µs more, for handing over those bytes again. Nothing happens while a message
+    /// is in hand.
     pub fn rest(&mut self) {
         if !self.open {
             self.live = None;

@@ -1,5 +1,5 @@
-//! For tests: a second inflater, slow, small, written from RFC 1951, and able to tell how far back a stream reaches; and peers
-//! that compress by another library.
+//! For tests: a second inflater, slow, small, written from RFC 1951, and able to tell how far back a stream reaches;
+//! and peers that compress by another library.
 
 use flate2::{Compress, Compression, FlushCompress};
 
@@ -15,8 +15,8 @@ pub(super) struct Seen {
     pub(super) used_context: bool,
 }
 
-/// Inflates one whole message (its tail removed), appending to `context`. `None` when it is not DEFLATE, or does not end
-/// with the empty stored block that the tail completes.
+/// Inflates one whole message (its tail removed), appending to `context`. `None` when it is not DEFLATE, or does not
+/// end with the empty stored block that the tail completes.
 pub(super) fn inflate(message: &[u8], context: &mut Vec<u8>) -> Option<Seen> {
     let stream = [message, &[0x00, 0x00, 0xff, 0xff]].concat();
     let mut bits = Bits { data: &stream, at: 0 };

@@ -43,8 +43,8 @@ pub struct DeflateParams {
     pub client_max_window_bits: WindowBits,
 }
 
-/// How an endpoint wants permessage-deflate to be. Given to a handshake, it is what we offer or accept; level, threshold
-/// and memory are our own affair and are not negotiated.
+/// How an endpoint wants permessage-deflate to be. Given to a handshake, it is what we offer or accept; level,
+/// threshold and memory are our own affair and are not negotiated.
 ///
 /// What it costs is in PERFORMANCE.md, by level.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -64,10 +64,10 @@ pub struct DeflateConfig {
     pub level: u8,
     /// Messages shorter than this many bytes are sent uncompressed. Default: 128.
     pub threshold: usize,
-    /// How many contexts of the whole process may be kept ready for the next message while their connections are active;
-    /// each direction with takeover is one. The contexts beyond keep their last bytes only, as all do at rest: no more
-    /// than a window, but each of their messages costs up to about 50 µs more. Default: 2,048, which is 240 MiB if all
-    /// of them have seen 64 KiB and more.
+    /// How many contexts of the whole process may be kept ready for the next message while their connections are
+    /// active; each direction with takeover is one. The contexts beyond keep their last bytes only, as all do at rest:
+    /// no more than a window, but each of their messages costs up to about 50 µs more. Default: 2,048, which is 240 MiB
+    /// if all of them have seen 64 KiB and more.
     pub max_live: usize,
 }
 

@@ -1,8 +1,8 @@
 //! HTTP/1.1 heads as bytes: a strict parser that resumes where the last read ended, and the writer.
 //!
-//! The parser looks at each byte once or twice when it arrives and once when its line is complete, so that a head dripped
-//! byte by byte costs about what a head in one piece costs. It keeps the unfinished line and the headers so far, nothing
-//! else.
+//! The parser looks at each byte once or twice when it arrives and once when its line is complete, so that a head
+//! dripped byte by byte costs about what a head in one piece costs. It keeps the unfinished line and the headers so
+//! far, nothing else.
 
 use ::http::header::{HeaderMap, HeaderName, HeaderValue};
 use ::http::uri::PathAndQuery;
@@ -94,8 +94,8 @@ impl<H: Head> HeadParser<H> {
         Ok(None)
     }
 
-    /// Checks each byte for itself, up to the first that completes a line, and tells how many they are; `None` when none
-    /// does.
+    /// Checks each byte for itself, up to the first that completes a line, and tells how many they are; `None` when
+    /// none does.
     fn find_line_end(&mut self, bytes: &[u8]) -> Result<Option<usize>, HandshakeError> {
         let left = self.limits.max_head_bytes - self.taken;
         let within = &bytes[..bytes.len().min(left)];
@@ -363,8 +363,8 @@ mod tests {
             let mut parser = HeadParser::<Request<()>>::new(&Limits::default());
             let done = head.bytes().filter(|&byte| parser.push(&[byte]).unwrap().is_some()).count();
             assert_eq!(done, 1);
-            // Searched for the end of the line, looked at, kept for the line, read with its line: four touches of each byte,
-            // however it arrives.
+            // Searched for the end of the line, looked at, kept for the line, read with its line: four touches of each
+            // byte, however it arrives.
             assert!(parser.work <= 4 * head.len(), "{} touches of {} bytes", parser.work, head.len());
         }
         let line = format!("GET /{} HTTP/1.1\r\n\r\n", "a".repeat(10_000));

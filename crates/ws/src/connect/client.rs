@@ -121,8 +121,9 @@ impl Client {
         }
     }
 
-    /// Sends a header with the request: `Authorization`, `Cookie`, `Origin`, …. One of the same name stays. Headers that
-    /// belong to the handshake (Host, Connection, Upgrade, Sec-WebSocket-…) are an error of [`connect`](Self::connect).
+    /// Sends a header with the request: `Authorization`, `Cookie`, `Origin`, …. One of the same name stays. Headers
+    /// that belong to the handshake (Host, Connection, Upgrade, Sec-WebSocket-…) are an error of
+    /// [`connect`](Self::connect).
     #[must_use]
     pub fn header<N, V>(mut self, name: N, value: V) -> Self
     where

@@ -1,5 +1,5 @@
-//! Opening connections as a client. [`client`] says what is wanted and runs the steps; [`dial`] finds a way to the host,
-//! [`secure`] puts TLS on it, and the handshake itself is `switchboard_ws_proto`'s.
+//! Opening connections as a client. [`client`] says what is wanted and runs the steps; [`dial`] finds a way to the
+//! host, [`secure`] puts TLS on it, and the handshake itself is `switchboard_ws_proto`'s.
 
 mod client;
 mod dial;

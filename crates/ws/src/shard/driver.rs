@@ -253,8 +253,9 @@ impl Driver {
         }
     }
 
-    /// Writes what was published, here or elsewhere, since the last turn: to each receiver all of it at once where it is
-    /// the same for all of them. `true`: there may be more. Publishers on other threads must not keep a shard from reading.
+    /// Writes what was published, here or elsewhere, since the last turn: to each receiver all of it at once where it
+    /// is the same for all of them. `true`: there may be more. Publishers on other threads must not keep a shard from
+    /// reading.
     fn deliver(&mut self, cx: &mut Context<'_>) -> bool {
         let mut publications = std::mem::take(&mut self.publications);
         let mut more = true;

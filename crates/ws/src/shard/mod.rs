@@ -1,6 +1,6 @@
-//! The shard driver: one task drives very many plain sockets. Connections are small slots on a poller of the shard's own,
-//! which the runtime watches through one descriptor; they share one read buffer, one output and one wheel of deadlines.
-//! Per message that costs what the kernel costs and little more; per idle connection, a slot.
+//! The shard driver: one task drives very many plain sockets. Connections are small slots on a poller of the shard's
+//! own, which the runtime watches through one descriptor; they share one read buffer, one output and one wheel of
+//! deadlines. Per message that costs what the kernel costs and little more; per idle connection, a slot.
 
 mod driver;
 mod handle;

@@ -1,5 +1,5 @@
-//! A client in its opening handshake on a shard. It either becomes a connection in the same slot, or leaves the shard as
-//! a visitor of the gate's.
+//! A client in its opening handshake on a shard. It either becomes a connection in the same slot, or leaves the shard
+//! as a visitor of the gate's.
 
 use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};

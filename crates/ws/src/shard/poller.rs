@@ -1,5 +1,5 @@
-//! The shard's own poller, watched by the runtime's: when a socket of the shard has news, the poller's descriptor becomes
-//! readable, and the shard's task is woken.
+//! The shard's own poller, watched by the runtime's: when a socket of the shard has news, the poller's descriptor
+//! becomes readable, and the shard's task is woken.
 //!
 //! The crate's one module with `unsafe`: the runtime takes a descriptor on the word that it stays open.
 #![expect(unsafe_code, reason = "the runtime cannot see for itself who owns a poller's descriptor")]
@@ -31,8 +31,8 @@ impl Poller {
     /// The kernel has no further poller to give, or the runtime watches nothing.
     pub(super) fn new() -> io::Result<Self> {
         let inner = Inner(mio::Poll::new()?);
-        // SAFETY: the descriptor is the one that `mio::Poll` owns; `Inner` gives the same one for as long as it lives, never
-        // closes it before, and the `AsyncFd` owns the `Inner` and deregisters before it drops it.
+        // SAFETY: the descriptor is the one that `mio::Poll` owns; `Inner` gives the same one for as long as it lives,
+        // never closes it before, and the `AsyncFd` owns the `Inner` and deregisters before it drops it.
         let watched = unsafe { AsyncFd::register_with_interest(inner, tokio::io::Interest::READABLE) };
         Ok(Self(watched?))
     }
@@ -50,8 +50,8 @@ impl Poller {
 
     /// Fills `events` without waiting. `true`: there may be more. Otherwise the task is woken when there is.
     ///
-    /// While the task is `busy`, which is to say that it has woken itself, the runtime lets many turns pass before it looks
-    /// for news: the kernel is asked all the same.
+    /// While the task is `busy`, which is to say that it has woken itself, the runtime lets many turns pass before it
+    /// looks for news: the kernel is asked all the same.
     pub(super) fn poll(&mut self, cx: &mut Context<'_>, busy: bool, events: &mut Events) -> bool {
         events.clear();
         let Poll::Ready(Ok(mut guard)) = self.0.poll_read_ready_mut(cx) else {

@@ -117,8 +117,8 @@ impl Slot {
     pub(super) fn open(&mut self, first: First, at: At<'_>, turn: &mut Turn) -> Next {
         let First { answer, mut leftover } = first;
         self.backlog.lend(&mut turn.out);
-        // It leaves with what the handler says, before that and after the call: the client is to know of nothing that the
-        // handler does not.
+        // It leaves with what the handler says, before that and after the call: the client is to know of nothing that
+        // the handler does not.
         turn.out.extend(&answer);
         self.session.open(turn);
         self.session.received(&mut leftover, turn);
@@ -163,8 +163,8 @@ impl Slot {
         SlotId { key: index(key), generation: self.generation }
     }
 
-    /// Reads once. Of a long message the rest is read at once, if it is there: the buffer that it lies in is warm, and is
-    /// free for the next connection when this turn is over.
+    /// Reads once. Of a long message the rest is read at once, if it is there: the buffer that it lies in is warm, and
+    /// is free for the next connection when this turn is over.
     fn read(&mut self, buffer: &mut [u8], turn: &mut Turn) -> io::Result<()> {
         for _ in 0..READS {
             let may_read = self.unread.readable

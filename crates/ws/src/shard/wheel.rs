@@ -10,8 +10,8 @@ use std::time::{Duration, Instant};
 pub(crate) const TICK: Duration = Duration::from_millis(64);
 /// A turn of the wheel: about a minute.
 const BUCKETS: u32 = 1024;
-/// An empty bucket keeps room for so many keys. Heartbeats pass through all buckets in time: if each kept the room for as
-/// many connections as were once due together, a wheel would grow to a thousand times that.
+/// An empty bucket keeps room for so many keys. Heartbeats pass through all buckets in time: if each kept the room for
+/// as many connections as were once due together, a wheel would grow to a thousand times that.
 const KEPT: usize = 16;
 
 /// When a key comes up, in ticks since the wheel was made.
@@ -45,7 +45,8 @@ impl Wheel {
         Tick(ticks(deadline.saturating_duration_since(self.start)).saturating_add(1).min(u32::MAX - 1))
     }
 
-    /// Puts a key in. It comes up at this tick, or before when that is more than a turn away. Returns when that will be.
+    /// Puts a key in. It comes up at this tick, or before when that is more than a turn away. Returns when that will
+    /// be.
     pub(crate) fn insert(&mut self, key: u32, tick: Tick) -> Tick {
         let tick = tick.0.clamp(self.done, self.done.saturating_add(BUCKETS - 1));
         self.buckets[bucket(tick)].push(key);

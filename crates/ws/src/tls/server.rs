@@ -95,7 +95,8 @@ impl ServerTlsBuilder {
         Ok(self)
     }
 
-    /// Asks clients for certificates, and trusts those that these authorities (PEM) have signed. Default: asks for none.
+    /// Asks clients for certificates, and trusts those that these authorities (PEM) have signed. Default: asks for
+    /// none.
     ///
     /// # Errors
     /// [`TlsError`] when there is no certificate in it, or a damaged one.

@@ -1,5 +1,5 @@
-//! A server's TLS over a transport. rustls would keep a buffer of 4 KiB for each connection and read no more than that at
-//! once; here records pass through buffers of the thread, and a connection at rest holds its keys and little else.
+//! A server's TLS over a transport. rustls would keep a buffer of 4 KiB for each connection and read no more than that
+//! at once; here records pass through buffers of the thread, and a connection at rest holds its keys and little else.
 
 use std::fmt;
 use std::future::poll_fn;
@@ -90,8 +90,8 @@ impl<S: Io> TlsStream<S> {
     fn poll_fill(&mut self, cx: &mut Context<'_>, out: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
         scratch::with_record_buffer(|buffer| {
             let waiting = self.partial.len();
-            // No more than the driver's own buffer takes, so that nothing is left over; but a handshake message, of up to
-            // 64 KiB, must lie here whole before it is looked at.
+            // No more than the driver's own buffer takes, so that nothing is left over; but a handshake message, of up
+            // to 64 KiB, must lie here whole before it is looked at.
             let end = if waiting < scratch::READ_BUFFER { scratch::READ_BUFFER } else { buffer.len() };
             if waiting >= end {
                 return Poll::Ready(Err(self.fail(invalid("a TLS handshake message is too long"))));

@@ -50,7 +50,8 @@ async fn a_port_where_nobody_listens_is_named() {
     assert_eq!(error.kind(), io::ErrorKind::ConnectionRefused);
 }
 
-/// Connects `client` to a server that answers with `answer`; with the request that it saw, and its end of the transport.
+/// Connects `client` to a server that answers with `answer`; with the request that it saw, and its end of the
+/// transport.
 async fn answered(client: &Client, answer: impl Fn(&str) -> Vec<u8>) -> (Socket, String, DuplexStream) {
     let (ours, mut theirs) = duplex(1 << 16);
     let serve = async {

@@ -99,8 +99,8 @@ pub(crate) async fn serve<H: Handler>(
     (end, peer)
 }
 
-/// Waits for what no deadline may bring about: the clock stands still. Otherwise it goes on as soon as nothing else can happen,
-/// and so it seems to a runtime that the kernel is late to give bytes to.
+/// Waits for what no deadline may bring about: the clock stands still. Otherwise it goes on as soon as nothing else can
+/// happen, and so it seems to a runtime that the kernel is late to give bytes to.
 ///
 /// # Panics
 /// When it does not come by the real clock, which only a hang is too long for.

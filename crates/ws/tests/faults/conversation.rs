@@ -1,4 +1,5 @@
-//! The conversation: a client sends messages of all kinds, a server echoes them, then they measure the round trip and close.
+//! The conversation: a client sends messages of all kinds, a server echoes them, then they measure the round trip and
+//! close.
 
 use std::io::ErrorKind;
 use std::sync::{Arc, LazyLock, Mutex};

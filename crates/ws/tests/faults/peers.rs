@@ -1,5 +1,5 @@
-//! Plain sockets whose peer does the worst it can at each byte of the conversation: resets, ends, half an end, and reading
-//! and writing next to nothing. Shards drive them, and then a task each.
+//! Plain sockets whose peer does the worst it can at each byte of the conversation: resets, ends, half an end, and
+//! reading and writing next to nothing. Shards drive them, and then a task each.
 
 use std::net::SocketAddr;
 use std::time::Duration;

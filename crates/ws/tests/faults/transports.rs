@@ -34,7 +34,8 @@ async fn converse(setup: &Setup, faulty: End, faults: &Faults) {
     holds_anyway(&client, &of_client);
     match faulty {
         End::Server => judge(faults, &server, &client),
-        // A client's TLS is tokio-rustls's, which takes bytes and fails all the same: those who try again say them twice.
+        // A client's TLS is tokio-rustls's, which takes bytes and fails all the same: those who try again say them
+        // twice.
         End::Client if setup.has_tls() && faults.fault() == Some(Fault::Interrupted) => {}
         End::Client => judge(faults, &client, &server),
     }

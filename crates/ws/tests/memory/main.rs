@@ -1,5 +1,5 @@
-//! A budget for the memory of a whole server, with real sockets and both drivers: the process never grows past it, those who
-//! hold most go first and are told why, and who has done nothing goes on undisturbed.
+//! A budget for the memory of a whole server, with real sockets and both drivers: the process never grows past it,
+//! those who hold most go first and are told why, and who has done nothing goes on undisturbed.
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod support;
@@ -17,8 +17,8 @@ static ALLOCATOR: Counting = Counting;
 
 const MIB: usize = 1 << 20;
 const LIMIT: usize = 32 * MIB;
-/// What SECURITY.md states on top of the budget for one thread: 8 MiB of buffers that are kept for messages to come, and for
-/// what is in hand in one turn a message of 4 MiB or the replies to one read; tables and the test itself.
+/// What SECURITY.md states on top of the budget for one thread: 8 MiB of buffers that are kept for messages to come,
+/// and for what is in hand in one turn a message of 4 MiB or the replies to one read; tables and the test itself.
 const BASE: usize = 16 * MIB;
 
 fn drivers(config: impl Fn() -> Config) -> [Config; 2] {

@@ -1,5 +1,5 @@
-//! Telling a session's conversation what happens, one thread at a time: whoever finds it at rest calls it, and tells it also
-//! what others bring meanwhile. That has a bound, and so has the time for which a thread does it.
+//! Telling a session's conversation what happens, one thread at a time: whoever finds it at rest calls it, and tells it
+//! also what others bring meanwhile. That has a bound, and so has the time for which a thread does it.
 
 use std::collections::VecDeque;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -16,8 +16,9 @@ use crate::engine::lane;
 use crate::engine::limit::Limit;
 use crate::engine::state::Backed;
 
-/// So many calls a thread makes of a conversation before it lets others have their turn. It is not its own client's thread
-/// that calls it when another has brought the first call, as the POST has that was under way when the session moved.
+/// So many calls a thread makes of a conversation before it lets others have their turn. It is not its own client's
+/// thread that calls it when another has brought the first call, as the POST has that was under way when the session
+/// moved.
 const TURN: usize = 128;
 
 impl Session {
@@ -37,8 +38,8 @@ impl Session {
         self.run_calls(conversation, call)
     }
 
-    /// Another thread calls the conversation, and is to tell it this too. With much of the kind nothing more is read: it would
-    /// come faster than it is told, without a bound.
+    /// Another thread calls the conversation, and is to tell it this too. With much of the kind nothing more is read:
+    /// it would come faster than it is told, without a bound.
     #[cold]
     fn put_off(&self, state: &mut State, call: Call<'static>) {
         let backed = state.calls.put_off(call, self.core().budget());
@@ -151,7 +152,8 @@ impl Session {
     }
 }
 
-/// The calls that are left after a turn: made when this is dropped, by its task, or by whoever drops a task that never ran.
+/// The calls that are left after a turn: made when this is dropped, by its task, or by whoever drops a task that never
+/// ran.
 struct Rest(Session);
 
 impl Drop for Rest {

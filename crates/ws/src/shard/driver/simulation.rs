@@ -1,5 +1,5 @@
-//! A shard with any number of connections and no sockets, turned by hand: for the bench, which sees by it how cost grows
-//! beyond the descriptors that a process may have. Everything but the sockets is what serves real connections.
+//! A shard with any number of connections and no sockets, turned by hand: for the bench, which sees by it how cost
+//! grows beyond the descriptors that a process may have. Everything but the sockets is what serves real connections.
 
 use std::io;
 use std::net::{Ipv4Addr, SocketAddr};
