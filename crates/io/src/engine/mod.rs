@@ -25,6 +25,7 @@ mod layer;
 mod limit;
 mod metrics;
 mod polling;
+mod posting;
 mod registry;
 mod service;
 mod session;

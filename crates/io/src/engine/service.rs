@@ -28,6 +28,7 @@ use super::handshake::Handshake;
 use super::hooks::{ConnectionError, Stop};
 use super::limit::Limit;
 use super::polling::{self, Polling, Told};
+use super::posting;
 use super::registry::NoPlace;
 use super::session::{Call, Core, Session};
 use super::unread::Unread;
@@ -241,7 +242,7 @@ async fn serve<B: Body>(
             },
             Err(error) => polling::refuse(error),
         },
-        Verdict::Post(sid) => polling::post(&session(sid)?, query, parts, body).await,
+        Verdict::Post(sid) => posting::post(&session(sid)?, query, parts, body).await,
         // As Node does it.
         Verdict::UnknownMethod(_) => answer::empty(StatusCode::INTERNAL_SERVER_ERROR),
     };

@@ -132,8 +132,8 @@ impl Session {
         self.act(|state| self.close_in(state, reason));
     }
 
-    /// Stops reading what the client sends, until [`resume`](Self::resume). What was read already is still told. On
-    /// polling POSTs are not answered meanwhile, so that the client waits with the next. The heartbeat goes on: a
+    /// Stops reading what the client sends, until [`resume`](Self::resume). What a WebSocket has read already is still
+    /// told; of a POST the rest waits, and so does its answer, and the client with the next. The heartbeat goes on: a
     /// client whose answers are not read for longer than it may be silent is taken for gone.
     pub fn pause(&self) {
         self.0.paused.fetch_or(BY_APP, Ordering::SeqCst);
@@ -151,8 +151,7 @@ impl Session {
             // It was not paused, or is for another reason.
             return Readers::default();
         }
-        let poster = state.polling.as_mut().and_then(|polling| polling.poster.take());
-        Readers { reader: state.reader.clone(), poster }
+        Readers { reader: state.reader.clone(), poster: state.poster.take() }
     }
 
     /// Does something in the order of the conversation's calls: at once if none is running, else by the thread that
@@ -441,7 +440,7 @@ impl Timed for Inner {
 #[derive(Default)]
 struct Readers {
     reader: Option<Sender>,
-    /// A POST whose answer waits.
+    /// A POST that waits.
     poster: Option<Waker>,
 }
 
@@ -472,14 +471,14 @@ impl fmt::Debug for Session {
 }
 
 #[cfg(test)]
-pub(super) mod tests {
+pub(in crate::engine) mod tests {
     use switchboard_io_proto::engine::Packet;
     use switchboard_ws::{Hub, MessageRef};
 
     use super::*;
     use crate::engine::{App, Conversation, EngineConfig};
 
-    pub(super) fn open(app: impl App<Session>, transport: Transport) -> Session {
+    pub(in crate::engine) fn open(app: impl App<Session>, transport: Transport) -> Session {
         let core = Arc::new(Core::new(EngineConfig::default(), Arc::new(app), Hub::default()));
         let session = Session::detached(&core, transport);
         session.act(|state| state.calls.inbox.push_back(Call::Open));

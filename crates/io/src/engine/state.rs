@@ -25,6 +25,8 @@ pub(crate) struct State<S> {
     pub(crate) armed: Option<Instant>,
     /// Numbers the WebSockets that were candidates: the last one's is this.
     pub(crate) candidate: u32,
+    /// A POST that comes, or that waits for the end of a pause. The session may move to a WebSocket meanwhile.
+    pub(crate) poster: Option<Waker>,
     /// Reads the WebSocket again after a pause; there once there was one.
     pub(crate) reader: Option<Sender>,
     /// The last ping left by a poll while messages waited that were sent before it: a poll has no more room than one
@@ -40,8 +42,6 @@ pub(crate) struct Polling {
     pub(crate) outbox: Arc<Outbox<Parcel>>,
     /// A GET that waits.
     pub(crate) poller: Option<Waker>,
-    /// A POST that comes, or whose answer waits for the end of a pause.
-    pub(crate) poster: Option<Waker>,
     /// What the budget knows of it.
     pub(crate) holding: Arc<Holding>,
     /// Its place among those who may have to go.
@@ -50,7 +50,7 @@ pub(crate) struct Polling {
 
 impl Polling {
     pub(crate) fn new(outbox: Arc<Outbox<Parcel>>, holding: Arc<Holding>, watch: BudgetWatch) -> Self {
-        Self { outbox, poller: None, poster: None, holding, _watch: watch }
+        Self { outbox, poller: None, holding, _watch: watch }
     }
 }
 
@@ -63,6 +63,7 @@ impl<S> State<S> {
             due: None,
             armed: None,
             candidate: 0,
+            poster: None,
             reader: None,
             ping_is_ahead: false,
             noticed: false,
@@ -82,10 +83,10 @@ impl<S> State<S> {
 
     /// Requests that have something to do now.
     pub(crate) fn take_wakers(&mut self) -> [Option<Waker>; 2] {
-        let over = self.machine.ended().is_some() || self.machine.transport() != Transport::Polling;
-        let due = over || self.machine.polling_due();
-        let Some(polling) = &mut self.polling else { return [None, None] };
-        [polling.poller.take_if(|_| due), polling.poster.take_if(|_| over)]
+        let over = self.machine.ended().is_some();
+        let due = over || self.machine.transport() != Transport::Polling || self.machine.polling_due();
+        let poller = self.polling.as_mut().and_then(|polling| polling.poller.take_if(|_| due));
+        [poller, self.poster.take_if(|_| over)]
     }
 
     /// What the machine has to say on a WebSocket. Does not allocate for nothing.
