@@ -91,6 +91,15 @@ await check('two pages by Socket.IO hear each other too, and the link keeps the 
   await cay.close();
   for (const page of [ada, bob]) await page.waitForSelector('#count[data-count="2"]');
 });
+await check('an event of others is shown by both alike, with the bytes in it as base64', async () => {
+  await ada.evaluate(async (room) => {
+    const socket = globalThis.io({ forceNew: true });
+    await socket.emitWithAck('join', room);
+    await socket.emitWithAck('drawn', { at: [1, 2], with: [new Uint8Array([1, 2, 255])] }, 'x');
+    socket.disconnect();
+  }, ROOM);
+  for (const page of [ada, bob]) await shows(page, '#log', '["drawn",{"at":[1,2],"with":["AQL/"]},"x"]');
+});
 await check('it is polling first and then an upgrade, as the client does it', async () => {
   const used = await ada.evaluate(() =>
     performance.getEntriesByType('resource').filter(({ name }) => name.includes('transport=polling')).length);

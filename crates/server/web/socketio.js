@@ -66,5 +66,9 @@ function heard(event, args) {
   if (recovery === "on" && args.length > 1 && typeof args.at(-1) === "string") args = args.slice(0, -1);
   const [first] = args;
   const plain = event === "message" && args.length === 1 && (typeof first === "string" || first instanceof ArrayBuffer);
-  return plain ? first : JSON.stringify([event, ...args]);
+  return plain ? first : JSON.stringify([event, ...args], (_, value) => (value instanceof ArrayBuffer ? base64(value) : value));
+}
+
+function base64(bytes) {
+  return btoa(Array.from(new Uint8Array(bytes), (byte) => String.fromCharCode(byte)).join(""));
 }

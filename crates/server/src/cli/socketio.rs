@@ -25,7 +25,8 @@ pub struct SocketIoFlags {
     #[arg(long, value_enum, env = "SWITCHBOARD_SOCKETIO_ADD_TRAILING_SLASH", default_value_t = Switch::On)]
     pub socketio_add_trailing_slash: Switch,
 
-    /// A text that every client is sent right behind its handshake, before any packet of Socket.IO. [default: none]
+    /// A text that every client is sent right behind its handshake, as a message of Engine.IO: begin it as a packet of
+    /// Socket.IO begins, or stock clients close. [default: none]
     #[arg(long, value_name = "TEXT", env = "SWITCHBOARD_SOCKETIO_INITIAL_PACKET")]
     pub socketio_initial_packet: Option<String>,
 
