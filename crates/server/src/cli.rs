@@ -73,6 +73,11 @@ pub struct Serve {
     #[arg(long, value_name = "BYTES", env = "SWITCHBOARD_MEMORY_BUDGET")]
     pub memory_budget: Option<MaybeBytes>,
 
+    /// How often to look whether most of the memory that was held for clients is free again, and then to give it back
+    /// to the system, or `off`. Only on Linux with glibc, and where there is a --memory-budget.
+    #[arg(long, value_name = "DURATION", env = "SWITCHBOARD_GIVE_BACK_MEMORY", default_value = "10s")]
+    pub give_back_memory: MaybeDuration,
+
     /// The most connections of one address, or `off`; of IPv6 the first 64 bits are the address. `auto`: a tenth of
     /// --max-connections, and any number from private addresses and this machine, where proxies are. Behind a proxy
     /// with a public address say `off` or a number that is enough for it. Further ones are answered with 429.

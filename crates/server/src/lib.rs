@@ -4,7 +4,6 @@
 //! accepts, [`rooms`], [`echo`], [`socketio`], [`pages`] and [`metrics`] answer, [`routes`] knows which of them,
 //! [`gate`] opens WebSockets without asking them, [`workers`] are the threads that do all this, and [`run`] is the
 //! server's life in order.
-#![forbid(unsafe_code)]
 
 pub mod app;
 pub mod cli;
@@ -13,6 +12,7 @@ pub mod error;
 mod framed;
 pub mod gate;
 mod hardening;
+mod heap;
 pub mod limits;
 pub mod listen;
 pub mod memory;

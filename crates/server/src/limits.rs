@@ -44,6 +44,13 @@ fn memory() -> Table {
             "refused and limit: `memory_budget`; `switchboard_memory_refused`, `…_evicted`, `…_denied`, `…_held_bytes`",
         ]),
         row([
+            "when what is free is given back to the system",
+            "when half of the most that was held is gone, and a megabyte at least, looked at every 10 s",
+            "`--give-back-memory`; glibc only",
+            "the allocator's free pieces are gone through, in milliseconds",
+            "`switchboard_memory_given_back`",
+        ]),
+        row([
             "the least budget of the binary",
             &bytes(settings::LEAST_BUDGET),
             "fixed",

@@ -18,6 +18,7 @@ use switchboard_io::{Namespace, RecoveryCounters, SocketIo};
 use switchboard_ws::{Budget, BudgetPart, Config, Snapshot};
 
 use crate::app::App;
+use crate::heap;
 use crate::socketio::Sockets;
 use crate::tasks::Tasks;
 
@@ -142,6 +143,7 @@ impl Collector for Memory {
                 "Clients that were closed because memory was short and much was held for them",
                 usage.evicted,
             ),
+            ("memory_given_back", "Times that memory was given back to the system", heap::given_back()),
             ("memory_denied", "Times that something was not allocated because the budget was used up", usage.denied),
         ] {
             write(&mut encoder, name, help, &ConstCounter::new(value))?;

@@ -18,7 +18,7 @@ use crate::settings::{Address, Demo, Settings};
 use crate::socketio::Sockets;
 use crate::tasks::Tasks;
 use crate::workers::Workers;
-use crate::{hardening, metrics, routes, shutdown};
+use crate::{hardening, heap, metrics, routes, shutdown};
 
 /// Runs the server until it is told to stop.
 ///
@@ -75,11 +75,14 @@ async fn serve(settings: Settings) -> Result<(), SettingsError> {
     let (listeners, note) = listen::bind(&settings.listen, settings.workers)?;
     let tasks = Tasks::default();
     let (app, service, stopping) = prepare(&settings, &tasks);
-    let Settings { tls, websocket, socketio, shutdown_timeout, demo, .. } = settings;
+    let Settings { tls, websocket, socketio, shutdown_timeout, demo, give_back_memory, .. } = settings;
     let about = About { tls: tls.is_some(), demo, socketio: socketio.as_ref().map(Sockets::path) };
     print!("{}", banner(&listeners[0], note.as_deref(), &about));
     if let Some(usage) = websocket.get_budget().usage() {
         tracing::info!(bytes = usage.limit, "the most memory that is held for clients (--memory-budget)");
+    }
+    if let Some(every) = give_back_memory {
+        tokio::spawn(heap::look_after(websocket.get_budget().clone(), every));
     }
     tasks.watch(&Handle::current());
     let mut workers = Workers::start(listeners, &app, &service, &tasks)

@@ -34,6 +34,8 @@ pub struct Settings {
     pub patience: Patience,
     /// How many threads serve connections.
     pub workers: usize,
+    /// How often to look whether there is memory to give back.
+    pub give_back_memory: Option<Duration>,
     /// Whether shards accept and drive plain connections.
     pub sharded: bool,
     /// How long a shutdown may take.
@@ -113,6 +115,7 @@ impl TryFrom<Serve> for Settings {
                 Some(workers) => workers.into(),
                 None => std::thread::available_parallelism().map_or(1, usize::from),
             },
+            give_back_memory: options.give_back_memory.0,
             sharded: options.driver == Driver::Auto,
             shutdown_timeout: options.shutdown_timeout.into(),
             log: EnvFilter::try_new(&options.log).map_err(|error| wrong("--log", error))?,
