@@ -254,6 +254,11 @@ impl Arena {
         self.app.sockets.as_ref().expect("it is served").server.engine().metrics()
     }
 
+    /// How many events were too long to be told to plain WebSockets.
+    pub(crate) fn too_long_for_plain(&self) -> u64 {
+        self.app.sockets.as_ref().unwrap().plain.too_long()
+    }
+
     /// Waits until there are no more sessions of Socket.IO than the one that was there before and so many more.
     pub(crate) async fn has_sessions(&mut self, more: usize) {
         let engine = self.app.sockets.as_ref().expect("it is served").server.engine().clone();

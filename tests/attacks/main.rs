@@ -20,6 +20,7 @@
 //! * The TLS name taken from a server's answer (RUSTSEC-2023-0027): a client of NATS; there is none.
 #![expect(clippy::unwrap_used, reason = "the helpers of tests are tests")]
 
+mod amplification;
 mod arena;
 mod clients;
 mod deadlines;

@@ -39,9 +39,7 @@ impl Broadcast {
 
     /// Only those in these rooms (and in others given before).
     pub fn to<R: Rooms>(mut self, rooms: R) -> Self {
-        for room in rooms.names() {
-            self.selector = self.selector.to(room);
-        }
+        self.selector = self.selector.to_each(rooms.names());
         self
     }
 
@@ -52,9 +50,7 @@ impl Broadcast {
 
     /// But for those in these rooms. The id of a socket is a room with that socket in it.
     pub fn except<R: Rooms>(mut self, rooms: R) -> Self {
-        for room in rooms.names() {
-            self.selector = self.selector.except(room);
-        }
+        self.selector = self.selector.except_each(rooms.names());
         self
     }
 

@@ -139,7 +139,7 @@ mod tests {
     #[test]
     fn an_event_is_serialised_once_whoever_hears_it() {
         for recovers in [false, true] {
-            let form = |event: &str, args: &Args| Some(Prepared::text(&format!("{event} {:?}", args.values())));
+            let form = |event: &crate::Name, args: &Args| Some(Prepared::text(&format!("{event} {:?}", args.values())));
             let mut builder = SocketIo::builder().plain_form(form);
             if recovers {
                 builder = builder.connection_state_recovery(RecoverySettings::default());

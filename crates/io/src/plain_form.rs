@@ -4,21 +4,21 @@
 use std::fmt;
 use std::sync::Arc;
 
-use switchboard_io_proto::socket::Args;
+use switchboard_io_proto::socket::{Args, Name};
 use switchboard_ws::Prepared;
 
 /// How plain WebSockets hear events.
 #[derive(Clone)]
 pub(crate) struct PlainForm(Arc<Tell>);
 
-type Tell = dyn Fn(&str, &Args) -> Option<Prepared> + Send + Sync;
+type Tell = dyn Fn(&Name, &Args) -> Option<Prepared> + Send + Sync;
 
 impl PlainForm {
-    pub(crate) fn new(form: impl Fn(&str, &Args) -> Option<Prepared> + Send + Sync + 'static) -> Self {
+    pub(crate) fn new(form: impl Fn(&Name, &Args) -> Option<Prepared> + Send + Sync + 'static) -> Self {
         Self(Arc::new(form))
     }
 
-    pub(crate) fn tell(&self, event: &str, args: &Args) -> Option<Prepared> {
+    pub(crate) fn tell(&self, event: &Name, args: &Args) -> Option<Prepared> {
         (self.0)(event, args)
     }
 }

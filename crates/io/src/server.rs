@@ -513,9 +513,13 @@ impl Builder {
 
     /// Has plain WebSockets in the topics of rooms hear what is broadcast there, in the form that the function gives
     /// the event's name and arguments; `None`: they do not hear it. It is called once for an event, and only where such
-    /// a WebSocket is among those whom it goes to. Default: they hear nothing. The other direction is
-    /// [`Namespace::share`](crate::Namespace::share).
-    pub fn plain_form(mut self, form: impl Fn(&str, &Args) -> Option<Prepared> + Send + Sync + 'static) -> Self {
+    /// a WebSocket is among those whom it goes to. What it makes is counted in the [budget](Self::budget), and not sent
+    /// where that has no room for it; how long it may become is the function's to bound: a peer can name one attachment
+    /// many times. Default: they hear nothing. The other direction is [`Namespace::share`](crate::Namespace::share).
+    pub fn plain_form(
+        mut self,
+        form: impl Fn(&crate::Name, &Args) -> Option<Prepared> + Send + Sync + 'static,
+    ) -> Self {
         self.settings.plain_form = Some(PlainForm::new(form));
         self
     }

@@ -21,7 +21,7 @@ pub mod names;
 pub mod pages;
 pub mod paths;
 pub mod patience;
-mod plain;
+pub mod plain;
 mod relay;
 pub mod rooms;
 pub mod routes;

@@ -13,7 +13,7 @@ use switchboard_ws::{
 use self::table::{Flags, Table, bytes, count, long_time, on, option, row, same, time};
 use crate::cli::Switch;
 use crate::units::Bytes;
-use crate::{listen, names, settings};
+use crate::{listen, names, relay, settings};
 
 /// Between these lines they stand in SECURITY.md.
 pub const BEGIN: &str = "<!-- Printed by `cargo run -p switchboard-server --example limits -- --write`; edit \
@@ -566,6 +566,20 @@ fn binary() -> Table {
             "429, as above",
             "refused: `max_connections_per_address`",
         ]),
+        row([
+            "an event with binary data as plain WebSockets in the room hear it, as text",
+            &bytes(flags.get::<Bytes>("max-message").0),
+            "`--max-message`",
+            "they are not told; the others in the room are",
+            "`switchboard_socketio_events_too_long`",
+        ]),
+        row([
+            "rooms named in one `join` or `leave`",
+            &relay::MOST_NAMED.to_string(),
+            "fixed",
+            "refused in the answer",
+            "none: that client alone asks for it, and is told",
+        ]),
         row(["TLS handshake", &timeout, "`--handshake-timeout`", "closed", "refused: `tls`"]),
         row(["bytes of a request's head", &bytes(listen::MAX_HEAD), "fixed", "431", "refused: `bad_head`"]),
         row(["header lines", &lines, "fixed", "431", "refused: `bad_head`"]),
@@ -618,6 +632,14 @@ fn threads() -> Table {
             &format!("128 KiB at most, and {}", bytes(fixed::INFLATED_AT_ONCE)),
         ]),
         row(["reads in a row for one connection", &format!("{}, then others have their turn", fixed::READS)]),
+        row([
+            "messages of one read, or packets of one POST, heard in a row",
+            &format!(
+                "those of {}, looked at after every {}; then others have their turn",
+                time(fixed::STINT.0),
+                fixed::STINT.1
+            ),
+        ]),
     ];
     Table { title: "Per thread", before: "", head: &["what", "how much"], rows, after: "" }
 }

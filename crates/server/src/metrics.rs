@@ -14,7 +14,7 @@ use prometheus_client::metrics::counter::ConstCounter;
 use prometheus_client::metrics::gauge::ConstGauge;
 use prometheus_client::registry::Registry;
 use switchboard_io::engine::{CloseReason, Limit, Transport};
-use switchboard_io::{Namespace, RecoveryCounters, SocketIo};
+use switchboard_io::{Namespace, RecoveryCounters};
 use switchboard_ws::{Budget, BudgetPart, Config, Snapshot};
 
 use crate::app::App;
@@ -45,7 +45,7 @@ pub fn registry(config: &Config, sockets: Option<&Sockets>, tasks: &Tasks) -> Ar
     registry.register_collector(Box::new(Memory(config.get_budget().clone())));
     registry.register_collector(Box::new(Process(tasks.clone())));
     if let Some(sockets) = sockets {
-        registry.register_collector(Box::new(Sessions(sockets.server.clone())));
+        registry.register_collector(Box::new(Sessions(sockets.clone())));
     }
     Arc::new(registry)
 }
@@ -154,7 +154,7 @@ impl Collector for Memory {
 
 /// Socket.IO's.
 #[derive(Debug)]
-struct Sessions(SocketIo);
+struct Sessions(Sockets);
 
 /// Why a request was refused, by Node's codes.
 const REFUSALS: [&str; 6] =
@@ -170,8 +170,9 @@ const REASONS: [(&str, CloseReason); 6] = [
 
 impl Collector for Sessions {
     fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> Result<(), fmt::Error> {
-        let (engine, counted) = (self.0.engine(), self.0.engine().metrics());
-        let sockets = self.0.namespaces().iter().map(Namespace::count).sum();
+        let Sockets { server, plain, .. } = &self.0;
+        let (engine, counted) = (server.engine(), server.engine().metrics());
+        let sockets = server.namespaces().iter().map(Namespace::count).sum();
         for (name, help, value) in [
             ("socketio_sessions_open", "Socket.IO sessions open now", engine.sessions()),
             ("socketio_sockets", "Socket.IO clients in namespaces, in each counted anew", sockets),
@@ -202,11 +203,16 @@ impl Collector for Sessions {
         for (name, help, value) in [
             ("socketio_payloads_too_large", "POSTs longer than allowed", counted.payloads_too_large()),
             ("socketio_overflows", "Sessions ended for what their client did not take", counted.overflowed()),
+            (
+                "socketio_events_too_long",
+                "Events that plain WebSockets were not told, too long as text",
+                plain.too_long(),
+            ),
             ("socketio_panics", "Panics of handlers, by which sockets or sessions ended", counted.panics()),
         ] {
             write(&mut encoder, name, help, &ConstCounter::new(value))?;
         }
-        self.0.recovery().map_or(Ok(()), |counted| write_recovery(&mut encoder, counted))
+        server.recovery().map_or(Ok(()), |counted| write_recovery(&mut encoder, counted))
     }
 }
 

@@ -2,19 +2,71 @@
 //! else as a JSON array of the event's name and its arguments, binary data in it as base64.
 
 use std::fmt::Write as _;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use serde::ser::{Serialize, Serializer};
-use switchboard_io::{Args, Parser, Value};
+use switchboard_io::{Args, Name, Parser, Value};
 use switchboard_ws::Prepared;
 
 /// The event that has a form of its own.
-const MESSAGE: &str = "message";
+pub(crate) const MESSAGE: &str = "message";
 
-/// The message of a plain WebSocket that an event is. Every event is one.
-pub(crate) fn form(event: &str, args: &Args) -> Option<Prepared> {
-    if event == MESSAGE && args.len() == 1 {
+/// What plain WebSockets hear. Clones count together.
+#[derive(Debug, Clone)]
+pub struct Plain {
+    /// So many bytes a message may have. One piece of binary data can be named many times in an event, and is written
+    /// out each time.
+    longest: usize,
+    too_long: Arc<AtomicU64>,
+}
+
+impl Plain {
+    pub(crate) fn new(longest: usize) -> Self {
+        Self { longest, too_long: Arc::default() }
+    }
+
+    /// How many events were too long for plain WebSockets.
+    #[must_use]
+    pub fn too_long(&self) -> u64 {
+        self.too_long.load(Relaxed)
+    }
+
+    /// The message of a plain WebSocket that an event is. Every event is one, unless that would be too long.
+    pub(crate) fn form(&self, event: &Name, args: &Args) -> Option<Prepared> {
+        if is_text(args) {
+            return form(event, args);
+        }
+        // Of msgpack the rest may be six times as long in JSON. That has a relation to what came, and this has none.
+        let binary = args.values().iter().map(base64_len).fold(0, usize::saturating_add);
+        if binary.saturating_add(args.raw().len()) <= self.longest {
+            return form(event, args);
+        }
+        self.too_long.fetch_add(1, Relaxed);
+        tracing::debug!(%event, binary, "an event is too long for plain WebSockets");
+        None
+    }
+}
+
+/// It is JSON that names no binary data.
+fn is_text(args: &Args) -> bool {
+    args.encoding() == Parser::Json && args.attachments().is_empty()
+}
+
+/// How long the binary data in a value is as base64.
+fn base64_len(value: &Value) -> usize {
+    match value {
+        Value::Binary(bytes) => bytes.len().div_ceil(3).saturating_mul(4),
+        Value::Array(values) => values.iter().map(base64_len).fold(0, usize::saturating_add),
+        Value::Object(members) => members.iter().map(|(_, value)| base64_len(value)).fold(0, usize::saturating_add),
+        _ => 0,
+    }
+}
+
+fn form(event: &Name, args: &Args) -> Option<Prepared> {
+    if &**event == MESSAGE && args.len() == 1 {
         match &args.values()[..] {
             [Value::String(text)] => return Some(Prepared::text(text)),
             [Value::Binary(bytes)] => return Some(Prepared::binary(bytes)),
@@ -24,9 +76,13 @@ pub(crate) fn form(event: &str, args: &Args) -> Option<Prepared> {
     array(event, args).map(|text| Prepared::text(&text))
 }
 
-fn array(event: &str, args: &Args) -> Option<String> {
-    let mut text = format!("[{}", serde_json::Value::from(event));
-    if args.encoding() == Parser::Json && args.attachments().is_empty() {
+fn array(event: &Name, args: &Args) -> Option<String> {
+    let mut text = String::from("[");
+    match event.is_number() {
+        true => text.push_str(event),
+        false => write!(text, "{}", serde_json::Value::from(&**event)).ok()?,
+    }
+    if is_text(args) {
         // As it came.
         let elements = std::str::from_utf8(args.raw()).ok()?;
         let comma = if args.is_empty() { "" } else { "," };
@@ -64,7 +120,7 @@ mod tests {
     use super::*;
 
     fn heard(event: &str, args: &Args) -> (Kind, Vec<u8>) {
-        let message = form(event, args).unwrap();
+        let message = Plain::new(1000).form(&event.into(), args).unwrap();
         (message.kind(), message.payload().to_vec())
     }
 
@@ -96,5 +152,17 @@ mod tests {
         let binary = json(r#"[{"z":{"_placeholder":true,"num":0},"a":[1]},"x"]"#, &[&[1, 2, 3]]);
         assert_eq!(text("file", &binary), r#"["file",{"z":"AQID","a":[1]},"x"]"#);
         assert_eq!(text("file", &binary.convert(Parser::Msgpack).unwrap()), r#"["file",{"z":"AQID","a":[1]},"x"]"#);
+    }
+
+    #[test]
+    fn binary_data_is_written_as_often_as_it_is_named_but_not_beyond_all_bounds() {
+        let plain = Plain::new(1000);
+        let named = |times: usize| {
+            let array = serde_json::json!(vec![serde_json::json!({"_placeholder": true, "num": 0}); times]);
+            let args = json(&array.to_string(), &[&[0; 60]]);
+            plain.form(&"file".into(), &args).map(|message| message.payload().len())
+        };
+        assert_eq!(named(3), Some(r#"["file"]"#.len() + 3 * (80 + r#","""#.len())));
+        assert_eq!((named(10), plain.too_long()), (None, 1));
     }
 }

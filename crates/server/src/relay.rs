@@ -2,12 +2,19 @@
 //! same in the main namespace and in every namespace that begins as `--socketio-namespaces` says; the rooms of each are
 //! its own, and those of the main one are those of plain WebSockets.
 
+use std::fmt;
 use std::sync::Arc;
 
+use serde::de::{Error, SeqAccess, Visitor};
+use serde::{Deserialize, Deserializer};
 use switchboard_io::{Ack, Args, EmitError, Event, JoinError, Name, Socket, SocketIo, State, Value, is_reserved};
 
 use crate::cli::socketio::SocketIoFlags;
 use crate::names::{LONGEST_NAMESPACE, LONGEST_ROOM};
+use crate::plain::MESSAGE;
+
+/// So many rooms may be named in one go, each anew each time.
+pub(crate) const MOST_NAMED: usize = 1024;
 
 /// What things are called, and the rooms.
 #[derive(Debug)]
@@ -27,6 +34,9 @@ impl Words {
         for (flag, name) in [("--socketio-join-event", join), ("--socketio-leave-event", leave)] {
             if name.is_empty() || is_reserved(name) {
                 return Err((flag, format!("no client can send an event called `{name}`")));
+            }
+            if name == MESSAGE {
+                return Err((flag, format!("`{name}` is what plain WebSockets say, and the chat page")));
             }
         }
         if join == leave {
@@ -91,16 +101,28 @@ fn move_about(
     step: impl Fn(&[String]) -> Result<(), JoinError>,
 ) -> Result<(), EmitError> {
     let Some(asked) = Asked::read(args) else {
-        return refuse(ack, &format!("give the name of a room, or several: 1 to {LONGEST_ROOM} bytes each"));
+        return refuse(
+            ack,
+            &format!("give the name of a room, or of {MOST_NAMED} at most: 1 to {LONGEST_ROOM} bytes each"),
+        );
     };
     if let Err(error) = step(&asked.rooms) {
-        return refuse(ack, &error.to_string());
+        return refuse(ack, &in_words(&error));
     }
     let namespace = socket.nsp();
     let members: Vec<usize> = asked.rooms.iter().map(|room| namespace.count_in(room)).collect();
     match &members[..] {
         [one] if asked.alone => ack.send(one),
         several => ack.send(several),
+    }
+}
+
+/// What a client is told, who knows of rooms only.
+fn in_words(error: &JoinError) -> String {
+    match error {
+        JoinError::TooManyTopics { limit } => format!("a client may be in {limit} rooms at most"),
+        // Names were looked at before.
+        other => other.to_string(),
     }
 }
 
@@ -119,18 +141,49 @@ struct Asked {
 impl Asked {
     /// `"a"`, `"a","b"` or `["a","b"]`.
     fn read(args: &Args) -> Option<Self> {
-        let mut values = args.values();
-        let mut alone = values.len() == 1;
-        if let [Value::Array(list)] = &mut values[..] {
-            alone = false;
-            values = std::mem::take(list);
+        let named = if args.len() == 1 { args.get(0) } else { args.deserialize() };
+        match named.ok()? {
+            Named::One(room) => Some(Self { rooms: vec![room], alone: true }),
+            Named::Several(rooms) => (!rooms.is_empty()).then_some(Self { rooms, alone: false }),
         }
-        let name = |value| match value {
-            Value::String(name) if !name.is_empty() && name.len() <= LONGEST_ROOM => Some(name),
-            _ => None,
-        };
-        let rooms: Vec<String> = values.into_iter().map(name).collect::<Option<_>>()?;
-        (!rooms.is_empty()).then_some(Self { rooms, alone })
+    }
+}
+
+/// Names that rooms may have. No more are read than may be named.
+enum Named {
+    One(String),
+    Several(Vec<String>),
+}
+
+impl<'de> Deserialize<'de> for Named {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_any(ReadNames)
+    }
+}
+
+struct ReadNames;
+
+impl<'de> Visitor<'de> for ReadNames {
+    type Value = Named;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "the name of a room, or of {MOST_NAMED} at most: 1 to {LONGEST_ROOM} bytes each")
+    }
+
+    fn visit_str<E: Error>(self, name: &str) -> Result<Named, E> {
+        let is_name = (1..=LONGEST_ROOM).contains(&name.len());
+        if is_name { Ok(Named::One(name.to_owned())) } else { Err(E::invalid_length(name.len(), &self)) }
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut names: A) -> Result<Named, A::Error> {
+        let mut rooms = Vec::new();
+        while let Some(name) = names.next_element()? {
+            match name {
+                Named::One(room) if rooms.len() < MOST_NAMED => rooms.push(room),
+                _ => return Err(A::Error::invalid_length(rooms.len(), &self)),
+            }
+        }
+        Ok(Named::Several(rooms))
     }
 }
 
@@ -168,6 +221,7 @@ mod tests {
             ["--socketio-join-event", "newListener"],
             ["--socketio-leave-event", "connect_error"],
             ["--socketio-leave-event", "join"],
+            ["--socketio-join-event", "message"],
             ["--socketio-namespaces", "rooms/"],
             ["--socketio-namespaces", "/a,b"],
         ] {
@@ -194,6 +248,7 @@ mod tests {
             serde_json::json!(["a", 1]),
             serde_json::json!([["a"], "b"]),
             serde_json::json!(["x".repeat(257)]),
+            serde_json::json!([vec!["a"; MOST_NAMED + 1]]),
         ] {
             assert_eq!(read(wrong.clone()), None, "{wrong}");
         }

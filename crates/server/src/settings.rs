@@ -95,7 +95,13 @@ impl TryFrom<Serve> for Settings {
         let max_connections = usize::try_from(options.max_connections).unwrap_or(usize::MAX);
         let hub = Hub::new(hub_limits(socketio::count(options.socketio.socketio_max_rooms)));
         let websocket = websocket(&options, origins, &hub).budget(budget(options.memory_budget)?);
-        let around = Surroundings { websocket: &websocket, hub: &hub, max_connections, tls: tls.is_some() };
+        let around = Surroundings {
+            websocket: &websocket,
+            hub: &hub,
+            max_connections,
+            max_message: options.max_message.0,
+            tls: tls.is_some(),
+        };
         let socketio = Sockets::new(&options.socketio, &around)?;
         Ok(Self {
             listen,

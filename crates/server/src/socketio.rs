@@ -11,7 +11,8 @@ use switchboard_ws::{Config, DeflateConfig, Hub, Origins, OutboxLimits, Overflow
 use crate::cli::Switch;
 use crate::cli::socketio::{ParserName, SameSiteName, SocketIoFlags, TransportName};
 use crate::error::{SettingsError, wrong};
-use crate::{paths, plain, relay};
+use crate::plain::Plain;
+use crate::{paths, relay};
 
 /// What pages are told that ask for the client where there is none.
 const NO_CLIENT: &str = "The Socket.IO client is not here. Get it with `npm install socket.io-client` and start the server \
@@ -26,6 +27,8 @@ pub struct Sockets {
     pub main: Namespace,
     /// The settings of its WebSockets where shards open them.
     pub websocket: Config,
+    /// How plain WebSockets hear its events.
+    pub plain: Plain,
     /// What the chat page is to know of it, as attributes of HTML.
     pub attributes: Arc<str>,
 }
@@ -39,6 +42,8 @@ pub struct Surroundings<'a> {
     pub hub: &'a Hub,
     /// How many clients there may be.
     pub max_connections: usize,
+    /// How long a message of a plain WebSocket may be.
+    pub max_message: usize,
     /// Whether it is served over TLS.
     pub tls: bool,
 }
@@ -53,10 +58,11 @@ impl Sockets {
             return Ok(None);
         }
         let words = relay::Words::new(flags).map_err(|(flag, error)| wrong(flag, error))?;
-        let server = builder(flags, around)?.state(Arc::clone(&words)).build();
+        let plain = Plain::new(around.max_message);
+        let server = builder(flags, around, plain.clone())?.state(Arc::clone(&words)).build();
         relay::serve(&server, words);
         let websocket = server.engine().ws_config(around.websocket);
-        Ok(Some(Self { main: server.of("/"), websocket, attributes: attributes(flags).into(), server }))
+        Ok(Some(Self { main: server.of("/"), websocket, plain, attributes: attributes(flags).into(), server }))
     }
 
     /// Where it is served.
@@ -83,7 +89,7 @@ fn attributes(flags: &SocketIoFlags) -> String {
     attributes.join(" ")
 }
 
-fn builder(flags: &SocketIoFlags, around: &Surroundings<'_>) -> Result<Builder, SettingsError> {
+fn builder(flags: &SocketIoFlags, around: &Surroundings<'_>, plain: Plain) -> Result<Builder, SettingsError> {
     let max_payload = flags.socketio_max_payload.0;
     let mut limits = Limits::default();
     limits.attachments = flags.socketio_max_attachments.into();
@@ -92,7 +98,7 @@ fn builder(flags: &SocketIoFlags, around: &Surroundings<'_>) -> Result<Builder, 
     limits.bytes = max_payload.saturating_mul(limits.attachments + 1);
     let mut builder = SocketIo::builder()
         .hub(around.hub.clone())
-        .plain_form(plain::form)
+        .plain_form(move |event, args| plain.form(event, args))
         .websockets(around.websocket.clone())
         .max_clients(around.max_connections)
         .path(path(&flags.socketio_path)?)

@@ -390,6 +390,7 @@ addEventListener("popstate", () => {
 /** There is nothing to connect with, as `say` tells. */
 function stay(say) {
   for (const id of ["join", "leave", "message", "send"]) $(id).disabled = true;
+  $("speaks").hidden = true;
   showPeople();
   say();
 }

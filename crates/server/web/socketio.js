@@ -63,7 +63,7 @@ export class RoomSocket {
 /** An event as a plain WebSocket in the room hears it. */
 function heard(event, args) {
   // The client leaves its place in the log at the end of each event, for all who listen.
-  if (recovery === "on" && args.length > 1 && typeof args.at(-1) === "string") args = args.slice(0, -1);
+  if (recovery === "on" && typeof args.at(-1) === "string") args = args.slice(0, -1);
   const [first] = args;
   const plain = event === "message" && args.length === 1 && (typeof first === "string" || first instanceof ArrayBuffer);
   return plain ? first : JSON.stringify([event, ...args], (_, value) => (value instanceof ArrayBuffer ? base64(value) : value));

@@ -116,6 +116,11 @@ impl<S: Io, H: Handler> Driver<S, H> {
             if let Progress::Blocked = self.step(turn, cx)? {
                 return Ok(Progress::Blocked);
             }
+            if self.session.has_unheard() {
+                self.session.pump(cx, turn);
+                self.write(turn, cx)?;
+                break;
+            }
         }
         Ok(Progress::Made)
     }
@@ -128,6 +133,10 @@ impl<S: Io, H: Handler> Driver<S, H> {
         }
         if self.session.disconnect() == Disconnect::Now || !self.session.wants_read(turn.out.len()) {
             return Ok(Progress::Blocked);
+        }
+        if self.session.has_unheard() {
+            self.session.hear_more(turn);
+            return Ok(Progress::Made);
         }
         match self.read(turn, cx) {
             Poll::Pending => Ok(Progress::Blocked),

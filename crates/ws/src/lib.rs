@@ -46,6 +46,7 @@ mod shard;
 #[cfg(unix)]
 mod shards;
 mod socket;
+mod stint;
 #[cfg(feature = "tls")]
 mod tls;
 #[cfg(feature = "tower")]
@@ -93,6 +94,8 @@ pub mod fixed {
     pub const OUTPUT: usize = crate::scratch::OUTPUT_KEPT;
     /// Reads in a row.
     pub const READS: usize = crate::driver::READS_PER_TURN;
+    /// How long what one read holds is heard before others have their turn, and after how many messages that is looked at.
+    pub const STINT: (Duration, u32) = (crate::stint::LONGEST, crate::stint::LOOK_EVERY);
 }
 
 pub use accept::{Pending, accept, serve};
@@ -122,6 +125,7 @@ pub use server::Server;
 #[doc(hidden)]
 pub use shard::Simulation;
 pub use socket::{Receiver, Socket};
+pub use stint::Stint;
 pub use switchboard_budget::{
     Budget, Charge as BudgetCharge, Exhausted as BudgetExhausted, Hold as BudgetHold, Holder as BudgetHolder,
     Part as BudgetPart, Usage as BudgetUsage, Watch as BudgetWatch,

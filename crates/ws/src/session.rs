@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::task::{self, Poll};
 use std::time::{Duration, Instant};
 
-use switchboard_budget::{LEAST, Part};
+use switchboard_budget::{Hold, LEAST, Part};
 use switchboard_hub::Delivery;
 #[cfg(unix)]
 use switchboard_hub::Pushed;
@@ -24,6 +24,7 @@ use crate::link::{Link, Requests};
 use crate::metrics::Tally;
 use crate::own::{Flags, Own, Stage};
 use crate::parcel::{Content, Parcel};
+use crate::stint::Stint;
 use crate::turn::{Turn, now};
 
 /// Parcels are encoded while less than this waits to be written; the rest stays in the outbox, where the policy can
@@ -53,10 +54,20 @@ struct Rare {
     /// The answer to the peer's Close waits for the application until then; or else the connection is to be driven
     /// then.
     hold_until: Option<Instant>,
+    /// What was read and is to be heard when others have had their turn.
+    unheard: Option<Unheard>,
     /// Messages that the outbox has dropped and that were counted.
     dropped: u64,
     /// An error that the protocol machine does not know of.
     error: Option<Error>,
+}
+
+/// The rest of a read, from here on.
+#[derive(Debug)]
+struct Unheard {
+    bytes: Vec<u8>,
+    from: usize,
+    _hold: Hold,
 }
 
 impl<H: Handler> Session<H> {
@@ -136,21 +147,55 @@ impl<H: Handler> Session<H> {
         }
     }
 
-    /// Bytes were read.
+    /// Bytes were read. What they hold may be too much for one turn: see [`has_unheard`](Self::has_unheard).
     pub(crate) fn received(&mut self, bytes: &mut [u8], turn: &mut Turn) {
         turn.tally.bytes_in += bytes.len() as u64;
+        let heard = self.hear(bytes, turn);
+        if heard < bytes.len() {
+            let bytes = bytes[heard..].to_vec();
+            let mut hold = self.own.config.get_budget().hold(Part::Reading);
+            hold.set(bytes.len());
+            self.rare().unheard = Some(Unheard { bytes, from: 0, _hold: hold });
+        }
+        self.note_reading();
+    }
+
+    /// Of what was read some is to be [heard](Self::hear_more) in the next turn, before more is read.
+    #[inline]
+    pub(crate) fn has_unheard(&self) -> bool {
+        self.rare.as_ref().is_some_and(|rare| rare.unheard.is_some())
+    }
+
+    /// Hears more of what was read, if there is any.
+    pub(crate) fn hear_more(&mut self, turn: &mut Turn) {
+        let Some(mut unheard) = self.rare.as_mut().and_then(|rare| rare.unheard.take()) else { return };
+        unheard.from += self.hear(&mut unheard.bytes[unheard.from..], turn);
+        if unheard.from < unheard.bytes.len() {
+            self.rare().unheard = Some(unheard);
+        }
+        self.note_reading();
+    }
+
+    /// How many of the bytes were heard: all, unless it is time for others.
+    fn hear(&mut self, bytes: &mut [u8], turn: &mut Turn) -> usize {
+        let count = bytes.len();
         let mut input = Input::new(bytes);
         if self.has_panicked() {
             // The peer's Close frame is still awaited; nobody is left to hear the rest.
             while self.connection.receive(&mut input, turn.now).is_some() {}
-            return;
+            return count;
         }
+        let (mut stint, mut left) = (Stint::new(), 0);
         self.guarded_session(turn.now, |session| {
             while let Some(event) = session.connection.receive(&mut input, turn.now) {
                 session.event(event, turn);
+                if !input.is_empty() && stint.is_over() {
+                    left = input.rest().len();
+                    break;
+                }
             }
         });
-        self.note_reading();
+        count - left
     }
 
     /// Where to read the next bytes to, in place of a buffer of the driver's: see [`Connection::room`].
@@ -178,7 +223,9 @@ impl<H: Handler> Session<H> {
     /// made to go when memory is short.
     #[inline]
     fn note_reading(&mut self) {
-        let reading = self.connection.buffered_input() + self.connection.deflate_memory();
+        let unheard =
+            self.rare.as_ref().and_then(|rare| rare.unheard.as_ref()).map_or(0, |unheard| unheard.bytes.len());
+        let reading = self.connection.buffered_input() + self.connection.deflate_memory() + unheard;
         match &self.own.link {
             Some(link) => link.set_reading(reading),
             None if reading >= LEAST && self.own.config.get_budget().is_limited() => {
@@ -536,6 +583,9 @@ impl<H: Handler> Session<H> {
         link.outbox.abandon();
         // What the handler has to say to that need not wait for what was queued.
         self.own.flags.queued = false;
+        if let Some(rare) = &mut self.rare {
+            rare.unheard = None;
+        }
         let is_open = self.connection.ready_state() == ReadyState::Open;
         if turn.out.len() > ENCODE_AHEAD || !(is_open || self.connection.may_send()) {
             self.fail(Error::Protocol(ProtocolError::OutOfMemory));

@@ -1,5 +1,6 @@
 //! Who is to hear a message, and how it is to be sent: plain data, which a cluster can carry.
 
+use std::collections::HashSet;
 use std::time::Duration;
 
 use super::name::Name;
@@ -44,10 +45,24 @@ impl Selector {
         self
     }
 
+    /// Also those in these rooms. Of many it takes the time of each, and not of each with all others.
+    #[must_use]
+    pub fn to_each(mut self, rooms: impl IntoIterator<Item = Name>) -> Self {
+        add_all(&mut self.rooms, rooms);
+        self
+    }
+
     /// Not those in this room.
     #[must_use]
     pub fn except(mut self, room: impl Into<Name>) -> Self {
         add(&mut self.except, room.into());
+        self
+    }
+
+    /// Not those in these rooms.
+    #[must_use]
+    pub fn except_each(mut self, rooms: impl IntoIterator<Item = Name>) -> Self {
+        add_all(&mut self.except, rooms);
         self
     }
 
@@ -86,10 +101,23 @@ impl Selector {
     }
 }
 
-/// Lists are short: to look through them costs less than a set.
+/// So many names are looked through sooner than a set of them is made.
+const FEW: usize = 16;
+
 fn add(list: &mut Vec<Name>, room: Name) {
     if !list.contains(&room) {
         list.push(room);
+    }
+}
+
+fn add_all(list: &mut Vec<Name>, rooms: impl IntoIterator<Item = Name>) {
+    let mut known: Option<HashSet<Name>> = None;
+    for room in rooms {
+        if list.len() < FEW {
+            add(list, room);
+        } else if known.get_or_insert_with(|| list.iter().cloned().collect()).insert(room.clone()) {
+            list.push(room);
+        }
     }
 }
 
@@ -106,5 +134,15 @@ mod tests {
         assert!(!selector.selects(|room| ["a", "c"].contains(&room)));
         assert!(Selector::new().selects(|_| false));
         assert!(!Selector::new().except("a").selects(|room| room == "a"));
+    }
+
+    #[test]
+    fn of_many_rooms_none_is_meant_twice_either() {
+        let names = |range: std::ops::Range<usize>| range.map(|number| Name::from(number.to_string()));
+        let selector = Selector::new().to("3").to_each(names(0..100)).to_each(names(50..120)).except_each(names(0..2));
+        let mut rooms: Vec<usize> = selector.rooms.iter().map(|room| room.parse().expect("a number")).collect();
+        rooms.sort_unstable();
+        assert!(rooms.into_iter().eq(0..120));
+        assert_eq!(selector.except, ["0", "1"]);
     }
 }

@@ -7,7 +7,7 @@ use std::sync::{Arc, OnceLock};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use switchboard_io_proto::engine::{Encoding, PacketType, Protocol};
-use switchboard_ws::{Budget, BudgetCharge, CloseCode, Form, Forms, Message, Parcel, Prepared};
+use switchboard_ws::{Budget, BudgetCharge, BudgetHold, BudgetPart, CloseCode, Form, Forms, Message, Parcel, Prepared};
 
 /// A plain WebSocket, which is none of the engine's.
 pub const PLAIN: Form = Form(0);
@@ -52,7 +52,8 @@ pub fn parcel_with_plain(
     options: ParcelOptions,
     plain: impl Fn() -> Option<Prepared> + Send + Sync + 'static,
 ) -> Parcel {
-    let plain = Some(Box::new(Plain { tell: Box::new(plain), made: OnceLock::new() }));
+    let plain = Plain { tell: Box::new(plain), budget: OnceLock::new(), made: OnceLock::new() };
+    let plain = Some(Box::new(plain));
     Parcel::from(Arc::new(Made { plain, ..Made::new(parts.into(), options) }) as Arc<dyn Forms>)
 }
 
@@ -94,7 +95,22 @@ pub(crate) struct Made {
 
 struct Plain {
     tell: Box<dyn Fn() -> Option<Prepared> + Send + Sync>,
-    made: OnceLock<Option<Prepared>>,
+    /// Where the parcel counts. What it looks like here may be much longer than its packets.
+    budget: OnceLock<Budget>,
+    made: OnceLock<Option<(Prepared, BudgetHold)>>,
+}
+
+impl Plain {
+    /// `None` also where there is no memory for it.
+    fn frame(&self) -> Option<&Prepared> {
+        let made = self.made.get_or_init(|| {
+            let frame = (self.tell)()?;
+            let mut hold = self.budget.get().cloned().unwrap_or_default().hold(BudgetPart::Queued);
+            hold.try_set(frame.plain().len()).ok()?;
+            Some((frame, hold))
+        });
+        made.as_ref().map(|(frame, _)| frame)
+    }
 }
 
 impl fmt::Debug for Plain {
@@ -112,8 +128,7 @@ impl Made {
 impl Forms for Made {
     fn frames(&self, form: Form) -> &[Prepared] {
         if form == PLAIN {
-            let made = self.plain.as_ref().and_then(|plain| plain.made.get_or_init(&plain.tell).as_ref());
-            return made.map_or(&[], std::slice::from_ref);
+            return self.plain.as_ref().and_then(|plain| plain.frame()).map_or(&[], std::slice::from_ref);
         }
         let Some(place) = form.0.checked_sub(1).map(usize::from).filter(|place| *place < self.forms.len()) else {
             return &[];
@@ -131,6 +146,9 @@ impl Forms for Made {
 
     /// The parts, and one form of them: that of most connections.
     fn count(&self, budget: &Budget) -> bool {
+        if let Some(plain) = &self.plain {
+            plain.budget.get_or_init(|| budget.clone());
+        }
         self.charge.count(budget, || 2 * self.weight())
     }
 

@@ -12,7 +12,7 @@ use http::{HeaderMap, HeaderValue, StatusCode};
 use http_body::{Body, Frame};
 use switchboard_io_proto::engine::payload::{self, Packets};
 use switchboard_io_proto::engine::{CloseReason, Event, Packet, PacketError, Protocol, Query, Transport};
-use switchboard_ws::{BudgetHold, BudgetPart};
+use switchboard_ws::{BudgetHold, BudgetPart, Stint};
 use tokio::time::timeout;
 
 use super::answer::{self, Answer};
@@ -168,9 +168,6 @@ fn make_room(whole: &mut BytesMut, more: usize, limit: usize, hold: &mut BudgetH
     Ok(())
 }
 
-/// So many packets of one body are heard before other tasks of the thread have their turn: a body may hold half a million.
-const TURN: usize = 256;
-
 /// Tells the session what a body holds. `hold` counts what is read from it too.
 ///
 /// Cancelled, the packets that are left are not heard.
@@ -192,12 +189,14 @@ async fn hear(session: &Session, query: &Query, is_binary: bool, body: &[u8], ho
 
 /// A session that is paused hears the next packet when it goes on, as by a WebSocket.
 async fn hear_packets(session: &Session, packets: Packets<'_>) {
-    for (number, packet) in packets.enumerate() {
+    let mut stint = Stint::new();
+    for packet in packets {
         hear_packet(session, packet);
         if session.is_paused() {
             poll_fn(|cx| poll_resumed(session, cx)).await;
-        } else if number % TURN == TURN - 1 {
+        } else if stint.is_over() {
             tokio::task::yield_now().await;
+            stint = Stint::new();
         }
     }
 }
@@ -233,7 +232,7 @@ mod tests {
     use super::*;
     use crate::engine::{App, Conversation};
 
-    /// Pauses when the client says so.
+    /// Pauses when the client says so, and takes long for what is "slow".
     #[derive(Clone, Default)]
     struct Listener {
         heard: Arc<Mutex<Vec<String>>>,
@@ -255,8 +254,10 @@ mod tests {
         fn message(&mut self, session: &Session, message: MessageRef<'_>) {
             let MessageRef::Text(text) = message else { panic!("a text") };
             self.heard.lock().expect("no panic").push(text.to_owned());
-            if text == "pause" {
-                session.pause();
+            match text {
+                "pause" => session.pause(),
+                "slow" => std::thread::sleep(std::time::Duration::from_millis(1)),
+                _ => {}
             }
         }
     }
@@ -269,13 +270,14 @@ mod tests {
     async fn a_post_of_many_packets_does_not_keep_the_thread_to_itself() {
         let listener = Listener::default();
         let session = open(listener.clone(), Transport::Polling);
-        let body = vec!["4a"; 3 * TURN].join("\x1e");
+        let body = vec!["4slow"; 40].join("\x1e");
         let mut hearing = pin!(hear_packets(&session, payload::decode(Protocol::V4, &body)));
-        for turn in 1..=3 {
+        for heard in [16, 32] {
             assert!(poll_once(hearing.as_mut()).is_pending());
-            assert_eq!(listener.count(), turn * TURN);
+            assert_eq!(listener.count(), heard);
         }
         assert!(poll_once(hearing).is_ready());
+        assert_eq!(listener.count(), 40);
     }
 
     #[tokio::test]

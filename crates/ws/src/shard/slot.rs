@@ -167,10 +167,14 @@ impl Slot {
     /// is free for the next connection when this turn is over.
     fn read(&mut self, buffer: &mut [u8], turn: &mut Turn) -> io::Result<()> {
         for _ in 0..READS {
-            let may_read = self.unread.readable
-                && self.session.wants_read(turn.out.len())
-                && self.session.disconnect() != Disconnect::Now;
-            if !may_read {
+            if !self.session.wants_read(turn.out.len()) || self.session.disconnect() == Disconnect::Now {
+                break;
+            }
+            if self.session.has_unheard() {
+                self.session.hear_more(turn);
+                break;
+            }
+            if !self.unread.readable {
                 break;
             }
             self.read_once(buffer, turn)?;
@@ -280,7 +284,8 @@ impl Slot {
             }
             _ => {}
         }
-        if self.unread.readable && self.session.wants_read(self.backlog.len()) { Next::MayRead } else { Next::Waits }
+        let may_read = self.unread.readable || self.session.has_unheard();
+        if may_read && self.session.wants_read(self.backlog.len()) { Next::MayRead } else { Next::Waits }
     }
 }
 

@@ -1,7 +1,10 @@
 //! The handler style: borrowed messages, replies gathered, panics contained.
 
+use std::collections::BTreeSet;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::mpsc;
 use std::sync::{Arc, Mutex};
+use std::task::Poll;
 use std::time::Duration;
 
 use switchboard_testkit::frame;
@@ -15,6 +18,7 @@ use crate::peer::{Driver, on_both_drivers, serve};
 
 on_both_drivers!(
     replies_to_one_read_leave_together,
+    what_takes_long_is_heard_by_turns,
     a_handler_hears_everything_in_order,
     a_handler_closes,
     a_panic_ends_one_connection_with_1011,
@@ -43,6 +47,41 @@ async fn replies_to_one_read_leave_together(driver: Driver) {
     let count = tokio::io::AsyncReadExt::read(&mut peer.io, &mut buffer).await.unwrap();
     let heard = switchboard_testkit::Frame::parse_all(&buffer[..count]);
     assert_eq!(heard, [frame::text("a"), frame::binary("b"), frame::text("c")], "in one read, as from one write");
+}
+
+/// All of one read, but others run in between.
+async fn what_takes_long_is_heard_by_turns(driver: Driver) {
+    const MESSAGES: usize = 40;
+    let heard = Arc::new(AtomicUsize::new(0));
+    let count = Arc::clone(&heard);
+    let (_task, mut peer) = serve(
+        driver,
+        &Config::default(),
+        OnMessage::new(move |cx, message| {
+            std::thread::sleep(Duration::from_millis(1));
+            count.fetch_add(1, Ordering::SeqCst);
+            cx.send(message);
+        }),
+    )
+    .await;
+    let messages: Vec<_> = (0..MESSAGES).map(|number| frame::text(number.to_string())).collect();
+    peer.says(&messages).await;
+    // A task that is always ready has its turn after each of the driver's.
+    let seen = tokio::spawn(async move {
+        let mut seen = BTreeSet::new();
+        std::future::poll_fn(|cx| {
+            seen.insert(heard.load(Ordering::SeqCst));
+            cx.waker().wake_by_ref();
+            if seen.contains(&MESSAGES) { Poll::Ready(()) } else { Poll::Pending }
+        })
+        .await;
+        seen
+    });
+    let seen = seen.await.unwrap();
+    assert!(seen.is_superset(&BTreeSet::from([16, 32])) && seen.len() <= 4, "{seen:?}");
+    for message in messages {
+        peer.expects(message).await;
+    }
 }
 
 /// Echoes, and refuses what is borrowed.
