@@ -3,9 +3,11 @@
 
 use std::sync::Arc;
 
+use switchboard_hub::Pushed;
 use switchboard_io_proto::engine::{CloseReason, Protocol, Sid};
 use switchboard_io_proto::socket;
 use switchboard_io_proto::socket::{Args, Flags, Name, Namespace, Parser, Value};
+use switchboard_ws::Message;
 
 use crate::depart;
 use crate::engine::{Limit, Session, now};
@@ -190,11 +192,7 @@ fn admit(entrant: &Entrant, peer: &Arc<Peer>, claim: Option<Claim>) {
         return refuse(entrant, &Refusal::new("the server has disconnected this socket"));
     }
     match &peer.space.recovery {
-        None => {
-            if let Some(own) = welcome(peer) {
-                peer.tell_joined(&peer.id, own);
-            }
-        }
+        None => welcome(peer, Vec::new()).settle(peer),
         Some(recovery) => {
             if !give_back(recovery, peer, claim) {
                 // What it missed is gone meanwhile: it is to come as somebody new.
@@ -218,12 +216,10 @@ fn give_back(recovery: &Recovery<Peer>, peer: &Arc<Peer>, claim: Option<Claim>) 
     let mut log = recovery.lock();
     // What is given back is on its way, and may be lost once more.
     let confirmed = claim.as_ref().map_or_else(|| log.newest(), |claim| claim.received);
-    let mut joined = Vec::new();
+    let (mut first, mut joined) = (Vec::new(), Vec::new());
     if let Some(claim) = claim {
         let Some(missed) = recovery.give_back(&mut log, &claim, now()) else { return false };
-        for frames in &missed {
-            publish::send(peer, frames, Flags::default());
-        }
+        first.extend(missed.iter().flat_map(publish::parts));
         // It was in all of them before: they are not too many.
         let rooms = claim.lost.rooms.into_iter();
         joined.extend(rooms.filter_map(|room| {
@@ -236,33 +232,32 @@ fn give_back(recovery: &Recovery<Peer>, peer: &Arc<Peer>, claim: Option<Claim>) 
     if let Some(pid) = peer.pid {
         recovery.set_live(pid, peer);
     }
-    let own = welcome(peer);
-    if let (None, Some(pid)) = (own, &peer.pid) {
+    let welcomed = welcome(peer, first);
+    if let (None, Some(pid)) = (welcomed.own, &peer.pid) {
         recovery.set_gone(pid, peer);
     }
     drop(log);
-    // Who watches rooms may publish in answer to that, which takes the lock.
+    // Listeners and those who watch rooms may publish in answer to that, which takes the lock.
     for (room, joined) in &joined {
         peer.tell_joined(room, *joined);
     }
-    if let Some(own) = own {
-        peer.tell_joined(&peer.id, own);
-    }
+    welcomed.settle(peer);
     true
 }
 
 /// Tells the client that it is in, and everyone else how to reach it, in one step: the client hears of nothing before
-/// that it is in, and of everything after. It is then in the room that bears its id, of which those who watch rooms are
-/// still to be told. `None`: it was shown out meanwhile.
-fn welcome(peer: &Arc<Peer>) -> Option<Joined> {
+/// that it is in but of what comes `first`, and of everything after. It is then in the room that bears its id.
+///
+/// All of that is one parcel: it fits, or the client has to go.
+fn welcome(peer: &Arc<Peer>, mut first: Vec<Message>) -> Welcomed {
     let (space, parser) = (&peer.space, peer.space.settings.parser);
     let frames = match (peer.session.protocol(), peer.pid) {
         (Protocol::V3, _) => parser.connect(&space.name, &()),
         (Protocol::V4, None) => parser.connect(&space.name, &Welcome { sid: &peer.id, pid: None }),
         (Protocol::V4, Some(pid)) => parser.connect(&space.name, &Welcome { sid: &peer.id, pid: Some(pid.as_str()) }),
     };
-    let frames = frames.expect("two words can be written");
-    let first = crate::engine::parcel(publish::parts(&frames), publish::options(Flags::default()));
+    first.extend(publish::parts(&frames.expect("two words can be written")));
+    let first = crate::engine::parcel(first, publish::options(Flags::default()));
     let own = peer.join_own_untold();
     let pushed = {
         // Whoever finds it there, finds it welcomed.
@@ -271,15 +266,32 @@ fn welcome(peer: &Arc<Peer>) -> Option<Joined> {
         roll.insert(&peer.id, peer.session.member().id(), Arc::clone(peer));
         pushed
     };
-    peer.session.settle(pushed);
     if peer.stage() == Stage::Disconnected {
         // Another thread has just shown it out, perhaps before there was anything to leave.
         peer.leave_own_room();
         peer.session.member().unsubscribe(&space.everyone);
         space.roll().remove(&peer.id);
-        return None;
+        return Welcomed { pushed, own: None };
     }
-    Some(own)
+    Welcomed { pushed, own: Some(own) }
+}
+
+/// Somebody who was told to be in.
+#[must_use = "who overflows is to be closed, and those who watch rooms are to be told"]
+struct Welcomed {
+    pushed: Pushed,
+    /// What there is to tell of the room that bears its id. `None`: it was shown out meanwhile.
+    own: Option<Joined>,
+}
+
+impl Welcomed {
+    /// Does what follows, which calls listeners: to be called when no locks are held.
+    fn settle(self, peer: &Arc<Peer>) {
+        peer.session.settle(self.pushed);
+        if let Some(own) = self.own {
+            peer.tell_joined(&peer.id, own);
+        }
+    }
 }
 
 #[derive(serde::Serialize)]
@@ -325,27 +337,66 @@ fn revision(protocol: Protocol) -> socket::Protocol {
 #[cfg(test)]
 mod tests {
     use std::sync::Weak;
+    use std::sync::atomic::{AtomicBool, Ordering};
+    use std::task::Wake;
 
     use switchboard_io_proto::engine::Transport;
+    use switchboard_ws::OutboxLimits;
 
     use super::*;
     use crate::{RecoverySettings, SocketIo};
 
-    #[tokio::test]
-    async fn one_that_is_shown_out_before_it_is_welcomed_is_not_taken_for_connected() {
-        let io = SocketIo::builder().connection_state_recovery(RecoverySettings::default()).build();
+    /// A server with recovery, whose clients may have one parcel waiting, and its main namespace.
+    fn recovering() -> (SocketIo, Arc<Space<Peer>>, Arc<Recovery<Peer>>) {
+        let outbox = OutboxLimits { messages: 1, ..OutboxLimits::default() };
+        let io = SocketIo::builder().connection_state_recovery(RecoverySettings::default()).outbox(outbox).build();
         let space = Arc::clone(&io.of("/").0);
         let recovery = space.recovery.clone().expect("it is on");
+        (io, space, recovery)
+    }
+
+    /// One whom the namespace does not know yet.
+    fn newcomer(io: &SocketIo, space: &Arc<Space<Peer>>) -> Arc<Peer> {
         let pid = Sid::generate().expect("the system has random numbers");
         let session = Session::detached(io.engine().core(), Transport::Polling);
         let in_flight = Arc::new(InFlight::new(1));
-        let peer =
-            Arc::new(Peer::new("ann".into(), Some(pid), session, Weak::new(), in_flight, space, Args::default()));
+        let space = Arc::clone(space);
+        Arc::new(Peer::new("ann".into(), Some(pid), session, Weak::new(), in_flight, space, Args::default()))
+    }
+
+    #[tokio::test]
+    async fn one_that_is_shown_out_before_it_is_welcomed_is_not_taken_for_connected() {
+        let (io, space, recovery) = recovering();
+        let peer = newcomer(&io, &space);
         assert!(peer.set_connected());
         // As another thread may, that is faster.
         depart::depart(&peer, DisconnectReason::ServerNamespaceDisconnect);
         assert!(give_back(&recovery, &peer, None));
-        assert!(recovery.live(&pid).is_none());
+        assert!(recovery.live(&peer.pid.expect("it has one")).is_none());
         assert!(peer.joined().is_empty() && io.of("/").socket("ann").is_none());
+    }
+
+    /// A request that waits until the session ends, and is then told so by whoever ends it.
+    struct Waiting {
+        recovery: Arc<Recovery<Peer>>,
+        was_free: AtomicBool,
+    }
+
+    impl Wake for Waiting {
+        fn wake(self: Arc<Self>) {
+            self.was_free.store(self.recovery.is_free(), Ordering::Relaxed);
+        }
+    }
+
+    #[tokio::test]
+    async fn one_whose_welcome_overflows_is_closed_when_publishers_may_go_on() {
+        let (io, space, recovery) = recovering();
+        let peer = newcomer(&io, &space);
+        let waiting = Arc::new(Waiting { recovery: Arc::clone(&recovery), was_free: AtomicBool::new(false) });
+        peer.session.lock().polling.as_mut().expect("it polls").poster = Some(Arc::clone(&waiting).into());
+        let _ = peer.session.send("4first");
+        assert!(peer.set_connected() && give_back(&recovery, &peer, None));
+        assert_eq!(io.engine().metrics().overflowed(), 1);
+        assert!(waiting.was_free.load(Ordering::Relaxed));
     }
 }

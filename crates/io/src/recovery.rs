@@ -418,6 +418,14 @@ fn place(offset: &str) -> Option<Place> {
 }
 
 #[cfg(test)]
+impl<P> Recovery<P> {
+    /// Whether nobody holds the memory.
+    pub(crate) fn is_free(&self) -> bool {
+        self.log.try_lock().is_ok()
+    }
+}
+
+#[cfg(test)]
 mod tests {
     use bytes::Bytes;
     use switchboard_io_proto::socket::Frame;
