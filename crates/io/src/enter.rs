@@ -210,23 +210,31 @@ fn admit(entrant: &Entrant, peer: &Arc<Peer>, claim: Option<Claim>) {
     }
 }
 
-/// Sends what was missed, then the welcome; all in one step for those who publish, so that nothing is missed or sent
-/// twice. `false`: what was missed is gone.
+/// Sends what was missed, then the welcome; the last of it in one step for those who publish, so that nothing is missed
+/// or sent twice. `false`: what was missed is gone.
 fn give_back(recovery: &Recovery<Peer>, peer: &Arc<Peer>, claim: Option<Claim>) -> bool {
-    let mut log = recovery.lock();
-    // What is given back is on its way, and may be lost once more.
-    let confirmed = claim.as_ref().map_or_else(|| log.newest(), |claim| claim.received);
     let (mut first, mut joined) = (Vec::new(), Vec::new());
-    if let Some(claim) = claim {
-        let Some(missed) = recovery.give_back(&mut log, &claim, now()) else { return false };
-        first.extend(missed.iter().flat_map(publish::parts));
-        // It was in all of them before: they are not too many.
-        let rooms = claim.lost.rooms.into_iter();
-        joined.extend(rooms.filter_map(|room| {
-            let told = peer.join_untold(std::slice::from_ref(&room)).ok()?;
-            Some((room, told.first().copied()?))
-        }));
-    }
+    let (log, confirmed) = match claim {
+        None => {
+            let log = recovery.lock();
+            let newest = log.newest();
+            (log, newest)
+        }
+        Some(mut claim) => {
+            // Nearly all of it, while others may still publish.
+            first.extend(claim.missed.take().iter().flat_map(publish::parts));
+            let Some(log) = recovery.give_back(&mut claim) else { return false };
+            first.extend(claim.missed.take().iter().flat_map(publish::parts));
+            // It was in all of them before: they are not too many.
+            let rooms = claim.lost.rooms.into_iter();
+            joined.extend(rooms.filter_map(|room| {
+                let told = peer.join_untold(std::slice::from_ref(&room)).ok()?;
+                Some((room, told.first().copied()?))
+            }));
+            // What is given back is on its way, and may be lost once more.
+            (log, claim.received)
+        }
+    };
     peer.confirmed.store(confirmed, std::sync::atomic::Ordering::Release);
     // Before it may be shown out by others, who take it out again.
     if let Some(pid) = peer.pid {
