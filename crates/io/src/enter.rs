@@ -15,7 +15,7 @@ use crate::error::Refusal;
 use crate::hearing;
 use crate::in_place::{self, InFlight};
 use crate::listeners::Heard;
-use crate::peer::{Peer, Stage};
+use crate::peer::Peer;
 use crate::publish;
 use crate::reason::DisconnectReason;
 use crate::recovery::{Claim, Recovery};
@@ -122,10 +122,7 @@ fn approach(entrant: Entrant, space: &Arc<Space<Peer>>) {
     let pending = async move {
         for guard in guards {
             if let Err(refusal) = guard.decide(&peer, &heard).await {
-                entrant.session.clone().run(move |_| {
-                    depart::depart(&peer, DisconnectReason::ServerNamespaceDisconnect);
-                    refuse(&entrant, &refusal);
-                });
+                entrant.session.clone().run(move |_| reject(&entrant, &peer, &refusal));
                 return Ok(());
             }
         }
@@ -185,21 +182,23 @@ fn admit(entrant: &Entrant, peer: &Arc<Peer>, claim: Option<Claim>) {
     let auth = peer.auth.bytes();
     // Before it can leave, by which this is taken back.
     peer.session.keep(0, auth);
-    if !peer.set_connected() {
+    let entered = match &peer.space.recovery {
+        None => welcome(peer, Vec::new()).map(|welcomed| welcomed.settle(peer)).ok_or(Outside::Dismissed),
+        Some(recovery) => give_back(recovery, peer, claim),
+    };
+    if let Err(outside) = entered {
         peer.session.keep(auth, 0);
-        peer.leave_seat();
-        // A middleware has disconnected it.
-        return refuse(entrant, &Refusal::new("the server has disconnected this socket"));
-    }
-    match &peer.space.recovery {
-        None => welcome(peer, Vec::new()).settle(peer),
-        Some(recovery) => {
-            if !give_back(recovery, peer, claim) {
-                // What it missed is gone meanwhile: it is to come as somebody new.
+        match outside {
+            Outside::Dismissed => {
+                reject(entrant, peer, &Refusal::new("the server has disconnected this socket"));
+            }
+            Outside::Forgotten => {
+                // It is to come as somebody new.
                 depart::depart(peer, DisconnectReason::ServerNamespaceDisconnect);
-                return entrant.session.close(CloseReason::TransportError);
+                entrant.session.close(CloseReason::TransportError);
             }
         }
+        return;
     }
     let heard = Heard::news("connection", peer.auth.clone());
     for listener in peer.space.rules.on_connect() {
@@ -210,9 +209,18 @@ fn admit(entrant: &Entrant, peer: &Arc<Peer>, claim: Option<Claim>) {
     }
 }
 
+/// Why somebody is not let in after all.
+#[derive(Debug, PartialEq, Eq)]
+enum Outside {
+    /// A middleware has disconnected it, or somebody else to whom a middleware gave it.
+    Dismissed,
+    /// What it missed is gone meanwhile.
+    Forgotten,
+}
+
 /// Sends what was missed, then the welcome; the last of it in one step for those who publish, so that nothing is missed
-/// or sent twice. `false`: what was missed is gone.
-fn give_back(recovery: &Recovery<Peer>, peer: &Arc<Peer>, claim: Option<Claim>) -> bool {
+/// or sent twice.
+fn give_back(recovery: &Recovery<Peer>, peer: &Arc<Peer>, claim: Option<Claim>) -> Result<(), Outside> {
     let (mut first, mut joined) = (Vec::new(), Vec::new());
     let (log, confirmed) = match claim {
         None => {
@@ -223,7 +231,7 @@ fn give_back(recovery: &Recovery<Peer>, peer: &Arc<Peer>, claim: Option<Claim>) 
         Some(mut claim) => {
             // Nearly all of it, while others may still publish.
             first.extend(claim.missed.take().iter().flat_map(publish::parts));
-            let Some(log) = recovery.give_back(&mut claim) else { return false };
+            let log = recovery.give_back(&mut claim).ok_or(Outside::Forgotten)?;
             first.extend(claim.missed.take().iter().flat_map(publish::parts));
             // It was in all of them before: they are not too many.
             let rooms = claim.lost.rooms.into_iter();
@@ -241,23 +249,26 @@ fn give_back(recovery: &Recovery<Peer>, peer: &Arc<Peer>, claim: Option<Claim>) 
         recovery.set_live(pid, peer);
     }
     let welcomed = welcome(peer, first);
-    if let (None, Some(pid)) = (welcomed.own, &peer.pid) {
-        recovery.set_gone(pid, peer);
-    }
     drop(log);
+    let Some(welcomed) = welcomed else {
+        if let Some(pid) = &peer.pid {
+            recovery.set_gone(pid, peer);
+        }
+        return Err(Outside::Dismissed);
+    };
     // Listeners and those who watch rooms may publish in answer to that, which takes the lock.
     for (room, joined) in &joined {
         peer.tell_joined(room, *joined);
     }
     welcomed.settle(peer);
-    true
+    Ok(())
 }
 
 /// Tells the client that it is in, and everyone else how to reach it, in one step: the client hears of nothing before
 /// that it is in but of what comes `first`, and of everything after. It is then in the room that bears its id.
 ///
-/// All of that is one parcel: it fits, or the client has to go.
-fn welcome(peer: &Arc<Peer>, mut first: Vec<Message>) -> Welcomed {
+/// All of that is one parcel: it fits, or the client has to go. `None`: it was disconnected meanwhile, and is told nothing.
+fn welcome(peer: &Arc<Peer>, mut first: Vec<Message>) -> Option<Welcomed> {
     let (space, parser) = (&peer.space, peer.space.settings.parser);
     let frames = match (peer.session.protocol(), peer.pid) {
         (Protocol::V3, _) => parser.connect(&space.name, &()),
@@ -268,37 +279,31 @@ fn welcome(peer: &Arc<Peer>, mut first: Vec<Message>) -> Welcomed {
     let first = crate::engine::parcel(first, publish::options(Flags::default()));
     let own = peer.join_own_untold();
     let pushed = {
-        // Whoever finds it there, finds it welcomed.
+        // Whoever finds it there, finds it welcomed; and whoever sees it off does so before this, or after.
         let mut roll = space.roll();
+        if !peer.set_connected() {
+            return None;
+        }
         let pushed = peer.session.enter(&space.everyone, first);
         roll.insert(&peer.id, peer.session.member().id(), Arc::clone(peer));
         pushed
     };
-    if peer.stage() == Stage::Disconnected {
-        // Another thread has just shown it out, perhaps before there was anything to leave.
-        peer.leave_own_room();
-        peer.session.member().unsubscribe(&space.everyone);
-        space.roll().remove(&peer.id);
-        return Welcomed { pushed, own: None };
-    }
-    Welcomed { pushed, own: Some(own) }
+    Some(Welcomed { pushed, own })
 }
 
 /// Somebody who was told to be in.
 #[must_use = "who overflows is to be closed, and those who watch rooms are to be told"]
 struct Welcomed {
     pushed: Pushed,
-    /// What there is to tell of the room that bears its id. `None`: it was shown out meanwhile.
-    own: Option<Joined>,
+    /// What there is to tell of the room that bears its id.
+    own: Joined,
 }
 
 impl Welcomed {
     /// Does what follows, which calls listeners: to be called when no locks are held.
     fn settle(self, peer: &Arc<Peer>) {
         peer.session.settle(self.pushed);
-        if let Some(own) = self.own {
-            peer.tell_joined(&peer.id, own);
-        }
+        peer.tell_joined(&peer.id, self.own);
     }
 }
 
@@ -307,6 +312,15 @@ struct Welcome<'a> {
     sid: &'a str,
     #[serde(skip_serializing_if = "Option::is_none")]
     pid: Option<&'a str>,
+}
+
+/// Somebody that middlewares know already is not let in.
+fn reject(entrant: &Entrant, peer: &Arc<Peer>, refusal: &Refusal) {
+    depart::depart(peer, DisconnectReason::ServerNamespaceDisconnect);
+    // Another thread may still be about that, and its client may come again when it is told.
+    peer.leave_all();
+    peer.leave_seat();
+    refuse(entrant, refusal);
 }
 
 fn refuse(entrant: &Entrant, refusal: &Refusal) {
@@ -326,11 +340,12 @@ fn panicked(entrant: &Entrant, undecided: Option<Arc<Peer>>) {
     tracing::error!(namespace = %entrant.name, "a middleware panicked; its client is not let in");
     let entrant = entrant.clone();
     entrant.session.clone().run(move |_| {
-        if let Some(peer) = undecided {
+        let refusal = Refusal::new("internal error");
+        match undecided {
             // It may be in rooms already.
-            depart::depart(&peer, DisconnectReason::ServerNamespaceDisconnect);
+            Some(peer) => reject(&entrant, &peer, &refusal),
+            None => refuse(&entrant, &refusal),
         }
-        refuse(&entrant, &Refusal::new("internal error"));
     });
 }
 
@@ -376,12 +391,12 @@ mod tests {
     async fn one_that_is_shown_out_before_it_is_welcomed_is_not_taken_for_connected() {
         let (io, space, recovery) = recovering();
         let peer = newcomer(&io, &space);
-        assert!(peer.set_connected());
         // As another thread may, that is faster.
         depart::depart(&peer, DisconnectReason::ServerNamespaceDisconnect);
-        assert!(give_back(&recovery, &peer, None));
+        assert_eq!(give_back(&recovery, &peer, None), Err(Outside::Dismissed));
         assert!(recovery.live(&peer.pid.expect("it has one")).is_none());
         assert!(peer.joined().is_empty() && io.of("/").socket("ann").is_none());
+        assert!(peer.session.member().topics().is_empty() && !peer.session.member().has_undelivered());
     }
 
     /// A request that waits until the session ends, and is then told so by whoever ends it.
@@ -403,7 +418,7 @@ mod tests {
         let waiting = Arc::new(Waiting { recovery: Arc::clone(&recovery), was_free: AtomicBool::new(false) });
         peer.session.lock().polling.as_mut().expect("it polls").poster = Some(Arc::clone(&waiting).into());
         let _ = peer.session.send("4first");
-        assert!(peer.set_connected() && give_back(&recovery, &peer, None));
+        assert_eq!(give_back(&recovery, &peer, None), Ok(()));
         assert_eq!(io.engine().metrics().overflowed(), 1);
         assert!(waiting.was_free.load(Ordering::Relaxed));
     }

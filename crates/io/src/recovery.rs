@@ -241,7 +241,9 @@ impl<P> Recovery<P> {
         let lost = log.lost.remove(pid)?;
         log.count_bytes();
         drop(log);
-        let missed = Missed::new(&lost, received, self.room, self.budget.hold(BudgetPart::Recovery));
+        let rooms = lost.rooms.iter().chain([&lost.id]).cloned().collect();
+        let hold = self.budget.hold(BudgetPart::Recovery);
+        let missed = Missed::new(lost.namespace.clone(), rooms, received, self.room, hold);
         Some(Claim { pid: *pid, lost, received, missed })
     }
 

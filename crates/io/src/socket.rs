@@ -17,7 +17,7 @@ use crate::broadcast::{Broadcast, Rooms};
 use crate::depart;
 use crate::engine::{Handshake, Session};
 use crate::error::{AckError, EmitError, JoinError};
-use crate::peer::{Peer, Stage};
+use crate::peer::Peer;
 use crate::publish::{self, Event};
 use crate::reason::DisconnectReason;
 use crate::waiter::{Then, Waiter};
@@ -179,22 +179,14 @@ impl Socket {
 
     /// Joins rooms, all of them or none. Every broadcast that begins after this returns reaches it, also while a
     /// middleware still decides whether to let it in; stock clients keep what comes before they are told that they are
-    /// in.
+    /// in. One that has left joins nothing.
     ///
     /// # Errors
     /// A name is too long, or the client would be in too many rooms; see [`HubLimits`](crate::HubLimits). What it is in
     /// without having joined, its namespaces and the rooms of its ids, does not count.
     pub fn join<R: Rooms>(&self, rooms: R) -> Result<(), JoinError> {
-        if self.0.stage() == Stage::Disconnected {
-            return Ok(()); // Nobody is left to be in a room.
-        }
         let rooms: Vec<Name> = rooms.names().collect();
-        self.0.join(&rooms)?;
-        if self.0.stage() == Stage::Disconnected {
-            // Another thread has seen it off meanwhile, perhaps before it was in: nobody else takes it out again.
-            rooms.iter().for_each(|room| self.0.leave(room));
-        }
-        Ok(())
+        Ok(self.0.join(&rooms)?)
     }
 
     /// Leaves rooms. One that leaves the room of its own id is not reached by that any more.

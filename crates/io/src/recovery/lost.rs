@@ -6,7 +6,7 @@ use std::time::Instant;
 use switchboard_io_proto::engine::Sid;
 use switchboard_io_proto::socket::{Name, Namespace, Value};
 
-use super::packets::Place;
+use super::packets::{Place, size};
 
 /// A socket that was lost.
 #[derive(Debug)]
@@ -86,11 +86,6 @@ impl Lost {
         const PLACES: usize = size_of::<(Sid, Away)>() + size_of::<(Since, Sid)>();
         PLACES + self.rooms.iter().map(size).sum::<usize>() + held_by(&self.data)
     }
-}
-
-/// What a name takes: with its text, which a long one keeps elsewhere.
-pub(super) fn size(name: &Name) -> usize {
-    size_of::<Name>() + name.len()
 }
 
 /// What a value holds, besides its own place.

@@ -8,8 +8,6 @@ use std::time::Instant;
 use switchboard_io_proto::socket::{Frames, Name, Namespace, Selector};
 use switchboard_ws::{BudgetHold, OutboxLimits};
 
-use super::lost::{self, Lost};
-
 /// A packet's place among all that were recorded. Zero comes before the first.
 pub(crate) type Place = u64;
 
@@ -52,7 +50,7 @@ impl Packets {
     /// Puts a packet behind the newest.
     pub(super) fn push(&mut self, at: Instant, namespace: Namespace, selector: Selector, frames: Frames) {
         let rooms = selector.rooms.iter().chain(&selector.except);
-        let bytes = size_of::<Recorded>() + frames.bytes() + rooms.map(lost::size).sum::<usize>();
+        let bytes = size_of::<Recorded>() + frames.bytes() + rooms.map(size).sum::<usize>();
         self.newest += 1;
         self.bytes += bytes;
         self.kept.push_back(Arc::new(Recorded { at, namespace, selector, frames, bytes }));
@@ -83,7 +81,7 @@ impl Packets {
 #[derive(Debug)]
 pub(crate) struct Missed {
     namespace: Namespace,
-    /// The rooms that it was in, its own among them. A set: every packet asks for its rooms.
+    /// A set: every packet asks for its rooms.
     rooms: HashSet<Name>,
     /// What is to be looked at next.
     next: Place,
@@ -97,11 +95,16 @@ pub(crate) struct Missed {
 }
 
 impl Missed {
-    /// Nothing was looked at yet of what came after `received`. It is to fit into a queue of these limits.
-    pub(super) fn new(lost: &Lost, received: Place, room: OutboxLimits, hold: BudgetHold) -> Self {
-        let rooms = lost.rooms.iter().chain([&lost.id]).cloned().collect();
-        let (namespace, next) = (lost.namespace.clone(), received + 1);
-        Self { namespace, rooms, next, found: Vec::new(), messages: 0, bytes: 0, hold, room }
+    /// For who was in these rooms, its own among them. Nothing was looked at yet of what came after `received`. It is to
+    /// fit into a queue of these limits.
+    pub(super) fn new(
+        namespace: Namespace,
+        rooms: HashSet<Name>,
+        received: Place,
+        room: OutboxLimits,
+        hold: BudgetHold,
+    ) -> Self {
+        Self { namespace, rooms, next: received + 1, found: Vec::new(), messages: 0, bytes: 0, hold, room }
     }
 
     pub(super) fn next(&self) -> Place {
@@ -138,4 +141,9 @@ impl Missed {
         let coded = bytes.saturating_add(bytes / 3).saturating_add(messages.saturating_mul(4)).saturating_add(WELCOME);
         *messages < room.messages && coded <= room.bytes
     }
+}
+
+/// What a name takes: with its text, which a long one keeps elsewhere.
+pub(super) fn size(name: &Name) -> usize {
+    size_of::<Name>() + name.len()
 }
