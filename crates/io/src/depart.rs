@@ -50,6 +50,9 @@ fn see_off(peer: &Arc<Peer>, reason: DisconnectReason, say_goodbye: impl FnOnce(
             peer.space.guest_left();
         }
         Stage::Connected => {
+            // As in Node first of all: what listeners say to its rooms does not come to the client as if it were in
+            // them. It may come again at once, and is let in when this is over.
+            say_goodbye();
             tell(peer, &For::Disconnecting, reason);
             keep(peer, reason);
             if let (Some(recovery), Some(pid)) = (&peer.space.recovery, &peer.pid) {
@@ -61,7 +64,6 @@ fn see_off(peer: &Arc<Peer>, reason: DisconnectReason, say_goodbye: impl FnOnce(
             tell(peer, &For::Disconnect, reason);
             peer.retire();
             peer.space.guest_left();
-            say_goodbye();
             // The last of all: its client may come again now, by the same membership in the hub.
             peer.leave_seat();
         }

@@ -234,8 +234,8 @@ impl Socket {
 
     // The end.
 
-    /// Takes this socket out of its namespace. The client is told, after what was sent so far; its connection and its
-    /// sockets in other namespaces stay.
+    /// Takes this socket out of its namespace. The client is told, after what was sent so far and before listeners are;
+    /// its connection and its sockets in other namespaces stay.
     pub fn disconnect(&self) {
         depart::dismiss(&self.0);
     }

@@ -119,14 +119,14 @@ async fn a_farewell_that_crosses_the_server_s_is_no_breach() {
     client.expect_nothing().await;
 }
 
-/// A client that comes back at once is not to be taken for the one that still leaves.
 #[tokio::test]
-async fn a_client_hears_that_it_is_disconnected_when_it_has_left() {
+async fn a_client_hears_that_it_is_disconnected_before_what_is_said_about_that() {
     let io = SocketIo::new();
     let server = io.clone();
     io.on_connect(move |socket: Socket| {
         let server = server.clone();
-        socket.on_disconnecting(move || {
+        socket.on_disconnecting(move |socket: Socket| {
+            assert!(socket.emit("to it", &()).is_err(), "it is not connected any more");
             server.emit("leaving", &()).expect("it serialises");
             ready(())
         });
@@ -134,9 +134,9 @@ async fn a_client_hears_that_it_is_disconnected_when_it_has_left() {
     });
     let mut client = Client::join(serve(&io).await).await;
     io.of("/").socket(&client.id).expect("it is in").disconnect();
-    // It was in its rooms still when that was sent.
-    client.expect(r#"42["leaving"]"#).await;
     client.expect("41").await;
+    // It was in its rooms still when that was sent; as clients hear it, they are in no such namespace.
+    client.expect(r#"42["leaving"]"#).await;
     client.enter("/").await;
     io.emit("news", &()).expect("it serialises");
     client.expect(r#"42["news"]"#).await;
@@ -171,11 +171,11 @@ async fn one_who_comes_again_is_let_in_when_the_one_before_has_left() {
         leaving.disconnect();
     });
     assert_eq!(told.next().await, (id, 2));
+    client.expect("41").await;
     client.say("41").await;
     client.say("40").await;
     client.expect_nothing_in("/a").await;
     release.send(()).expect("it waits");
-    client.expect("41").await;
     client.welcomed("/").await;
     thread.join().expect("no panic");
     // Nor does who keeps a handle to the one before.
