@@ -27,10 +27,11 @@ pub(crate) fn dismiss_for(peer: &Arc<Peer>, reason: DisconnectReason) {
     });
 }
 
-/// The server closes the client's connection; this socket of it has left for `reason`, the others are told by the
-/// session.
-pub(crate) fn close(peer: &Arc<Peer>, reason: DisconnectReason) {
-    dismiss_for(peer, reason);
+/// The server closes the client's connection: its sockets in all namespaces are disconnected, as in Node. None of them
+/// may come back to what it was.
+pub(crate) fn close(peer: &Arc<Peer>) {
+    // One that a middleware still decides about is not among them.
+    peer.all_of_client().iter().chain([peer]).for_each(dismiss);
     peer.session.close(CloseReason::ForcedClose);
 }
 

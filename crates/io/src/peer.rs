@@ -5,6 +5,7 @@ use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 
+use smallvec::SmallVec;
 use switchboard_hub::HubError;
 use switchboard_io_proto::engine::Sid;
 use switchboard_io_proto::socket::{AckId, Acks, Args, Name, Refused, Value};
@@ -117,6 +118,11 @@ impl Peer {
 
     pub(crate) fn is_connected(&self) -> bool {
         self.stage() == Stage::Connected
+    }
+
+    /// Its client's sockets in all namespaces.
+    pub(crate) fn all_of_client(&self) -> SmallVec<[Arc<Self>; 1]> {
+        self.seats.upgrade().map_or_else(SmallVec::new, |seats| seats.all())
     }
 
     /// Its client has it no longer, and may come again. To be called when it has left all else.

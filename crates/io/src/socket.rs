@@ -19,7 +19,6 @@ use crate::engine::{Handshake, Session};
 use crate::error::{AckError, EmitError, JoinError};
 use crate::peer::Peer;
 use crate::publish::{self, Event};
-use crate::reason::DisconnectReason;
 use crate::waiter::{Then, Waiter};
 
 /// A client in a namespace. A cheap handle: clones are the same socket.
@@ -186,7 +185,7 @@ impl Socket {
     /// without having joined, its namespaces and the rooms of its ids, does not count.
     pub fn join<R: Rooms>(&self, rooms: R) -> Result<(), JoinError> {
         let rooms: Vec<Name> = rooms.names().collect();
-        Ok(self.0.join(&rooms)?)
+        self.0.join(&rooms)
     }
 
     /// Leaves rooms. One that leaves the room of its own id is not reached by that any more.
@@ -240,9 +239,9 @@ impl Socket {
         depart::dismiss(&self.0);
     }
 
-    /// Closes the client's connection, and with it its sockets in all namespaces.
+    /// Disconnects the client's sockets in all namespaces, and closes its connection.
     pub fn disconnect_all(&self) {
-        depart::close(&self.0, DisconnectReason::ServerNamespaceDisconnect);
+        depart::close(&self.0);
     }
 
     fn emitter(&self) -> Emitter {
