@@ -209,7 +209,7 @@ impl Peer {
         });
     }
 
-    /// Tells those who watch of the rooms that `leave` has left, under the lock of `more`.
+    /// Has `leave` leave rooms, under the lock of `more`, and tells those who watch of which those were.
     fn leave_those(&self, leave: impl FnOnce() -> Vec<Name>) {
         let space = &*self.space;
         let leave = || {

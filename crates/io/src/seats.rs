@@ -178,3 +178,58 @@ impl<P> Default for Seats<P> {
         Self(Mutex::new(Table { seats, asked, left, was_in: false, is_over: false, sent: 0 }))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::{AtomicBool, Ordering};
+
+    use super::*;
+
+    /// Whether it leaves.
+    type Leaving = AtomicBool;
+
+    fn ask(seats: &Seats<Leaving>, name: &str) -> Result<Asked, Unasked> {
+        let name = Namespace::new(name).expect("a proper name");
+        seats.ask(&name, 1, |peer| peer.load(Ordering::Relaxed), || Box::new(|| ()))
+    }
+
+    fn seated(seats: &Seats<Leaving>) -> Arc<Leaving> {
+        let peer = Arc::new(Leaving::new(false));
+        assert_eq!(ask(seats, "/"), Ok(Asked::Now));
+        assert!(seats.admit(&Namespace::ROOT, &peer));
+        peer
+    }
+
+    #[test]
+    fn a_place_is_taken_until_all_else_is_left() {
+        let seats = Seats::default();
+        let peer = seated(&seats);
+        assert_eq!((ask(&seats, "/"), ask(&seats, "/a")), (Err(Unasked::Twice), Err(Unasked::TooMany)));
+        peer.store(true, Ordering::Relaxed);
+        assert_eq!((ask(&seats, "/"), ask(&seats, "/")), (Ok(Asked::Later), Err(Unasked::Twice)));
+        assert_eq!(ask(&seats, "/a"), Err(Unasked::TooMany), "who comes again counts");
+        assert!(seats.leave(&peer, 1).is_some() && seats.leave(&peer, 1).is_none());
+        assert!(seats.has_left(&Namespace::ROOT));
+    }
+
+    #[test]
+    fn one_that_leaves_does_not_count_and_who_says_so_is_gone_for_its_client() {
+        let seats = Seats::default();
+        let peer = seated(&seats);
+        peer.store(true, Ordering::Relaxed);
+        assert!(seats.give_up(&Namespace::ROOT).is_some() && seats.give_up(&Namespace::ROOT).is_none());
+        assert!(seats.get(&Namespace::ROOT).is_none());
+        assert_eq!(ask(&seats, "/a"), Ok(Asked::Now));
+        assert!(seats.leave(&peer, 1).is_none() && !seats.has_left(&Namespace::ROOT));
+    }
+
+    #[test]
+    fn nobody_follows_when_the_client_is_gone() {
+        let seats = Seats::default();
+        let peer = seated(&seats);
+        peer.store(true, Ordering::Relaxed);
+        assert_eq!(ask(&seats, "/"), Ok(Asked::Later));
+        assert_eq!(seats.end().len(), 1);
+        assert!(seats.leave(&peer, 1).is_none());
+    }
+}

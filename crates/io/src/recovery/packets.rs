@@ -49,8 +49,10 @@ impl Packets {
 
     /// Puts a packet behind the newest.
     pub(super) fn push(&mut self, at: Instant, namespace: Namespace, selector: Selector, frames: Frames) {
+        /// Its own, with the counts of who holds it, and its place in the queue.
+        const PLACES: usize = size_of::<Recorded>() + 2 * size_of::<usize>() + size_of::<Arc<Recorded>>();
         let rooms = selector.rooms.iter().chain(&selector.except);
-        let bytes = size_of::<Recorded>() + frames.bytes() + rooms.map(size).sum::<usize>();
+        let bytes = PLACES + frames.bytes() + rooms.map(size).sum::<usize>();
         self.newest += 1;
         self.bytes += bytes;
         self.kept.push_back(Arc::new(Recorded { at, namespace, selector, frames, bytes }));
