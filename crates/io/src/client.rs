@@ -15,10 +15,10 @@ use crate::enter::{self, Entrant};
 use crate::hearing::fail;
 use crate::in_place::InFlight;
 use crate::listeners::Heard;
-use crate::peer::Peer;
+use crate::peer::{Peer, Stage};
 use crate::reason::DisconnectReason;
 use crate::router::Router;
-use crate::seats::{Seats, Unasked};
+use crate::seats::{Asked, Next, Seats, Unasked};
 
 /// A client.
 pub(crate) struct Client {
@@ -107,7 +107,7 @@ impl Client {
                 None => self.strayed(session, &namespace, "an ack for a namespace that it is not in"),
             },
             Kind::Connect(auth) => self.connect(session, namespace, auth.unwrap_or_default()),
-            Kind::Disconnect => match self.seats.remove(&namespace) {
+            Kind::Disconnect => match self.seats.give_up(&namespace) {
                 Some(peer) => depart::depart(&peer, DisconnectReason::ClientNamespaceDisconnect),
                 None => self.strayed(session, &namespace, "a farewell to a namespace that it is not in"),
             },
@@ -129,15 +129,23 @@ impl Client {
     fn connect(&self, session: &Session, name: Namespace, auth: Args) {
         let is_old = session.protocol() == Protocol::V3;
         let (name, auth) = if is_old { enter::named_by_version_2(&name) } else { (name, auth) };
-        match self.seats.ask(&name, self.router.settings.max_namespaces) {
-            Ok(()) => enter::enter(Entrant {
-                router: Arc::clone(&self.router),
-                session: session.clone(),
-                seats: Arc::clone(&self.seats),
-                in_flight: Arc::clone(&self.in_flight),
-                name,
-                auth,
-            }),
+        let entrant = || Entrant {
+            router: Arc::clone(&self.router),
+            session: session.clone(),
+            seats: Arc::clone(&self.seats),
+            in_flight: Arc::clone(&self.in_flight),
+            name: name.clone(),
+            auth: auth.clone(),
+        };
+        let next = || -> Next {
+            let entrant = entrant();
+            Box::new(move || entrant.session.clone().run(move |_| enter::enter(entrant)))
+        };
+        let is_leaving = |peer: &Peer| peer.stage() == Stage::Disconnected;
+        match self.seats.ask(&name, self.router.settings.max_namespaces, is_leaving, next) {
+            Ok(Asked::Now) => enter::enter(entrant()),
+            // Another thread sees the one off that was here before.
+            Ok(Asked::Later) => {}
             // It was let in unasked, and asks all the same.
             Err(Unasked::Twice) if is_old && name.is_root() => {}
             Err(Unasked::Twice) => self.misbehaved(session, &name, "a request for a namespace that it has asked for"),

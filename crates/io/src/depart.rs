@@ -22,28 +22,27 @@ pub(crate) fn dismiss(peer: &Arc<Peer>) {
 
 /// The client is told that a socket of it is disconnected, and that has left for `reason`.
 pub(crate) fn dismiss_for(peer: &Arc<Peer>, reason: DisconnectReason) {
-    // Told when all is left: topics are the session's, and who comes back at once would be taken out of its own.
-    if see_off(peer, reason) == Stage::Connected {
+    see_off(peer, reason, || {
         publish::send(peer, &peer.space.settings.parser.disconnect(&peer.space.name), Flags::default());
-    }
+    });
 }
 
-/// The server closes the client's connection; this socket of it has left for `reason`, the others are told by the
-/// session.
-pub(crate) fn close(peer: &Arc<Peer>, reason: DisconnectReason) {
-    dismiss_for(peer, reason);
+/// The server closes the client's connection: its sockets in all namespaces are disconnected, as in Node. None of them
+/// may come back to what it was.
+pub(crate) fn close(peer: &Arc<Peer>) {
+    // One that a middleware still decides about is not among them.
+    peer.all_of_client().iter().chain([peer]).for_each(dismiss);
     peer.session.close(CloseReason::ForcedClose);
 }
 
 /// A socket leaves. Listeners hear `disconnecting` while it is still in its rooms, and `disconnect` when it is not.
 pub(crate) fn depart(peer: &Arc<Peer>, reason: DisconnectReason) {
-    see_off(peer, reason);
+    see_off(peer, reason, || {});
 }
 
-/// Has it leave, and tells how far it was.
-fn see_off(peer: &Arc<Peer>, reason: DisconnectReason) -> Stage {
-    let stage = peer.set_disconnected();
-    match stage {
+/// Has it leave. `say_goodbye` is for one that was told that it is in.
+fn see_off(peer: &Arc<Peer>, reason: DisconnectReason, say_goodbye: impl FnOnce()) {
+    match peer.set_disconnected() {
         Stage::Disconnected => {}
         // Nobody has heard of it yet; but a middleware may have put it into a room.
         Stage::Connecting => {
@@ -52,22 +51,24 @@ fn see_off(peer: &Arc<Peer>, reason: DisconnectReason) -> Stage {
             peer.space.guest_left();
         }
         Stage::Connected => {
+            // As in Node first of all: what listeners say to its rooms does not come to the client as if it were in
+            // them. It may come again at once, and is let in when this is over.
+            say_goodbye();
             tell(peer, &For::Disconnecting, reason);
             keep(peer, reason);
             if let (Some(recovery), Some(pid)) = (&peer.space.recovery, &peer.pid) {
                 recovery.set_gone(pid, peer);
             }
             peer.leave_all();
-            peer.space.roll().remove(&peer.id);
-            // Not before it has left all else: then its client may come again, by the same membership in the hub.
-            peer.leave_seat();
+            peer.space.roll().remove(&peer.id, peer);
             peer.session.keep(peer.auth.bytes(), 0);
             tell(peer, &For::Disconnect, reason);
             peer.retire();
             peer.space.guest_left();
+            // The last of all: its client may come again now, by the same membership in the hub.
+            peer.leave_seat();
         }
     }
-    stage
 }
 
 /// Remembers it for the case that its client comes back.

@@ -3,9 +3,11 @@
 
 use std::sync::Arc;
 
+use switchboard_hub::Pushed;
 use switchboard_io_proto::engine::{CloseReason, Protocol, Sid};
 use switchboard_io_proto::socket;
 use switchboard_io_proto::socket::{Args, Flags, Name, Namespace, Parser, Value};
+use switchboard_ws::Message;
 
 use crate::depart;
 use crate::engine::{Limit, Session, now};
@@ -13,7 +15,7 @@ use crate::error::Refusal;
 use crate::hearing;
 use crate::in_place::{self, InFlight};
 use crate::listeners::Heard;
-use crate::peer::{Peer, Stage};
+use crate::peer::Peer;
 use crate::publish;
 use crate::reason::DisconnectReason;
 use crate::recovery::{Claim, Recovery};
@@ -120,10 +122,7 @@ fn approach(entrant: Entrant, space: &Arc<Space<Peer>>) {
     let pending = async move {
         for guard in guards {
             if let Err(refusal) = guard.decide(&peer, &heard).await {
-                entrant.session.clone().run(move |_| {
-                    depart::depart(&peer, DisconnectReason::ServerNamespaceDisconnect);
-                    refuse(&entrant, &refusal);
-                });
+                entrant.session.clone().run(move |_| reject(&entrant, &peer, &refusal));
                 return Ok(());
             }
         }
@@ -183,25 +182,23 @@ fn admit(entrant: &Entrant, peer: &Arc<Peer>, claim: Option<Claim>) {
     let auth = peer.auth.bytes();
     // Before it can leave, by which this is taken back.
     peer.session.keep(0, auth);
-    if !peer.set_connected() {
+    let entered = match &peer.space.recovery {
+        None => welcome(peer, Vec::new()).map(|welcomed| welcomed.settle(peer)).ok_or(Outside::Dismissed),
+        Some(recovery) => give_back(recovery, peer, claim),
+    };
+    if let Err(outside) = entered {
         peer.session.keep(auth, 0);
-        peer.leave_seat();
-        // A middleware has disconnected it.
-        return refuse(entrant, &Refusal::new("the server has disconnected this socket"));
-    }
-    match &peer.space.recovery {
-        None => {
-            if let Some(own) = welcome(peer) {
-                peer.tell_joined(&peer.id, own);
+        match outside {
+            Outside::Dismissed => {
+                reject(entrant, peer, &Refusal::new("the server has disconnected this socket"));
             }
-        }
-        Some(recovery) => {
-            if !give_back(recovery, peer, claim) {
-                // What it missed is gone meanwhile: it is to come as somebody new.
+            Outside::Forgotten => {
+                // It is to come as somebody new.
                 depart::depart(peer, DisconnectReason::ServerNamespaceDisconnect);
-                return entrant.session.close(CloseReason::TransportError);
+                entrant.session.close(CloseReason::TransportError);
             }
         }
+        return;
     }
     let heard = Heard::news("connection", peer.auth.clone());
     for listener in peer.space.rules.on_connect() {
@@ -212,74 +209,102 @@ fn admit(entrant: &Entrant, peer: &Arc<Peer>, claim: Option<Claim>) {
     }
 }
 
-/// Sends what was missed, then the welcome; all in one step for those who publish, so that nothing is missed or sent
-/// twice. `false`: what was missed is gone.
-fn give_back(recovery: &Recovery<Peer>, peer: &Arc<Peer>, claim: Option<Claim>) -> bool {
-    let mut log = recovery.lock();
-    // What is given back is on its way, and may be lost once more.
-    let confirmed = claim.as_ref().map_or_else(|| log.newest(), |claim| claim.received);
-    let mut joined = Vec::new();
-    if let Some(claim) = claim {
-        let Some(missed) = recovery.give_back(&mut log, &claim, now()) else { return false };
-        for frames in &missed {
-            publish::send(peer, frames, Flags::default());
+/// Why somebody is not let in after all.
+#[derive(Debug, PartialEq, Eq)]
+enum Outside {
+    /// A middleware has disconnected it, or somebody else to whom a middleware gave it.
+    Dismissed,
+    /// What it missed is gone meanwhile.
+    Forgotten,
+}
+
+/// Sends what was missed, then the welcome; the last of it in one step for those who publish, so that nothing is missed
+/// or sent twice.
+fn give_back(recovery: &Recovery<Peer>, peer: &Arc<Peer>, claim: Option<Claim>) -> Result<(), Outside> {
+    let (mut first, mut joined) = (Vec::new(), Vec::new());
+    let (log, confirmed) = match claim {
+        None => {
+            let log = recovery.lock();
+            let newest = log.newest();
+            (log, newest)
         }
-        // It was in all of them before: they are not too many.
-        let rooms = claim.lost.rooms.into_iter();
-        joined.extend(rooms.filter_map(|room| {
-            let told = peer.join_untold(std::slice::from_ref(&room)).ok()?;
-            Some((room, told.first().copied()?))
-        }));
-    }
+        Some(mut claim) => {
+            // Nearly all of it, while others may still publish.
+            first.extend(claim.missed.take().iter().flat_map(publish::parts));
+            let log = recovery.give_back(&mut claim).ok_or(Outside::Forgotten)?;
+            first.extend(claim.missed.take().iter().flat_map(publish::parts));
+            // It was in all of them before: they are not too many.
+            let rooms = claim.lost.rooms.into_iter();
+            joined.extend(rooms.filter_map(|room| {
+                let told = peer.join_untold(std::slice::from_ref(&room)).ok()?;
+                Some((room, told.first().copied()?))
+            }));
+            // What is given back is on its way, and may be lost once more.
+            (log, claim.received)
+        }
+    };
     peer.confirmed.store(confirmed, std::sync::atomic::Ordering::Release);
     // Before it may be shown out by others, who take it out again.
     if let Some(pid) = peer.pid {
         recovery.set_live(pid, peer);
     }
-    let own = welcome(peer);
-    if let (None, Some(pid)) = (own, &peer.pid) {
-        recovery.set_gone(pid, peer);
-    }
+    let welcomed = welcome(peer, first);
     drop(log);
-    // Who watches rooms may publish in answer to that, which takes the lock.
+    let Some(welcomed) = welcomed else {
+        if let Some(pid) = &peer.pid {
+            recovery.set_gone(pid, peer);
+        }
+        return Err(Outside::Dismissed);
+    };
+    // Listeners and those who watch rooms may publish in answer to that, which takes the lock.
     for (room, joined) in &joined {
         peer.tell_joined(room, *joined);
     }
-    if let Some(own) = own {
-        peer.tell_joined(&peer.id, own);
-    }
-    true
+    welcomed.settle(peer);
+    Ok(())
 }
 
 /// Tells the client that it is in, and everyone else how to reach it, in one step: the client hears of nothing before
-/// that it is in, and of everything after. It is then in the room that bears its id, of which those who watch rooms are
-/// still to be told. `None`: it was shown out meanwhile.
-fn welcome(peer: &Arc<Peer>) -> Option<Joined> {
+/// that it is in but of what comes `first`, and of everything after. It is then in the room that bears its id.
+///
+/// All of that is one parcel: it fits, or the client has to go. `None`: it was disconnected meanwhile, and is told nothing.
+fn welcome(peer: &Arc<Peer>, mut first: Vec<Message>) -> Option<Welcomed> {
     let (space, parser) = (&peer.space, peer.space.settings.parser);
     let frames = match (peer.session.protocol(), peer.pid) {
         (Protocol::V3, _) => parser.connect(&space.name, &()),
         (Protocol::V4, None) => parser.connect(&space.name, &Welcome { sid: &peer.id, pid: None }),
         (Protocol::V4, Some(pid)) => parser.connect(&space.name, &Welcome { sid: &peer.id, pid: Some(pid.as_str()) }),
     };
-    let frames = frames.expect("two words can be written");
-    let first = crate::engine::parcel(publish::parts(&frames), publish::options(Flags::default()));
+    first.extend(publish::parts(&frames.expect("two words can be written")));
+    let first = crate::engine::parcel(first, publish::options(Flags::default()));
     let own = peer.join_own_untold();
     let pushed = {
-        // Whoever finds it there, finds it welcomed.
+        // Whoever finds it there, finds it welcomed; and whoever sees it off does so before this, or after.
         let mut roll = space.roll();
+        if !peer.set_connected() {
+            return None;
+        }
         let pushed = peer.session.enter(&space.everyone, first);
         roll.insert(&peer.id, peer.session.member().id(), Arc::clone(peer));
         pushed
     };
-    peer.session.settle(pushed);
-    if peer.stage() == Stage::Disconnected {
-        // Another thread has just shown it out, perhaps before there was anything to leave.
-        peer.leave_own_room();
-        peer.session.member().unsubscribe(&space.everyone);
-        space.roll().remove(&peer.id);
-        return None;
+    Some(Welcomed { pushed, own })
+}
+
+/// Somebody who was told to be in.
+#[must_use = "who overflows is to be closed, and those who watch rooms are to be told"]
+struct Welcomed {
+    pushed: Pushed,
+    /// What there is to tell of the room that bears its id.
+    own: Joined,
+}
+
+impl Welcomed {
+    /// Does what follows, which calls listeners: to be called when no locks are held.
+    fn settle(self, peer: &Arc<Peer>) {
+        peer.session.settle(self.pushed);
+        peer.tell_joined(&peer.id, self.own);
     }
-    Some(own)
 }
 
 #[derive(serde::Serialize)]
@@ -287,6 +312,15 @@ struct Welcome<'a> {
     sid: &'a str,
     #[serde(skip_serializing_if = "Option::is_none")]
     pid: Option<&'a str>,
+}
+
+/// Somebody that middlewares know already is not let in.
+fn reject(entrant: &Entrant, peer: &Arc<Peer>, refusal: &Refusal) {
+    depart::depart(peer, DisconnectReason::ServerNamespaceDisconnect);
+    // Another thread may still be about that, and its client may come again when it is told.
+    peer.leave_all();
+    peer.leave_seat();
+    refuse(entrant, refusal);
 }
 
 fn refuse(entrant: &Entrant, refusal: &Refusal) {
@@ -306,11 +340,12 @@ fn panicked(entrant: &Entrant, undecided: Option<Arc<Peer>>) {
     tracing::error!(namespace = %entrant.name, "a middleware panicked; its client is not let in");
     let entrant = entrant.clone();
     entrant.session.clone().run(move |_| {
-        if let Some(peer) = undecided {
+        let refusal = Refusal::new("internal error");
+        match undecided {
             // It may be in rooms already.
-            depart::depart(&peer, DisconnectReason::ServerNamespaceDisconnect);
+            Some(peer) => reject(&entrant, &peer, &refusal),
+            None => refuse(&entrant, &refusal),
         }
-        refuse(&entrant, &Refusal::new("internal error"));
     });
 }
 
@@ -325,27 +360,66 @@ fn revision(protocol: Protocol) -> socket::Protocol {
 #[cfg(test)]
 mod tests {
     use std::sync::Weak;
+    use std::sync::atomic::{AtomicBool, Ordering};
+    use std::task::Wake;
 
     use switchboard_io_proto::engine::Transport;
+    use switchboard_ws::OutboxLimits;
 
     use super::*;
     use crate::{RecoverySettings, SocketIo};
 
-    #[tokio::test]
-    async fn one_that_is_shown_out_before_it_is_welcomed_is_not_taken_for_connected() {
-        let io = SocketIo::builder().connection_state_recovery(RecoverySettings::default()).build();
+    /// A server with recovery, whose clients may have one parcel waiting, and its main namespace.
+    fn recovering() -> (SocketIo, Arc<Space<Peer>>, Arc<Recovery<Peer>>) {
+        let outbox = OutboxLimits { messages: 1, ..OutboxLimits::default() };
+        let io = SocketIo::builder().connection_state_recovery(RecoverySettings::default()).outbox(outbox).build();
         let space = Arc::clone(&io.of("/").0);
         let recovery = space.recovery.clone().expect("it is on");
+        (io, space, recovery)
+    }
+
+    /// One whom the namespace does not know yet.
+    fn newcomer(io: &SocketIo, space: &Arc<Space<Peer>>) -> Arc<Peer> {
         let pid = Sid::generate().expect("the system has random numbers");
         let session = Session::detached(io.engine().core(), Transport::Polling);
         let in_flight = Arc::new(InFlight::new(1));
-        let peer =
-            Arc::new(Peer::new("ann".into(), Some(pid), session, Weak::new(), in_flight, space, Args::default()));
-        assert!(peer.set_connected());
+        let space = Arc::clone(space);
+        Arc::new(Peer::new("ann".into(), Some(pid), session, Weak::new(), in_flight, space, Args::default()))
+    }
+
+    #[tokio::test]
+    async fn one_that_is_shown_out_before_it_is_welcomed_is_not_taken_for_connected() {
+        let (io, space, recovery) = recovering();
+        let peer = newcomer(&io, &space);
         // As another thread may, that is faster.
         depart::depart(&peer, DisconnectReason::ServerNamespaceDisconnect);
-        assert!(give_back(&recovery, &peer, None));
-        assert!(recovery.live(&pid).is_none());
+        assert_eq!(give_back(&recovery, &peer, None), Err(Outside::Dismissed));
+        assert!(recovery.live(&peer.pid.expect("it has one")).is_none());
         assert!(peer.joined().is_empty() && io.of("/").socket("ann").is_none());
+        assert!(peer.session.member().topics().is_empty() && !peer.session.member().has_undelivered());
+    }
+
+    /// A request that waits until the session ends, and is then told so by whoever ends it.
+    struct Waiting {
+        recovery: Arc<Recovery<Peer>>,
+        was_free: AtomicBool,
+    }
+
+    impl Wake for Waiting {
+        fn wake(self: Arc<Self>) {
+            self.was_free.store(self.recovery.is_free(), Ordering::Relaxed);
+        }
+    }
+
+    #[tokio::test]
+    async fn one_whose_welcome_overflows_is_closed_when_publishers_may_go_on() {
+        let (io, space, recovery) = recovering();
+        let peer = newcomer(&io, &space);
+        let waiting = Arc::new(Waiting { recovery: Arc::clone(&recovery), was_free: AtomicBool::new(false) });
+        peer.session.lock().polling.as_mut().expect("it polls").poster = Some(Arc::clone(&waiting).into());
+        let _ = peer.session.send("4first");
+        assert_eq!(give_back(&recovery, &peer, None), Ok(()));
+        assert_eq!(io.engine().metrics().overflowed(), 1);
+        assert!(waiting.was_free.load(Ordering::Relaxed));
     }
 }

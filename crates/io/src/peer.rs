@@ -5,6 +5,7 @@ use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 
+use smallvec::SmallVec;
 use switchboard_hub::HubError;
 use switchboard_io_proto::engine::Sid;
 use switchboard_io_proto::socket::{AckId, Acks, Args, Name, Refused, Value};
@@ -38,6 +39,9 @@ pub(crate) struct Peer {
     stage: AtomicU8,
     /// Whether it is in the room that bears its id. Changed under the lock of `more`.
     in_own_room: AtomicBool,
+    /// Whether it has left all its rooms, for good: they are the session's, and may be its follower's by now. Changed
+    /// under the lock of `more`, under which it joins and leaves.
+    has_left: AtomicBool,
     /// What the client is known to have received of what can be recovered.
     pub(crate) confirmed: AtomicU64,
     more: Mutex<Option<Box<More>>>,
@@ -82,6 +86,7 @@ impl Peer {
             listeners: Listeners::default(),
             stage: AtomicU8::new(0),
             in_own_room: AtomicBool::new(false),
+            has_left: AtomicBool::new(false),
             confirmed: AtomicU64::new(0),
             more: Mutex::default(),
         }
@@ -95,13 +100,15 @@ impl Peer {
         }
     }
 
-    /// `false` if it was disconnected meanwhile.
+    /// `false` if it was disconnected meanwhile. Who is welcomed holds the lock of the [roll](Space::roll) from here
+    /// until it is in: whoever disconnects it does so before all of that, or after.
     pub(crate) fn set_connected(&self) -> bool {
         self.stage.compare_exchange(0, 1, Ordering::AcqRel, Ordering::Acquire).is_ok()
     }
 
     /// How far it was; whoever finds it connected has to see it off.
     pub(crate) fn set_disconnected(&self) -> Stage {
+        let _roll = self.space.roll();
         match self.stage.swap(2, Ordering::AcqRel) {
             0 => Stage::Connecting,
             1 => Stage::Connected,
@@ -113,16 +120,22 @@ impl Peer {
         self.stage() == Stage::Connected
     }
 
-    /// Its client has it no longer.
+    /// Its client's sockets in all namespaces.
+    pub(crate) fn all_of_client(&self) -> SmallVec<[Arc<Self>; 1]> {
+        self.seats.upgrade().map_or_else(SmallVec::new, |seats| seats.all())
+    }
+
+    /// Its client has it no longer, and may come again. To be called when it has left all else.
     pub(crate) fn leave_seat(self: &Arc<Self>) {
-        if let Some(seats) = self.seats.upgrade() {
-            seats.leave(&self.space.name, self, self.space.settings.max_namespaces);
+        let seats = self.seats.upgrade();
+        if let Some(next) = seats.and_then(|seats| seats.leave(self, self.space.settings.max_namespaces)) {
+            next();
         }
     }
 
     // Rooms.
 
-    /// Joins all of them, or none.
+    /// Joins all of them, or none. One that has left joins nothing.
     pub(crate) fn join(&self, rooms: &[Name]) -> Result<(), HubError> {
         let joined = self.join_untold(rooms)?;
         rooms.iter().zip(joined).for_each(|(room, joined)| self.tell_joined(room, joined));
@@ -136,9 +149,13 @@ impl Peer {
         let space = &*self.space;
         let topics: Vec<String> = self.but_own(rooms).map(|room| room::topic(&space.name, room)).collect();
         let subscribe = || {
+            let _changing = self.more();
+            if self.has_left() {
+                return Ok(vec![false; rooms.len()]);
+            }
             let mut subscribed = self.session.member().subscribe_all(&topics)?.into_iter();
-            let is_new =
-                |room: &Name| if self.is_own(room) { self.enter_own_room() } else { subscribed.next() == Some(true) };
+            let enter_own = || !self.in_own_room.swap(true, Ordering::AcqRel);
+            let is_new = |room: &Name| if self.is_own(room) { enter_own() } else { subscribed.next() == Some(true) };
             Ok(rooms.iter().map(is_new).collect::<Vec<_>>())
         };
         if space.watchers.is_empty() {
@@ -172,31 +189,57 @@ impl Peer {
         }
     }
 
+    /// One that has left everything leaves nothing more.
     pub(crate) fn leave(&self, name: &str) {
-        let leave = || {
-            if self.is_own(name) {
-                self.leave_own_room()
-            } else {
-                self.session.member().unsubscribe(&room::topic(&self.space.name, name))
+        self.leave_those(|| {
+            let is_in = !self.has_left() && self.take_out(name);
+            is_in.then(|| Name::from(name)).into_iter().collect()
+        });
+    }
+
+    /// Leaves everything in this namespace, for good. When this returns it has, also if another thread was about it.
+    pub(crate) fn leave_all(&self) {
+        self.leave_those(|| {
+            if self.has_left.swap(true, Ordering::AcqRel) {
+                return Vec::new();
             }
+            self.session.member().unsubscribe(&self.space.everyone);
+            let rooms = self.topics().into_iter().chain([self.id.clone()]);
+            rooms.filter(|room| self.take_out(room)).collect()
+        });
+    }
+
+    /// Has `leave` leave rooms, under the lock of `more`, and tells those who watch of which those were.
+    fn leave_those(&self, leave: impl FnOnce() -> Vec<Name>) {
+        let space = &*self.space;
+        let leave = || {
+            let _changing = self.more();
+            leave()
         };
-        let watchers = self.space.watchers.all();
+        let watchers = space.watchers.all();
         if watchers.is_empty() {
             leave();
             return;
         }
-        let (left, was_last) = {
-            let _changing = self.space.watchers.changing();
-            (leave(), count_in(&self.space, name) == 0)
+        let left: Vec<(Name, bool)> = {
+            let _changing = space.watchers.changing();
+            let is_empty = |room: &Name| count_in(space, room) == 0;
+            leave().into_iter().map(|room| (room.clone(), is_empty(&room))).collect()
         };
         for watcher in watchers {
-            if left {
-                watcher.tell(RoomEvent::Leave(name, &self.id));
-            }
-            if left && was_last {
-                watcher.tell(RoomEvent::Delete(name));
+            for (room, is_empty) in &left {
+                watcher.tell(RoomEvent::Leave(room, &self.id));
+                if *is_empty {
+                    watcher.tell(RoomEvent::Delete(room));
+                }
             }
         }
+    }
+
+    /// Whether it was in there. Under the lock of `more`.
+    fn take_out(&self, room: &str) -> bool {
+        let unsubscribed = self.session.member().unsubscribe(&room::topic(&self.space.name, room));
+        if self.is_own(room) { self.in_own_room.swap(false, Ordering::AcqRel) } else { unsubscribed }
     }
 
     /// The rooms that it is in, its own first.
@@ -207,18 +250,19 @@ impl Peer {
 
     /// The rooms that it joined, without the one that bears its id.
     pub(crate) fn joined(&self) -> Vec<Name> {
+        let _changing = self.more();
+        if self.has_left() { Vec::new() } else { self.topics() }
+    }
+
+    /// The rooms of its session in this namespace, without the one that bears its id.
+    fn topics(&self) -> Vec<Name> {
         let topics = self.session.member().topics();
         let rooms = topics.iter().filter_map(|topic| room::of_topic(&self.space.name, topic));
         rooms.filter(|room| !self.is_own(room)).map(Name::from).collect()
     }
 
-    /// Leaves everything in this namespace.
-    pub(crate) fn leave_all(&self) {
-        for name in self.joined() {
-            self.leave(&name);
-        }
-        self.leave(&self.id);
-        self.session.member().unsubscribe(&self.space.everyone);
+    fn has_left(&self) -> bool {
+        self.has_left.load(Ordering::Acquire)
     }
 
     // The room that bears its id. It is in there as in any other room, but the hub knows only once somebody needs that:
@@ -234,17 +278,6 @@ impl Peer {
         if self.is_in_own_room() {
             self.session.member().subscribe_exempt(&room::topic(&self.space.name, &self.id));
         }
-    }
-
-    fn enter_own_room(&self) -> bool {
-        let _changing = self.more();
-        !self.in_own_room.swap(true, Ordering::AcqRel)
-    }
-
-    pub(crate) fn leave_own_room(&self) -> bool {
-        let _changing = self.more();
-        self.session.member().unsubscribe(&room::topic(&self.space.name, &self.id));
-        self.in_own_room.swap(false, Ordering::AcqRel)
     }
 
     fn is_own(&self, room: &str) -> bool {

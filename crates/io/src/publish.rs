@@ -71,7 +71,7 @@ pub(crate) fn broadcast<A: Arguments + ?Sized>(
 ) -> Result<Delivery, EmitError> {
     tell_onlookers(space, selector, skip, event)?;
     let form = space.settings.plain_form.as_ref();
-    let Some(recovery) = &space.recovery else {
+    let Some(recovery) = recoverable(space, event) else {
         let frames = write(space, event, None)?;
         let plain = form.map(|form| {
             let (parser, frames) = (space.settings.parser, frames.clone());
@@ -101,7 +101,7 @@ pub(crate) fn emit<A: Arguments + ?Sized>(peer: &Peer, flags: Flags, event: &Eve
     }
     look_on(peer, event)?;
     let space = &*peer.space;
-    let Some(recovery) = &space.recovery else {
+    let Some(recovery) = recoverable(space, event) else {
         return emit_directly(peer, flags, event);
     };
     let selector = Selector { flags, ..Selector::new().to(&peer.id) };
@@ -198,7 +198,13 @@ fn part(frame: Frame) -> Message {
     }
 }
 
-/// Writes an event with its offset, records it unless it is not to be recovered, and hands it on before anyone else
+/// The memory that an event goes by, where recovery is on. One that is to be answered goes without: nobody waits for the
+/// answer of a client that is given it later.
+fn recoverable<'s, A: ?Sized>(space: &'s Space<Peer>, event: &Event<'_, A>) -> Option<&'s Recovery<Peer>> {
+    space.recovery.as_deref().filter(|_| event.id.is_none())
+}
+
+/// Writes an event with its offset, records it unless it may be lost, and hands it on before anyone else
 /// may: so clients get packets in the order of their offsets. `hand_on` runs under the lock that all publishers take:
 /// it must settle with no session, which may call listeners, and those may publish.
 pub(crate) fn record<R>(
@@ -208,9 +214,6 @@ pub(crate) fn record<R>(
     event: &Event<'_, Args>,
     hand_on: impl FnOnce(&Frames) -> R,
 ) -> Result<R, EmitError> {
-    if event.id.is_some() {
-        return Ok(hand_on(&write(space, event, None)?));
-    }
     let mut log = recovery.lock();
     let frames = if selector.flags.volatile {
         // A client takes any string at the end of an event for an offset: it gets a true one here too.

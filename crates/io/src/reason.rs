@@ -25,7 +25,8 @@ pub enum DisconnectReason {
     ServerShuttingDown,
     /// The client left the namespace.
     ClientNamespaceDisconnect,
-    /// [`Socket::disconnect`](crate::Socket::disconnect) was called, or a handler of the socket panicked.
+    /// [`Socket::disconnect`](crate::Socket::disconnect) was called, or [`disconnect_all`](crate::Socket::disconnect_all)
+    /// of a socket of the same client, or a handler of the socket panicked.
     ServerNamespaceDisconnect,
 }
 

@@ -5,15 +5,24 @@
 //! learnt from its pongs, so that a quiet connection recovers however long it was quiet. And one whose old connection
 //! is not yet known to be dead takes its session over from it.
 
-use std::collections::{BTreeMap, HashMap, HashSet, VecDeque};
+use std::collections::HashMap;
 use std::ops::{Deref, DerefMut};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::{Duration, Instant};
 
 use switchboard_io_proto::engine::Sid;
-use switchboard_io_proto::socket::{Frames, Name, Namespace, Selector, Value};
+use switchboard_io_proto::socket::{Frames, Namespace, Selector};
 use switchboard_ws::{Budget, BudgetHold, BudgetPart, OutboxLimits};
+
+use lost::Absent;
+use packets::{Missed, Packets, STEP};
+
+pub(crate) use lost::Lost;
+pub(crate) use packets::Place;
+
+mod lost;
+mod packets;
 
 /// Settings of connection state recovery.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -44,20 +53,6 @@ impl Default for RecoverySettings {
     }
 }
 
-/// A packet's place among all that were recorded. Zero comes before the first.
-pub(crate) type Place = u64;
-
-/// A socket that was lost.
-#[derive(Debug, Clone)]
-pub(crate) struct Lost {
-    pub(crate) id: Name,
-    pub(crate) namespace: Namespace,
-    pub(crate) rooms: Vec<Name>,
-    pub(crate) data: Value,
-    /// It is known to have received everything up to here.
-    pub(crate) confirmed: Place,
-}
-
 /// A client that has come back, and may have what it lost.
 #[derive(Debug)]
 pub(crate) struct Claim {
@@ -65,6 +60,8 @@ pub(crate) struct Claim {
     pub(crate) lost: Lost,
     /// It has received everything up to here.
     pub(crate) received: Place,
+    /// What came after that.
+    pub(crate) missed: Missed,
 }
 
 /// How often recovery did what.
@@ -103,41 +100,10 @@ pub(crate) struct Locked<'a> {
 
 #[derive(Debug, Default)]
 pub(crate) struct Log {
-    /// The place of the newest packet.
-    newest: Place,
-    packets: VecDeque<Recorded>,
-    /// Of all packets.
-    bytes: usize,
+    packets: Packets,
+    lost: Absent,
     hold: BudgetHold,
-    lost: HashMap<Sid, Away>,
-    /// Of all the lost.
-    lost_bytes: usize,
-    /// The lost by age, for those that nobody comes back for.
-    ages: BTreeMap<Since, Sid>,
-    /// So many were ever lost: tells those of one moment apart.
-    count: u64,
     counters: RecoveryCounters,
-}
-
-/// Since when somebody is away.
-type Since = (Instant, u64);
-
-#[derive(Debug)]
-struct Away {
-    since: Since,
-    lost: Lost,
-    /// What it takes.
-    bytes: usize,
-}
-
-#[derive(Debug)]
-struct Recorded {
-    at: Instant,
-    namespace: Namespace,
-    selector: Selector,
-    frames: Frames,
-    /// What it takes.
-    bytes: usize,
 }
 
 impl<P> Recovery<P> {
@@ -187,88 +153,55 @@ impl<P> Recovery<P> {
         now: Instant,
         write: impl FnOnce(&str) -> Result<Frames, E>,
     ) -> Result<Frames, E> {
-        let frames = write(&offset(log.newest + 1))?;
-        log.newest += 1;
-        let rooms = selector.rooms.iter().chain(&selector.except);
-        let bytes = size_of::<Recorded>() + frames.bytes() + rooms.map(size).sum::<usize>();
-        log.bytes += bytes;
-        let (namespace, frames_too) = (namespace.clone(), frames.clone());
-        log.packets.push_back(Recorded { at: now, namespace, selector, frames: frames_too, bytes });
+        let frames = write(&offset(log.newest() + 1))?;
+        log.packets.push(now, namespace.clone(), selector, frames.clone());
         self.prune(log, now);
         Ok(frames)
     }
 
     /// A socket was lost whose client may come back and name `pid`.
     pub(crate) fn keep(&self, pid: Sid, lost: Lost, now: Instant) {
-        let bytes = lost.bytes();
         let mut log = self.lock();
-        log.find_again(&pid);
-        log.count += 1;
-        let since = (now, log.count);
-        log.lost.insert(pid, Away { since, lost, bytes });
-        log.ages.insert(since, pid);
-        log.lost_bytes += bytes;
+        log.lost.insert(pid, lost, now);
         self.prune(&mut log, now);
     }
 
     /// A client came back. `offset` is of the last packet that it has received, if it has received any. `None`: it is
     /// to be somebody new.
     pub(crate) fn claim(&self, pid: &Sid, namespace: &Namespace, offset: Option<&str>, now: Instant) -> Option<Claim> {
-        let mut log = self.lock();
-        let found = self.find(&log, pid, namespace, offset, now);
-        if found.is_some() {
-            // Also when it cannot be given back: what is gone stays gone, and what is too much does not become less. To
-            // look again would take as long again.
-            log.find_again(pid);
-            log.count_bytes();
-        }
-        let claim = found.filter(|claim| self.missed(&mut log, claim, now).is_some());
+        let found = self.find(pid, namespace, offset, now);
+        let claim = found.and_then(|mut claim| self.catch_up(&mut claim.missed).map(drop).map(|()| claim));
         if claim.is_none() {
-            log.counters.failed += 1;
+            self.lock().counters.failed += 1;
         }
         claim
     }
 
-    /// What it missed, which it is given now: that is counted. `None` as of [`missed`](Self::missed).
-    pub(crate) fn give_back(&self, log: &mut Log, claim: &Claim, now: Instant) -> Option<Vec<Frames>> {
-        let missed = self.missed(log, claim, now);
-        match missed {
-            Some(_) => log.counters.recovered += 1,
-            None => log.counters.failed += 1,
-        }
-        missed
+    /// The memory, at a moment at which all is found that the client has missed: it is to be [given](Missed::take) that
+    /// before the memory is let go of. `None`: not all of it is here any more, or it is too much by now.
+    pub(crate) fn give_back(&self, claim: &mut Claim) -> Option<Locked<'_>> {
+        let Some(mut log) = self.catch_up(&mut claim.missed) else {
+            self.lock().counters.failed += 1;
+            return None;
+        };
+        log.counters.recovered += 1;
+        Some(log)
     }
 
-    /// What was meant for it while it was away; `None` if not all of that is here any more, or if it is too much.
-    fn missed(&self, log: &mut Log, claim: &Claim, now: Instant) -> Option<Vec<Frames>> {
-        self.prune(log, now);
-        let oldest = log.newest - log.packets.len() as u64 + 1;
-        // As the place is a count of packets that are or were in memory, it fits.
-        let start = usize::try_from((claim.received + 1).checked_sub(oldest)?).ok()?;
-        let Lost { id, namespace, rooms, .. } = &claim.lost;
-        // Each packet asks for its rooms, and everyone who publishes waits.
-        let rooms: HashSet<&str> = rooms.iter().chain([id]).map(|room| &**room).collect();
-        let is_in = |room: &str| rooms.contains(room);
-        let (mut missed, mut messages, mut bytes) = (Vec::new(), 0, 0);
-        for packet in log.packets.iter().skip(start) {
-            if packet.namespace != *namespace || !packet.selector.selects(is_in) {
-                continue;
+    /// Looks through all that is not looked at yet. Others may publish meanwhile, until few packets are left. `None`: not
+    /// all of them are here any more, or it is too much.
+    fn catch_up(&self, missed: &mut Missed) -> Option<Locked<'_>> {
+        loop {
+            let log = self.lock();
+            let step = log.packets.step(missed.next())?;
+            if step.len() < STEP {
+                return missed.look_at(&step).then_some(log);
             }
-            messages += packet.frames.len();
-            bytes += packet.frames.bytes();
-            if !self.fits(messages, bytes) {
+            drop(log);
+            if !missed.look_at(&step) {
                 return None;
             }
-            missed.push(packet.frames.clone());
         }
-        Some(missed)
-    }
-
-    /// Whether a queue holds it all, the welcome too: bytes as base64, which they are on polling.
-    fn fits(&self, messages: usize, bytes: usize) -> bool {
-        const WELCOME: usize = 256;
-        let bytes = bytes.saturating_add(bytes / 3).saturating_add(messages.saturating_mul(4)).saturating_add(WELCOME);
-        messages < self.room.messages && bytes <= self.room.bytes
     }
 
     /// Who is connected and would come back by this.
@@ -293,16 +226,25 @@ impl<P> Recovery<P> {
         self.lock().counters
     }
 
-    fn find(&self, log: &Log, pid: &Sid, namespace: &Namespace, offset: Option<&str>, now: Instant) -> Option<Claim> {
-        let Away { since, lost, .. } = log.lost.get(pid)?;
-        if lost.namespace != *namespace || now.duration_since(since.0) > self.settings.max_disconnection_duration {
+    /// Whom a client was that names this. It is found once, also if it cannot be given back what it missed: what is gone
+    /// stays gone, and what is too much does not become less. To look again would take as long again.
+    fn find(&self, pid: &Sid, namespace: &Namespace, offset: Option<&str>, now: Instant) -> Option<Claim> {
+        let mut log = self.lock();
+        let (since, lost) = log.lost.get(pid)?;
+        if lost.namespace != *namespace || now.duration_since(since) > self.settings.max_disconnection_duration {
             return None;
         }
         let received = match offset {
-            Some(offset) => place(offset).filter(|place| *place <= log.newest)?.max(lost.confirmed),
+            Some(offset) => place(offset).filter(|place| *place <= log.newest())?.max(lost.confirmed),
             None => lost.confirmed,
         };
-        Some(Claim { pid: *pid, lost: lost.clone(), received })
+        let lost = log.lost.remove(pid)?;
+        log.count_bytes();
+        drop(log);
+        let rooms = lost.rooms.iter().chain([&lost.id]).cloned().collect();
+        let hold = self.budget.hold(BudgetPart::Recovery);
+        let missed = Missed::new(lost.namespace.clone(), rooms, received, self.room, hold);
+        Some(Claim { pid: *pid, lost, received, missed })
     }
 
     fn lock_live(&self) -> MutexGuard<'_, HashMap<Sid, Weak<P>>> {
@@ -311,25 +253,24 @@ impl<P> Recovery<P> {
 
     fn prune(&self, log: &mut Log, now: Instant) {
         let RecoverySettings { max_packets, max_bytes, max_sessions, max_disconnection_duration, .. } = self.settings;
-        while let Some(oldest) = log.packets.front() {
-            let expired = now.duration_since(oldest.at) > self.retention;
-            if !expired && log.packets.len() <= max_packets && log.bytes <= max_bytes && !self.budget.is_tight() {
+        while let Some(oldest) = log.packets.oldest() {
+            let expired = now.duration_since(oldest) > self.retention;
+            let is_room = log.packets.len() <= max_packets && log.packets.bytes() <= max_bytes;
+            if !expired && is_room && !self.budget.is_tight() {
                 break;
             }
             log.counters.packets_dropped += u64::from(!expired);
-            log.bytes -= oldest.bytes;
-            log.packets.pop_front();
+            log.packets.drop_oldest();
             log.count_bytes();
         }
         log.count_bytes();
-        while let Some((since, pid)) = log.ages.first_key_value() {
-            let expired = now.duration_since(since.0) > max_disconnection_duration;
-            let is_room = log.lost.len() <= max_sessions && log.lost_bytes <= max_bytes && !self.budget.is_tight();
-            if !expired && is_room {
+        while let Some((since, pid)) = log.lost.oldest() {
+            let expired = now.duration_since(since) > max_disconnection_duration;
+            let is_room = log.lost.len() <= max_sessions && log.lost.bytes() <= max_bytes;
+            if !expired && is_room && !self.budget.is_tight() {
                 break;
             }
-            let pid = *pid;
-            log.find_again(&pid);
+            log.lost.remove(&pid);
             log.counters.sessions_dropped += u64::from(!expired);
             log.count_bytes();
         }
@@ -352,57 +293,23 @@ impl DerefMut for Locked<'_> {
 
 impl Drop for Locked<'_> {
     fn drop(&mut self) {
-        self.newest.store(self.log.newest, Ordering::Release);
+        self.newest.store(self.log.newest(), Ordering::Release);
     }
 }
 
 impl Log {
     fn count_bytes(&mut self) {
-        self.hold.set(self.bytes + self.lost_bytes);
-    }
-
-    /// Somebody is lost no more, or for good.
-    fn find_again(&mut self, pid: &Sid) {
-        let Some(Away { since, bytes, .. }) = self.lost.remove(pid) else { return };
-        self.ages.remove(&since);
-        self.lost_bytes -= bytes;
+        self.hold.set(self.packets.bytes() + self.lost.bytes());
     }
 
     /// The place of the newest packet.
     pub(crate) fn newest(&self) -> Place {
-        self.newest
+        self.packets.newest()
     }
 
     /// What a packet carries that is not recorded: everything before it was.
     pub(crate) fn offset(&self) -> String {
-        offset(self.newest)
-    }
-}
-
-impl Lost {
-    /// About what it takes, with its places in the tables.
-    fn bytes(&self) -> usize {
-        const PLACES: usize = size_of::<(Sid, Away)>() + size_of::<(Since, Sid)>();
-        PLACES + self.rooms.iter().map(size).sum::<usize>() + held_by(&self.data)
-    }
-}
-
-/// What a name takes: with its text, which a long one keeps elsewhere.
-fn size(name: &Name) -> usize {
-    size_of::<Name>() + name.len()
-}
-
-/// What a value holds, besides its own place.
-fn held_by(value: &Value) -> usize {
-    match value {
-        Value::Null | Value::Bool(_) | Value::Number(_) => 0,
-        Value::String(text) => text.len(),
-        Value::Binary(bytes) => bytes.len(),
-        Value::Array(values) => values.iter().map(|value| size_of::<Value>() + held_by(value)).sum(),
-        Value::Object(members) => {
-            let size = |(name, value): &(String, Value)| size_of::<(String, Value)>() + name.len() + held_by(value);
-            members.iter().map(size).sum()
-        }
+        offset(self.newest())
     }
 }
 
@@ -418,9 +325,17 @@ fn place(offset: &str) -> Option<Place> {
 }
 
 #[cfg(test)]
+impl<P> Recovery<P> {
+    /// Whether nobody holds the memory.
+    pub(crate) fn is_free(&self) -> bool {
+        self.log.try_lock().is_ok()
+    }
+}
+
+#[cfg(test)]
 mod tests {
     use bytes::Bytes;
-    use switchboard_io_proto::socket::Frame;
+    use switchboard_io_proto::socket::{Frame, Name, Value};
 
     use super::*;
 
@@ -454,9 +369,13 @@ mod tests {
         }
 
         fn back(&self, pid: Sid, offset: Option<&str>) -> Option<Vec<String>> {
-            let claim = self.recovery.claim(&pid, &ROOT, offset, self.now)?;
-            let missed = self.recovery.give_back(&mut self.recovery.lock(), &claim, self.now)?;
-            Some(missed.iter().map(text).collect())
+            let mut claim = self.recovery.claim(&pid, &ROOT, offset, self.now)?;
+            self.given_back(&mut claim)
+        }
+
+        fn given_back(&self, claim: &mut Claim) -> Option<Vec<String>> {
+            drop(self.recovery.give_back(claim)?);
+            Some(claim.missed.take().iter().map(text).collect())
         }
     }
 
@@ -524,6 +443,54 @@ mod tests {
         assert_eq!((counters.failed, counters.packets_dropped), (1, 1));
     }
 
+    /// However much that is, and however often others publish while it is looked through.
+    #[test]
+    fn what_is_published_after_the_claim_comes_behind_what_was_missed_before() {
+        let memory = Memory::new(RecoverySettings::default());
+        let pid = pid();
+        memory.lose(pid, &["lobby"], 0);
+        let mut said = Vec::new();
+        let mut say = |count: usize| {
+            for round in 0..count {
+                said.push(memory.say("news", Selector::new().to("lobby")));
+                if round % 3 == 0 {
+                    memory.say("others", Selector::new().to("elsewhere"));
+                }
+            }
+        };
+        say(2 * STEP + 1);
+        let mut claim = memory.recovery.claim(&pid, &ROOT, None, memory.now).expect("all of it is here");
+        say(3 * STEP);
+        let missed = memory.given_back(&mut claim).expect("all of it is here");
+        assert_eq!(missed, said);
+    }
+
+    #[test]
+    fn no_more_is_looked_through_at_once_than_a_step() {
+        let memory = Memory::new(RecoverySettings::default());
+        for _ in 0..=STEP {
+            memory.say("news", Selector::new());
+        }
+        let log = memory.recovery.lock();
+        let steps = [1, 2, STEP as u64 + 2].map(|from| log.packets.step(from).map(|step| step.len()));
+        assert_eq!(steps, [Some(STEP), Some(STEP), Some(0)]);
+        assert!(log.packets.step(0).is_none(), "there never was such a packet");
+    }
+
+    #[test]
+    fn who_is_overtaken_by_what_is_dropped_after_its_claim_gets_nothing() {
+        let memory = Memory::new(RecoverySettings { max_packets: 2, ..RecoverySettings::default() });
+        let pid = pid();
+        memory.lose(pid, &[], 0);
+        memory.say("one", Selector::new());
+        let mut claim = memory.recovery.claim(&pid, &ROOT, None, memory.now).expect("all of it is here");
+        for what in ["two", "three", "four"] {
+            memory.say(what, Selector::new());
+        }
+        assert_eq!(memory.given_back(&mut claim), None, "the second is gone");
+        assert_eq!((memory.recovery.counters().recovered, memory.recovery.counters().failed), (0, 1));
+    }
+
     #[test]
     fn nobody_comes_back_too_late_or_to_another_namespace_or_with_an_offset_of_no_packet() {
         let mut memory = Memory::new(RecoverySettings::default());
@@ -554,7 +521,7 @@ mod tests {
         assert!(memory.back(pids[1], None).is_some());
         memory.now += Duration::from_secs(121);
         memory.say("anything", Selector::new());
-        assert!(memory.recovery.lock().lost.is_empty());
+        assert_eq!(memory.recovery.lock().lost.len(), 0);
     }
 
     #[test]
@@ -605,7 +572,7 @@ mod tests {
             assert!(memory.back(pid, None).is_some());
         }
         let log = memory.recovery.lock();
-        assert_eq!((log.ages.len(), log.lost.len(), log.lost_bytes), (0, 0, 0));
+        assert_eq!((log.lost.oldest(), log.lost.len(), log.lost.bytes()), (None, 0, 0));
     }
 
     #[test]

@@ -18,18 +18,28 @@ struct Entry<P> {
 }
 
 impl<P> Roll<P> {
+    /// Somebody is here, in place of whoever had the same id.
     pub(crate) fn insert(&mut self, id: &Name, member: MemberId, peer: Arc<P>) {
+        if let Some(before) = self.by_id.insert(id.clone(), Entry { peer, member }) {
+            self.forget(before.member, id);
+        }
         self.by_member.insert(member, id.clone());
-        self.by_id.insert(id.clone(), Entry { peer, member });
     }
 
-    pub(crate) fn remove(&mut self, id: &Name) -> Option<Arc<P>> {
-        let entry = self.by_id.remove(id)?;
-        // A transport that was changed for another has a new name already.
-        if self.by_member.get(&entry.member) == Some(id) {
-            self.by_member.remove(&entry.member);
+    /// This one is here no more. Whoever has come by the same id since still is.
+    pub(crate) fn remove(&mut self, id: &Name, peer: &Arc<P>) {
+        if self.get(id).is_some_and(|known| Arc::ptr_eq(known, peer))
+            && let Some(entry) = self.by_id.remove(id)
+        {
+            self.forget(entry.member, id);
         }
-        Some(entry.peer)
+    }
+
+    /// A transport that was changed for another has a new name already.
+    fn forget(&mut self, member: MemberId, id: &Name) {
+        if self.by_member.get(&member) == Some(id) {
+            self.by_member.remove(&member);
+        }
     }
 
     /// The hub calls a member by another name, whoever it is here: its transport was changed for another.
@@ -61,5 +71,29 @@ impl<P> Roll<P> {
 impl<P> Default for Roll<P> {
     fn default() -> Self {
         Self { by_id: HashMap::new(), by_member: HashMap::new() }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use switchboard_hub::Outbox;
+    use switchboard_ws::{Hub, OutboxLimits};
+
+    use super::*;
+
+    #[test]
+    fn who_goes_late_does_not_take_its_follower_of_the_same_id_along() {
+        let hub = Hub::default();
+        let members = [(); 2].map(|()| hub.join(Arc::new(Outbox::new(OutboxLimits::default()))));
+        let [before, after] = members.each_ref().map(switchboard_hub::Member::id);
+        let (mut roll, ann) = (Roll::default(), Name::from("ann"));
+        let peers = ["before", "after"].map(Arc::new);
+        roll.insert(&ann, before, Arc::clone(&peers[0]));
+        roll.insert(&ann, after, Arc::clone(&peers[1]));
+        assert!(roll.of_member(before).is_none());
+        roll.remove(&ann, &peers[0]);
+        assert_eq!((roll.of_member(after), roll.len()), (Some(&peers[1]), 1));
+        roll.remove(&ann, &peers[1]);
+        assert_eq!((roll.of_member(after), roll.len(), roll.by_member.len()), (None, 0, 0));
     }
 }

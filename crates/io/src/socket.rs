@@ -17,9 +17,8 @@ use crate::broadcast::{Broadcast, Rooms};
 use crate::depart;
 use crate::engine::{Handshake, Session};
 use crate::error::{AckError, EmitError, JoinError};
-use crate::peer::{Peer, Stage};
+use crate::peer::Peer;
 use crate::publish::{self, Event};
-use crate::reason::DisconnectReason;
 use crate::waiter::{Then, Waiter};
 
 /// A client in a namespace. A cheap handle: clones are the same socket.
@@ -179,22 +178,14 @@ impl Socket {
 
     /// Joins rooms, all of them or none. Every broadcast that begins after this returns reaches it, also while a
     /// middleware still decides whether to let it in; stock clients keep what comes before they are told that they are
-    /// in.
+    /// in. One that has left joins nothing.
     ///
     /// # Errors
     /// A name is too long, or the client would be in too many rooms; see [`HubLimits`](crate::HubLimits). What it is in
     /// without having joined, its namespaces and the rooms of its ids, does not count.
     pub fn join<R: Rooms>(&self, rooms: R) -> Result<(), JoinError> {
-        if self.0.stage() == Stage::Disconnected {
-            return Ok(()); // Nobody is left to be in a room.
-        }
         let rooms: Vec<Name> = rooms.names().collect();
-        self.0.join(&rooms)?;
-        if self.0.stage() == Stage::Disconnected {
-            // Another thread has seen it off meanwhile, perhaps before it was in: nobody else takes it out again.
-            rooms.iter().for_each(|room| self.0.leave(room));
-        }
-        Ok(())
+        self.0.join(&rooms)
     }
 
     /// Leaves rooms. One that leaves the room of its own id is not reached by that any more.
@@ -242,15 +233,15 @@ impl Socket {
 
     // The end.
 
-    /// Takes this socket out of its namespace. The client is told, after what was sent so far; its connection and its
-    /// sockets in other namespaces stay.
+    /// Takes this socket out of its namespace. The client is told, after what was sent so far and before listeners are;
+    /// its connection and its sockets in other namespaces stay.
     pub fn disconnect(&self) {
         depart::dismiss(&self.0);
     }
 
-    /// Closes the client's connection, and with it its sockets in all namespaces.
+    /// Disconnects the client's sockets in all namespaces, and closes its connection.
     pub fn disconnect_all(&self) {
-        depart::close(&self.0, DisconnectReason::ServerNamespaceDisconnect);
+        depart::close(&self.0);
     }
 
     fn emitter(&self) -> Emitter {

@@ -1,6 +1,7 @@
 //! How the server and its connections end.
 
 use std::future::ready;
+use std::sync::{Arc, Mutex};
 
 use switchboard_io::{DisconnectReason, Socket, SocketIo};
 
@@ -118,14 +119,14 @@ async fn a_farewell_that_crosses_the_server_s_is_no_breach() {
     client.expect_nothing().await;
 }
 
-/// A client that comes back at once is not to be taken for the one that still leaves.
 #[tokio::test]
-async fn a_client_hears_that_it_is_disconnected_when_it_has_left() {
+async fn a_client_hears_that_it_is_disconnected_before_what_is_said_about_that() {
     let io = SocketIo::new();
     let server = io.clone();
     io.on_connect(move |socket: Socket| {
         let server = server.clone();
-        socket.on_disconnecting(move || {
+        socket.on_disconnecting(move |socket: Socket| {
+            assert!(socket.emit("to it", &()).is_err(), "it is not connected any more");
             server.emit("leaving", &()).expect("it serialises");
             ready(())
         });
@@ -133,10 +134,54 @@ async fn a_client_hears_that_it_is_disconnected_when_it_has_left() {
     });
     let mut client = Client::join(serve(&io).await).await;
     io.of("/").socket(&client.id).expect("it is in").disconnect();
-    // It was in its rooms still when that was sent.
-    client.expect(r#"42["leaving"]"#).await;
     client.expect("41").await;
+    // It was in its rooms still when that was sent; as clients hear it, they are in no such namespace.
+    client.expect(r#"42["leaving"]"#).await;
     client.enter("/").await;
     io.emit("news", &()).expect("it serialises");
+    client.expect(r#"42["news"]"#).await;
+}
+
+/// Its rooms are the session's: the one that still leaves must not take its follower out of them.
+#[tokio::test]
+async fn one_who_comes_again_is_let_in_when_the_one_before_has_left() {
+    let io = SocketIo::new();
+    crate::client::fenced(&io, "/a");
+    let (tell, mut told) = crate::client::journal();
+    let (release, gate) = std::sync::mpsc::channel::<()>();
+    let gate = Arc::new(Mutex::new(gate));
+    io.on_connect(move |socket: Socket| {
+        socket.join("room").expect("there is room for it");
+        let (tell, gate) = (tell.clone(), Arc::clone(&gate));
+        socket.on_disconnecting(move |socket: Socket| {
+            let _ = tell.send((socket.id().to_string(), socket.rooms().len()));
+            // Until the test lets it go on, or is over.
+            let _ = gate.lock().expect("no panic").recv();
+            ready(())
+        });
+        ready(())
+    });
+    let mut client = Client::join(serve(&io).await).await;
+    let id = client.id.clone();
+    client.enter("/a").await;
+    let old = io.of("/").socket(&id).expect("it is in");
+    let (leaving, runtime) = (old.clone(), tokio::runtime::Handle::current());
+    let thread = std::thread::spawn(move || {
+        let _runtime = runtime.enter();
+        leaving.disconnect();
+    });
+    assert_eq!(told.next().await, (id, 2));
+    client.expect("41").await;
+    client.say("41").await;
+    client.say("40").await;
+    client.expect_nothing_in("/a").await;
+    release.send(()).expect("it waits");
+    client.welcomed("/").await;
+    thread.join().expect("no panic");
+    // Nor does who keeps a handle to the one before.
+    old.leave("room");
+    old.join("late").expect("nothing is joined");
+    assert_eq!((old.rooms().len(), io.of("/").count_in("late"), io.of("/").count()), (0, 0, 1));
+    io.to("room").emit("news", &()).expect("it serialises");
     client.expect(r#"42["news"]"#).await;
 }
