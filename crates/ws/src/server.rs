@@ -82,11 +82,12 @@ impl Server {
         Ok(Self::new(Listener::Unix(UnixListener::bind(path)?), config))
     }
 
-    /// Serves `wss://` in place of `ws://`.
+    /// Serves `wss://` in place of `ws://`. What that keeps for clients counts in the endpoint's
+    /// [budget](Config::budget).
     #[cfg(feature = "tls")]
     #[must_use]
     pub fn tls(mut self, tls: ServerTls) -> Self {
-        self.tls = Some(tls);
+        self.tls = Some(tls.budget(self.config.get_budget().clone()));
         self
     }
 
