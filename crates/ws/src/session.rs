@@ -199,7 +199,7 @@ impl<H: Handler> Session<H> {
         let clean = self.connection.ended().is_some_and(|ended| ended.is_clean());
         if !clean && error.kind() != std::io::ErrorKind::UnexpectedEof {
             // TLS had to let go of what it kept.
-            let was_short = error.get_ref().is_some_and(|inner| inner.is::<Exhausted>());
+            let was_short = matches!(error.get_ref(), Some(inner) if inner.is::<Exhausted>());
             self.fail(if was_short { Error::Protocol(ProtocolError::OutOfMemory) } else { Error::Io(Arc::new(error)) });
         }
         self.connection.receive_eof();

@@ -212,7 +212,7 @@ mod tests {
     }
 
     fn is_shortage(error: &io::Error) -> bool {
-        error.get_ref().is_some_and(|inner| inner.is::<Exhausted>())
+        matches!(error.get_ref(), Some(inner) if inner.is::<Exhausted>())
     }
 
     #[test]
