@@ -3,8 +3,10 @@
 
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 
 use clap::Parser as _;
+use rcgen::{CertificateParams, KeyPair};
 use rustls::pki_types::ServerName;
 use rustls::{ClientConfig, RootCertStore};
 use switchboard_server::app::App;
@@ -14,10 +16,12 @@ use switchboard_server::tasks::Tasks;
 use switchboard_server::workers::Workers;
 use switchboard_server::{listen, run};
 use switchboard_testkit::{Frame, Response, Wire, frame, within};
+use switchboard_ws::Budget;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
 use tokio::sync::{Mutex, MutexGuard, watch};
 use tokio_rustls::TlsConnector;
+use tokio_rustls::client::TlsStream;
 
 use switchboard_testkit::counting;
 
@@ -76,20 +80,30 @@ impl Arena {
         Self::start(&["--socketio-parser=msgpack"], false, dial).await
     }
 
-    /// The flags say that it is served by TLS, with this certificate.
-    pub(crate) async fn over_tls(flags: &[&str], certificate: &rcgen::Certificate) -> Self {
+    /// By TLS, and what its clients need for that.
+    pub(crate) async fn over_tls(flags: &[&str]) -> (Self, Tls) {
+        let pair = KeyPair::generate().unwrap();
+        let certificate = CertificateParams::new(["127.0.0.1".to_owned()]).unwrap().self_signed(&pair).unwrap();
+        // Attacks take turns, but not in what they prepare.
+        static NUMBER: AtomicUsize = AtomicUsize::new(0);
+        let number = NUMBER.fetch_add(1, Relaxed);
+        let folder = std::env::temp_dir().join(format!("switchboard-attacks-{}-{number}", std::process::id()));
+        std::fs::create_dir_all(&folder).unwrap();
+        let (cert, key) = (folder.join("cert.pem"), folder.join("key.pem"));
+        std::fs::write(&cert, certificate.pem()).unwrap();
+        std::fs::write(&key, pair.serialize_pem()).unwrap();
+        let files = [format!("--tls-cert={}", cert.display()), format!("--tls-key={}", key.display())];
+        let flags: Vec<_> = files.iter().map(String::as_str).chain(flags.iter().copied()).collect();
         let mut roots = RootCertStore::empty();
         roots.add(certificate.der().clone()).unwrap();
-        let config = Arc::new(ClientConfig::builder().with_root_certificates(roots).with_no_client_auth());
-        let dial = async |address: SocketAddr| {
-            let stream = TcpStream::connect(address).await.unwrap();
-            let name = ServerName::IpAddress(address.ip().into());
-            let connecting = TlsConnector::from(Arc::clone(&config)).connect(name, stream);
-            let stream = within("a TLS handshake", connecting).await.ok()?;
-            let line: Line = Box::new(stream);
+        let tls = Tls(Arc::new(ClientConfig::builder().with_root_certificates(roots).with_no_client_auth()));
+        let dial = async |address| {
+            let line: Line = Box::new(tls.shake_hands(connect(address).await).await?);
             Some(line)
         };
-        Self::start(flags, true, dial).await
+        let arena = Self::start(&flags, true, dial).await;
+        std::fs::remove_dir_all(&folder).unwrap();
+        (arena, tls)
     }
 
     async fn start(flags: &[&str], json: bool, dial: impl AsyncFn(SocketAddr) -> Option<Line>) -> Self {
@@ -249,6 +263,11 @@ impl Arena {
         self.app.websocket.get_metrics().snapshot().limits.get(limit).copied().unwrap_or(0)
     }
 
+    /// What all that is held for clients counts in.
+    pub(crate) fn budget(&self) -> &Budget {
+        self.app.websocket.get_budget()
+    }
+
     /// Socket.IO's counters.
     pub(crate) fn engine(&self) -> &switchboard_io::engine::Metrics {
         self.app.sockets.as_ref().expect("it is served").server.engine().metrics()
@@ -339,6 +358,18 @@ pub(crate) async fn closed<S: AsyncRead + AsyncWrite + Unpin>(wire: &mut Wire<S>
 /// Has a test be the only one that is measured.
 pub(crate) async fn turn() -> MutexGuard<'static, ()> {
     TURN.lock().await
+}
+
+/// The client's side of TLS.
+pub(crate) struct Tls(Arc<ClientConfig>);
+
+impl Tls {
+    /// `None`: the server hung up.
+    pub(crate) async fn shake_hands(&self, stream: TcpStream) -> Option<TlsStream<TcpStream>> {
+        let name = ServerName::IpAddress(stream.peer_addr().ok()?.ip().into());
+        let connecting = TlsConnector::from(Arc::clone(&self.0)).connect(name, stream);
+        within("a TLS handshake", connecting).await.ok()
+    }
 }
 
 /// A connection, with TLS or without.

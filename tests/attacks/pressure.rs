@@ -2,8 +2,12 @@
 
 use switchboard_io::engine::CloseReason;
 use switchboard_testkit::{Wire, frame, within};
+use switchboard_ws::{BudgetPart, fixed};
+use tokio::io::AsyncWriteExt as _;
+use tokio::net::{TcpSocket, TcpStream};
+use tokio_rustls::client::TlsStream;
 
-use crate::arena::{Arena, Side, text};
+use crate::arena::{Arena, Side, Tls, eventually, text};
 
 const KIB: usize = 1 << 10;
 const MIB: usize = 1 << 20;
@@ -164,6 +168,72 @@ async fn attack_25_a_slow_reader_of_pages_is_cut_off() {
     arena.cuts_off(&mut wire, requests.as_bytes()).await;
     arena.refused("write_timeout", 1).await;
     arena.ends(512 * KIB).await;
+}
+
+/// A WebSocket by TLS, whose client has room for `NARROW` bytes.
+async fn sealed(arena: &Arena, tls: &Tls) -> Option<TlsStream<TcpStream>> {
+    let socket = TcpSocket::new_v4().unwrap();
+    socket.set_recv_buffer_size(NARROW).unwrap();
+    let stream = within("a connection", socket.connect(arena.address)).await.unwrap();
+    let mut stream = tls.shake_hands(stream).await?;
+    let mut wire = Wire::new(&mut stream);
+    let head = wire.try_upgrade(Side::Plain.path()).await?;
+    assert!(head.starts_with("http/1.1 101 "), "{head}");
+    Some(stream)
+}
+
+/// What TLS keeps below the WebSocket: half a handshake, half a record, records of one who reads nothing. It counts, and
+/// when memory is short those go for whom most of it is kept, and nobody else.
+#[tokio::test]
+async fn what_tls_keeps_of_halves_and_for_the_deaf_is_a_reason_to_go() {
+    let (mut arena, tls) = Arena::over_tls(&["--memory-budget=16MiB", "--handshake-timeout=1h"]).await;
+    let budget = arena.budget().clone();
+    let usage = || budget.usage().unwrap();
+    let kept = || usage().parts[BudgetPart::Tls as usize];
+    let (handshake, keys) = fixed::TLS;
+    let quiet = kept();
+    arena.begin();
+
+    // Three records of a ClientHello of 60 KiB.
+    let mut hello = [&[22, 3, 1, 0x40, 0][..], &[0; 16 * KIB]].concat().repeat(3);
+    hello[5..9].copy_from_slice(&[1, 0, 0xf0, 0]);
+    let mut half_a_handshake = Wire::connect(arena.address).await;
+    half_a_handshake.send(&hello).await;
+    eventually("half a handshake counts", || kept() >= quiet + handshake + hello.len()).await;
+
+    let before = kept();
+    let mut half_a_record = sealed(&arena, &tls).await.unwrap();
+    let record = [&[23, 3, 3, 0x40, 0][..], &[0; 15 * KIB]].concat();
+    half_a_record.get_mut().0.write_all(&record).await.unwrap();
+    eventually("half a record counts", || kept() >= before + keys + record.len()).await;
+
+    let before = kept();
+    let mut deaf = Wire::new(sealed(&arena, &tls).await.unwrap());
+    let message = frame::binary(vec![7; 64 * KIB]).masked().bytes();
+    // How much of what TLS has encrypted stays there is the kernel's affair; with the rest our frames wait.
+    let is_deaf = || usage().parts[BudgetPart::Unsent as usize] > 0 && kept() > before + keys;
+    tokio::select! {
+        () = async { while deaf.try_send(&message).await {} } => panic!("it was cut off while there was memory"),
+        () = eventually("what is not taken counts", is_deaf) => {}
+    }
+    arena.is_well().await;
+    assert_eq!((usage().evicted, usage().denied), (0, 0));
+
+    let others = usage().limit / 100 * 91 - usage().used;
+    budget.take(BudgetPart::Recovery, others);
+    arena.is_well_until("what TLS keeps for them is given back", |_| kept() == quiet).await;
+    assert!(usage().evicted >= 3, "{:?}", usage());
+    arena.ended("memory_budget", 2).await;
+    arena.refused("memory_budget", 1).await;
+    half_a_handshake.last_words().await;
+    Wire::new(half_a_record).last_words().await;
+    deaf.last_words().await;
+    budget.give(BudgetPart::Recovery, others);
+
+    arena.is_left_with(0).await;
+    assert!(sealed(&arena, &tls).await.is_some(), "there is room again");
+    // A backlog, what the attackers hold themselves, and what TLS keeps.
+    arena.ends(4 * MIB).await;
 }
 
 /// Those who vanished without a word: nothing comes, not even the end of the stream, and pings are not answered. The

@@ -15,14 +15,16 @@ pub enum Part {
     Unsent,
     /// Bodies of POSTs and answers to polls.
     Polling,
+    /// A server's TLS: keys, records that have not come whole, and what was encrypted and the transport has not taken.
+    Tls,
     /// What is kept for clients that may come back.
     Recovery,
 }
 
 impl Part {
     /// All of them.
-    pub const ALL: [Self; 6] =
-        [Self::Connections, Self::Reading, Self::Queued, Self::Unsent, Self::Polling, Self::Recovery];
+    pub const ALL: [Self; 7] =
+        [Self::Connections, Self::Reading, Self::Queued, Self::Unsent, Self::Polling, Self::Tls, Self::Recovery];
 
     /// A short stable name, for metrics.
     #[must_use]
@@ -33,6 +35,7 @@ impl Part {
             Self::Queued => "queued",
             Self::Unsent => "unsent",
             Self::Polling => "polling",
+            Self::Tls => "tls",
             Self::Recovery => "recovery",
         }
     }

@@ -51,6 +51,21 @@ fn memory() -> Table {
             "`switchboard_memory_given_back`",
         ]),
         row([
+            "what TLS keeps for a client between reads and writes",
+            &format!(
+                "a record that has not come whole (of a handshake message {}), a record that was decrypted, and four that \
+                 were encrypted ({}); its keys count for {}, in the handshake {}",
+                bytes(fixed::TLS_KEPT.0),
+                bytes(fixed::TLS_KEPT.1),
+                bytes(fixed::TLS.1),
+                bytes(fixed::TLS.0)
+            ),
+            "fixed",
+            "no more is read, or taken to be written; within the budget: cut off, 1006, as one of those who hold most, or \
+             when there is nothing left for it",
+            "`memory_budget`, in the handshake refused: `memory_budget`",
+        ]),
+        row([
             "the least budget of the binary",
             &bytes(settings::LEAST_BUDGET),
             "fixed",
@@ -62,18 +77,16 @@ fn memory() -> Table {
         title: "Memory in all: `Budget`",
         before: "Counted are messages that are put together or still in somebody's hands, inflating included, outboxes, ports, \
                  inboxes, output\nthat is not taken, bodies and answers of polling, attachments, what could be recovered \
-                 (which goes first), contexts of\ncompression, and an estimate for each connection. A message that many wait \
-                 for counts once.\n",
+                 (which goes first), contexts of\ncompression, records of TLS that have not come or left whole, and an \
+                 estimate for each connection. A message that many wait\nfor counts once.\n",
         head: HEAD,
         rows,
         after: "\nThe process stays within the budget and a base: what [each thread keeps](#per-thread) and has in hand in a turn \
-                (one message,\ntwice while it is copied, or the replies to one read), what the application keeps, what TLS and \
-                HTTP hold below us, and 256 KiB by\nwhich the count may be behind. Below us are, for each connection \
-                by TLS, its keys (about 5 KB), 16 KiB of a record that has\nnot come whole (160 KiB of a handshake), \
-                128 KiB of what was decrypted and not asked for yet, and 64 KiB of what was encrypted\nand not sent; for \
-                each that hyper serves 24 KiB, which are counted, and what it has read ahead of a body, which was seen \
-                to\nbe 157 KB. Nobody has to go for these: how many such connections there may be is for \
-                `--max-connections` and\n`--max-connections-per-address`.\n",
+                (one message,\ntwice while it is copied, or the replies to one read), what the application keeps, what \
+                HTTP holds below us, and 256 KiB by\nwhich the count may be behind. Each connection that hyper serves \
+                counts for 24 KiB; what hyper has read ahead of a body, which\nwas seen to be 157 KB, does not, and nobody \
+                has to go for it: how many such connections there may be is for\n`--max-connections` and \
+                `--max-connections-per-address`.\n",
     }
 }
 

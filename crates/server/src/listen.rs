@@ -34,8 +34,6 @@ const PORT: u16 = 3000;
 const PORTS: u16 = 100;
 /// What counts for a connection while it speaks HTTP with hyper: its buffers, and its task.
 pub(crate) const HTTP: usize = 24 << 10;
-/// And for TLS, to its end.
-pub(crate) const TLS: usize = 16 << 10;
 /// A pause after a listener failed, out of descriptors for instance.
 const PAUSE: Duration = Duration::from_millis(100);
 /// So many clients may wait in the kernel to be accepted.
@@ -326,27 +324,25 @@ enum Begun {
 
 async fn begin(visit: Visit, service: Service) -> io::Result<Begun> {
     let Service { polling, tls, endpoint, patience, .. } = service;
-    let budget = endpoint.get_budget();
     let Visit { io, read, peer, pass } = visit;
-    // To the end of the connection, also when it becomes a WebSocket.
-    let mut sealed = budget.hold(BudgetPart::Connections);
-    sealed.set(if tls.is_some() { TLS } else { 0 });
     let io: Box<dyn Io> = match tls {
         Some(tls) => match tls.accept(io, patience.handshake).await {
             Ok(io) => Box::new(io),
             Err(error) => {
-                endpoint.get_metrics().refuse("tls");
+                let is_short = error.kind() == io::ErrorKind::OutOfMemory;
+                endpoint.get_metrics().refuse(if is_short { NoRoom::Memory.name() } else { "tls" });
                 return Err(error);
             }
         },
         None => io,
     };
-    let mut io = HttpIo::new(io, read, Some(Box::new((pass, sealed))), Some(patience.write));
+    let mut io = HttpIo::new(io, read, Some(pass), Some(patience.write));
     let Some(terms) = polling else {
         io.ready().await?;
         return Ok(Begun::Other(Box::new(io)));
     };
-    Ok(Begun::Polls(Box::new(Connection::new(io, budget.hold(BudgetPart::Connections), peer, terms))))
+    let hold = endpoint.get_budget().hold(BudgetPart::Connections);
+    Ok(Begun::Polls(Box::new(Connection::new(io, hold, peer, terms))))
 }
 
 /// Counts a client that has not taken its answer.

@@ -55,7 +55,7 @@ pub fn prepare(settings: &Settings, tasks: &Tasks) -> (App, Service, watch::Send
         // TLS is none of a shard's business.
         gated: *sharded && tls.is_none(),
         polling,
-        tls: tls.clone(),
+        tls: tls.clone().map(|tls| tls.budget(websocket.get_budget().clone())),
         admission: Admission::new(*admission),
         patience: *patience,
         endpoint: websocket.clone(),

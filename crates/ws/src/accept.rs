@@ -106,9 +106,14 @@ impl<S: Io> Pending<S> {
     /// # Cancel safety
     /// Dropped, the stream is closed.
     pub async fn accept(self) -> Result<Socket, AcceptError> {
+        self.accept_holding(()).await
+    }
+
+    /// The same; `held` is dropped with the connection, or with what was to become one.
+    pub(crate) async fn accept_holding(self, held: impl Send + 'static) -> Result<Socket, AcceptError> {
         let Waiting { mut io, answer, info, config, leftover } = self.judge().await?;
         tell(&mut io, &answer, &config).await?;
-        Ok(Opened { io, role: Role::Server, info, config, leftover }.socket())
+        Ok(Opened { io, role: Role::Server, info, config, leftover }.socket_holding(held))
     }
 
     /// Opens the connection and runs a handler on it to the end.

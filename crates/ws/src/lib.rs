@@ -88,6 +88,12 @@ pub mod fixed {
     pub const REPLIES: usize = crate::own::REPLIES;
     /// Bytes of a connection that does nothing, as the budget counts it.
     pub const IDLE: usize = crate::session::IDLE;
+    /// Bytes of a server's TLS, as the budget counts them: in its handshake, and from then on.
+    #[cfg(feature = "tls")]
+    pub const TLS: (usize, usize) = crate::tls::COUNTED;
+    /// Bytes that TLS keeps between turns: of a handshake message, and of what was encrypted in all.
+    #[cfg(feature = "tls")]
+    pub const TLS_KEPT: (usize, usize) = crate::tls::KEPT;
     /// Bytes that are read at once.
     pub const READ: usize = crate::scratch::READ_BUFFER;
     /// Bytes of output that a thread keeps.

@@ -9,7 +9,7 @@ use crate::backlog::Backlog;
 use crate::config::Config;
 use crate::driver::{self, Io};
 use crate::error::Outcome;
-use crate::handler::Handler;
+use crate::handler::{Handler, Held};
 use crate::info::Info;
 use crate::session::Session;
 #[cfg(unix)]
@@ -32,8 +32,13 @@ pub(crate) struct Opened<S> {
 impl<S: Io> Opened<S> {
     /// The stream style: a task drives the connection.
     pub(crate) fn socket(self) -> Socket {
+        self.socket_holding(())
+    }
+
+    /// The same; `held` is dropped with the connection.
+    pub(crate) fn socket_holding(self, held: impl Send + 'static) -> Socket {
         let Self { io, role, info, config, leftover } = self;
-        let start = Start::new(|bridge| session(role, info, &config, bridge), &config);
+        let start = Start::new(|bridge| session(role, info, &config, Held::new(bridge, held)), &config);
         Socket::spawn(io, start, leftover)
     }
 

@@ -11,7 +11,7 @@ pub(crate) const OUTPUT_KEPT: usize = 256 << 10;
 
 /// So much of TLS is looked at once. A whole handshake message, which rustls takes up to 64 KiB, and a record more.
 #[cfg(feature = "tls")]
-const RECORDS: usize = READ_BUFFER + (32 << 10);
+pub(crate) const RECORDS: usize = READ_BUFFER + (32 << 10);
 
 thread_local! {
     static READ: Cell<Option<Box<[u8]>>> = const { Cell::new(None) };

@@ -13,17 +13,12 @@ use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
 
 use crate::accept::Pending;
-#[cfg(unix)]
-use crate::admission::Admitted;
-use crate::admission::{Admission, NoRoom};
+use crate::admission::{Admission, Admitted, NoRoom};
 use crate::config::Config;
 use crate::driver::Io;
 #[cfg(unix)]
 use crate::gate::{Gate, GatedListener as Listener, PAUSE, Pass, Visitor};
-use crate::handler::Handler;
-#[cfg(unix)]
-use crate::handler::Held;
-use crate::http_io::HttpIo;
+use crate::handler::{Handler, Held};
 use crate::info::PeerAddr;
 use crate::refusal::{AcceptError, admit, internal_error, refuse};
 use crate::socket::Socket;
@@ -82,11 +77,12 @@ impl Server {
         Ok(Self::new(Listener::Unix(UnixListener::bind(path)?), config))
     }
 
-    /// Serves `wss://` in place of `ws://`.
+    /// Serves `wss://` in place of `ws://`. What that keeps for clients counts in the endpoint's
+    /// [budget](Config::budget).
     #[cfg(feature = "tls")]
     #[must_use]
     pub fn tls(mut self, tls: ServerTls) -> Self {
-        self.tls = Some(tls);
+        self.tls = Some(tls.budget(self.config.get_budget().clone()));
         self
     }
 
@@ -123,8 +119,8 @@ impl Server {
                     Err(error) => tracing::error!(%error, "a handshake was lost"),
                 },
                 accepted = self.listener.accept(), if self.handshakes.len() < MAX_HANDSHAKES => match accepted {
-                    Ok((stream, peer)) => if let Some(stream) = self.admit(stream, peer) {
-                        self.handshakes.spawn(self.open(stream, peer));
+                    Ok((stream, peer)) => if let Some((stream, admitted)) = self.admit(stream, peer) {
+                        self.handshakes.spawn(self.open(stream, peer, admitted));
                     },
                     Err(error) => {
                         tracing::warn!(%error, "the listener failed; trying again");
@@ -156,7 +152,7 @@ impl Server {
             let Ok(permit) = Arc::clone(&handshakes).acquire_owned().await else { return };
             match self.listener.accept().await {
                 Ok((stream, peer)) => {
-                    let Some(stream) = self.admit(stream, peer) else { continue };
+                    let Some((stream, admitted)) = self.admit(stream, peer) else { continue };
                     let pending = self.pending(stream, peer);
                     let make = Arc::clone(&make);
                     tokio::spawn(async move {
@@ -165,7 +161,7 @@ impl Server {
                             let made = catch_unwind(AssertUnwindSafe(|| make(pending.request())));
                             drop(permit);
                             match made {
-                                Ok(handler) => pending.spawn(handler).await,
+                                Ok(handler) => pending.spawn(Held::new(handler, admitted)).await,
                                 Err(_) => {
                                     tracing::error!(%peer, "making a handler panicked; its client is refused with 500");
                                     pending.reject(internal_error()).await;
@@ -219,15 +215,11 @@ impl Server {
         }
     }
 
-    /// The client's transport with its place in it; `None` when there is no room, and it is being told.
-    fn admit(&self, stream: Stream, peer: PeerAddr) -> Option<Stream> {
-        match self.admission.as_ref().map(|admission| admission.admit(peer)) {
-            None => Some(stream),
-            Some(Ok(admitted)) => {
-                // A WebSocket has time limits of its own.
-                Some(Box::new(HttpIo::new(stream, Vec::new(), Some(Box::new(admitted)), None)))
-            }
-            Some(Err(no_room)) => {
+    /// The client's transport, and its place where places are counted; `None` when there is none, and it is being told.
+    fn admit(&self, stream: Stream, peer: PeerAddr) -> Option<(Stream, Option<Admitted>)> {
+        match self.admission.as_ref().map(|admission| admission.admit(peer)).transpose() {
+            Ok(admitted) => Some((stream, admitted)),
+            Err(no_room) => {
                 self.turn_away(stream, no_room);
                 None
             }
@@ -243,9 +235,14 @@ impl Server {
         self.config.turn_away(stream, no_room);
     }
 
-    fn open(&self, stream: Stream, peer: PeerAddr) -> impl Future<Output = Result<Socket, AcceptError>> + use<> {
+    fn open(
+        &self,
+        stream: Stream,
+        peer: PeerAddr,
+        admitted: Option<Admitted>,
+    ) -> impl Future<Output = Result<Socket, AcceptError>> + use<> {
         let pending = self.pending(stream, peer);
-        async move { pending.await?.accept().await }
+        async move { pending.await?.accept_holding(admitted).await }
     }
 
     /// Reads a client's request, through TLS if that is on.

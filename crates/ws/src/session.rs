@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::task::{self, Poll};
 use std::time::{Duration, Instant};
 
-use switchboard_budget::{Hold, LEAST, Part};
+use switchboard_budget::{Exhausted, Hold, LEAST, Part};
 use switchboard_hub::Delivery;
 #[cfg(unix)]
 use switchboard_hub::Pushed;
@@ -245,7 +245,9 @@ impl<H: Handler> Session<H> {
         // After both Close frames a failing transport is no news: many peers just drop it.
         let clean = self.connection.ended().is_some_and(|ended| ended.is_clean());
         if !clean && error.kind() != std::io::ErrorKind::UnexpectedEof {
-            self.fail(Error::Io(Arc::new(error)));
+            // TLS had to let go of what it kept.
+            let was_short = matches!(error.get_ref(), Some(inner) if inner.is::<Exhausted>());
+            self.fail(if was_short { Error::Protocol(ProtocolError::OutOfMemory) } else { Error::Io(Arc::new(error)) });
         }
         self.connection.receive_eof();
     }

@@ -50,7 +50,7 @@ impl std::fmt::Debug for Closing {
 
 impl Socket {
     /// Spawns the driver of a connection.
-    pub(crate) fn spawn<S: Io>(io: S, start: Start, leftover: Vec<u8>) -> Self {
+    pub(crate) fn spawn<S: Io, H: Handler>(io: S, start: Start<H>, leftover: Vec<u8>) -> Self {
         let Start { session, inbox } = start;
         let mut session = session;
         let sender = Sender::owning(Arc::clone(session.link()), Arc::clone(session.info()));
@@ -333,14 +333,14 @@ impl<M: Into<Parcel>> Sink<M> for Socket {
     }
 }
 
-/// A connection that is ready to be driven in the stream style.
-pub(crate) struct Start {
-    session: Session<Bridge>,
+/// A connection that is ready to be driven in the stream style. Its handler is a [`Bridge`], or has one inside.
+pub(crate) struct Start<H: Handler> {
+    session: Session<H>,
     inbox: Arc<Inbox>,
 }
 
-impl Start {
-    pub(crate) fn new(make: impl FnOnce(Bridge) -> Session<Bridge>, config: &crate::Config) -> Self {
+impl<H: Handler> Start<H> {
+    pub(crate) fn new(make: impl FnOnce(Bridge) -> Session<H>, config: &crate::Config) -> Self {
         let inbox = Arc::new(Inbox::new(config.get_inbox(), config.get_budget()));
         Self { session: make(Bridge { inbox: Arc::clone(&inbox) }), inbox }
     }

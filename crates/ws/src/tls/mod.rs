@@ -5,6 +5,7 @@ mod client;
 mod error;
 mod identity;
 mod pem;
+mod remains;
 mod server;
 mod stream;
 
@@ -17,6 +18,7 @@ pub use self::error::TlsError;
 pub use self::identity::Identity;
 pub use self::server::{ClientCertificates, ServerTls, ServerTlsBuilder};
 pub use self::stream::TlsStream;
+pub(crate) use self::stream::{COUNTED, KEPT};
 
 /// WebSocket by RFC 6455 begins with HTTP/1.1.
 const HTTP_1_1: &[u8] = b"http/1.1";

@@ -10,6 +10,7 @@ use rustls::ServerConfig;
 use rustls::server::danger::ClientCertVerifier;
 use rustls::server::{ClientHello, NoClientAuth, ResolvesServerCert, WebPkiClientVerifier};
 use rustls::sign::CertifiedKey;
+use switchboard_budget::Budget;
 
 use super::error::TlsError;
 use super::identity::Identity;
@@ -20,7 +21,10 @@ use crate::driver::Io;
 
 /// A server's TLS. Cloning is cheap.
 #[derive(Clone)]
-pub struct ServerTls(Arc<ServerConfig>);
+pub struct ServerTls {
+    config: Arc<ServerConfig>,
+    budget: Budget,
+}
 
 impl ServerTls {
     /// Shows this certificate to everyone and asks for none.
@@ -40,18 +44,29 @@ impl ServerTls {
     /// connection.
     #[must_use]
     pub fn from_config(config: Arc<ServerConfig>) -> Self {
-        Self(config)
+        Self { config, budget: Budget::default() }
+    }
+
+    /// Counts what is kept for clients here, from the first byte of their handshakes, and lets go of it when that is short
+    /// of memory: those who have much kept of records that they do not finish, or do not take, are cut off. Default: no
+    /// limit. [`Server::tls`](crate::Server::tls) sets its endpoint's.
+    #[must_use]
+    pub fn budget(mut self, budget: Budget) -> Self {
+        self.budget = budget;
+        self
     }
 
     /// Performs a client's TLS handshake, which may take `timeout` in all.
     ///
     /// # Errors
-    /// The transport's, [`io::ErrorKind::TimedOut`], or [`io::ErrorKind::InvalidData`] with a [`rustls::Error`] inside.
+    /// The transport's, [`io::ErrorKind::TimedOut`], [`io::ErrorKind::InvalidData`] with a [`rustls::Error`] inside, or
+    /// [`io::ErrorKind::OutOfMemory`] by the [budget](Self::budget).
     ///
     /// # Cancel safety
     /// Dropped, the transport is closed.
     pub async fn accept<S: Io>(&self, io: S, timeout: Duration) -> io::Result<TlsStream<S>> {
-        match tokio::time::timeout(timeout, TlsStream::accept(Arc::clone(&self.0), io)).await {
+        let accepting = TlsStream::accept(Arc::clone(&self.config), self.budget.clone(), io);
+        match tokio::time::timeout(timeout, accepting).await {
             Ok(accepted) => accepted,
             Err(_) => Err(io::Error::new(io::ErrorKind::TimedOut, "the TLS handshake took too long")),
         }

@@ -11,28 +11,39 @@ use std::task::{Context, Poll, ready};
 use rustls::server::{ServerConnectionData, UnbufferedServerConnection};
 use rustls::unbuffered::{ConnectionState, EncodeError, EncodeTlsData, EncryptError, UnbufferedStatus};
 use rustls::{CommonState, ServerConfig};
+use switchboard_budget::Budget;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
+use super::remains::{Keeper, Remains};
 use crate::driver::Io;
 use crate::scratch;
 
 /// So much is encrypted and written at once: four whole records.
 const WRITTEN_AT_ONCE: usize = 64 << 10;
+/// The longest record, with its header. TLS 1.2 has the longer ones: RFC 5246 §6.2.3, "The length MUST NOT exceed 2^14 +
+/// 2048".
+const RECORD: usize = 5 + (16 << 10) + 2048;
+/// What counts for a client in its handshake, with what rustls needs for that, and for one whose handshake is done.
+const HANDSHAKE: usize = 16 << 10;
+const KEYS: usize = 5 << 10;
+
+/// Both of them, for documents, and the most that is kept: of a handshake message, and of what was encrypted.
+pub(crate) const COUNTED: (usize, usize) = (HANDSHAKE, KEYS);
+pub(crate) const KEPT: (usize, usize) = (scratch::RECORDS, WRITTEN_AT_ONCE);
 
 /// The server's side of a TLS connection, as [`ServerTls::accept`](super::ServerTls::accept) makes it.
 ///
 /// Reading fails with [`io::ErrorKind::UnexpectedEof`] when the transport ends without the client's `close_notify`, and
 /// with [`io::ErrorKind::InvalidData`], a [`rustls::Error`] inside, when the client breaks a rule. Shutting down sends
 /// `close_notify`. What was written leaves with the next flush, if the transport had no room for it.
+///
+/// Everything fails with [`io::ErrorKind::OutOfMemory`], a [`BudgetExhausted`](crate::BudgetExhausted) inside, when the
+/// [budget](super::ServerTls::budget) had no room for what had to be kept of the stream, or was short of memory while much
+/// was kept. It is to be dropped then.
 pub struct TlsStream<S> {
     io: S,
     tls: UnbufferedServerConnection,
-    /// Of records, or of handshake messages, that have not come whole.
-    partial: Vec<u8>,
-    /// Decrypted, when the reader had no room for it.
-    unread: Rest,
-    /// Encrypted, when the transport had no room for it.
-    unsent: Rest,
+    keeper: Keeper,
     reading: Reading,
     /// `close_notify` was sent.
     shut: bool,
@@ -57,17 +68,18 @@ impl<S> TlsStream<S> {
 
 impl<S: Io> TlsStream<S> {
     /// Performs the handshake.
-    pub(super) async fn accept(config: Arc<ServerConfig>, io: S) -> io::Result<Self> {
+    pub(super) async fn accept(config: Arc<ServerConfig>, budget: Budget, io: S) -> io::Result<Self> {
         let mut stream = Self {
             io,
             tls: UnbufferedServerConnection::new(config).map_err(invalid)?,
-            partial: Vec::new(),
-            unread: Rest::default(),
-            unsent: Rest::default(),
+            keeper: Keeper::new(&budget),
             reading: Reading::Open,
             shut: false,
         };
+        stream.keeper.set_own(HANDSHAKE);
         poll_fn(|cx| stream.poll_handshake(cx)).await?;
+        let certificates = stream.tls.peer_certificates().unwrap_or_default();
+        stream.keeper.set_own(KEYS + certificates.iter().map(|certificate| certificate.len()).sum::<usize>());
         Ok(stream)
     }
 
@@ -80,23 +92,44 @@ impl<S: Io> TlsStream<S> {
             }
             ready!(flushed);
             match self.reading {
-                Reading::Open => ready!(self.poll_fill(cx, &mut ReadBuf::new(&mut [])))?,
+                Reading::Open => {
+                    let mut none = ReadBuf::new(&mut []);
+                    ready!(self.turn(cx, |this, remains, cx| this.poll_fill(cx, remains, &mut none)))?;
+                }
                 _ => return Poll::Ready(Err(io::ErrorKind::UnexpectedEof.into())),
             }
         }
     }
 
+    /// Does something with what is kept, and keeps what is left of it.
+    fn turn<T>(
+        &mut self,
+        cx: &mut Context<'_>,
+        run: impl FnOnce(&mut Self, &mut Remains, &mut Context<'_>) -> Poll<io::Result<T>>,
+    ) -> Poll<io::Result<T>> {
+        let mut remains = self.keeper.lend()?;
+        let done = run(self, &mut remains, cx);
+        self.keeper.keep(remains, cx)?;
+        done
+    }
+
     /// Reads once from the transport. What that brings goes to `out`, and what finds no room there is unread.
-    fn poll_fill(&mut self, cx: &mut Context<'_>, out: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+    fn poll_fill(
+        &mut self,
+        cx: &mut Context<'_>,
+        remains: &mut Remains,
+        out: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
         scratch::with_record_buffer(|buffer| {
-            let waiting = self.partial.len();
-            // No more than the driver's own buffer takes, so that nothing is left over; but a handshake message, of up
-            // to 64 KiB, must lie here whole before it is looked at.
-            let end = if waiting < scratch::READ_BUFFER { scratch::READ_BUFFER } else { buffer.len() };
+            let waiting = remains.partial.len();
+            // No more than there is room for, so that nothing is unread, or what makes one record whole. A handshake
+            // message, of up to 64 KiB in many records, must lie here whole before it is looked at.
+            let room = out.remaining().clamp(RECORD, scratch::READ_BUFFER);
+            let end = if waiting < room { room } else { buffer.len().min(waiting + RECORD) };
             if waiting >= end {
-                return Poll::Ready(Err(self.fail(invalid("a TLS handshake message is too long"))));
+                return Poll::Ready(Err(self.fail(remains, invalid("a TLS handshake message is too long"))));
             }
-            buffer[..waiting].copy_from_slice(&self.partial);
+            buffer[..waiting].copy_from_slice(&remains.partial);
             let mut read = ReadBuf::new(&mut buffer[waiting..end]);
             ready!(Pin::new(&mut self.io).poll_read(cx, &mut read))?;
             let count = read.filled().len();
@@ -106,15 +139,15 @@ impl<S: Io> TlsStream<S> {
                 return Poll::Ready(Err(io::Error::new(io::ErrorKind::UnexpectedEof, text)));
             }
             let records = &mut buffer[..waiting + count];
-            match self.receive(records, out) {
+            match self.receive(remains, records, out) {
                 Ok(consumed) => {
-                    self.partial = records[consumed..].to_vec();
+                    remains.partial = records[consumed..].to_vec();
                     Poll::Ready(Ok(()))
                 }
                 Err(error) => {
-                    let error = self.fail(error);
+                    let error = self.fail(remains, error);
                     // An alert that says why, if there is room for it; the error is what counts.
-                    let _ = self.poll_send(cx);
+                    let _ = self.poll_send(cx, remains);
                     Poll::Ready(Err(error))
                 }
             }
@@ -122,8 +155,8 @@ impl<S: Io> TlsStream<S> {
     }
 
     /// Does all that these bytes ask for. Returns how many were consumed; the others are to come again, and more.
-    fn receive(&mut self, records: &mut [u8], out: &mut ReadBuf<'_>) -> io::Result<usize> {
-        let Self { tls, unread, unsent, reading, .. } = self;
+    fn receive(&mut self, remains: &mut Remains, records: &mut [u8], out: &mut ReadBuf<'_>) -> io::Result<usize> {
+        let (Self { tls, reading, .. }, Remains { unread, unsent, .. }) = (self, remains);
         let mut consumed = 0;
         loop {
             let UnbufferedStatus { discard, state } = tls.process_tls_records(&mut records[consumed..]);
@@ -162,31 +195,32 @@ impl<S: Io> TlsStream<S> {
         }
     }
 
-    fn fail(&mut self, error: io::Error) -> io::Error {
+    fn fail(&mut self, remains: &mut Remains, error: io::Error) -> io::Error {
         self.reading = Reading::Failed;
-        self.partial = Vec::new();
+        remains.partial = Vec::new();
         error
     }
 
     /// Sends what the transport had no room for.
-    fn poll_send(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        while !self.unsent.is_empty() {
-            match ready!(Pin::new(&mut self.io).poll_write(cx, self.unsent.rest()))? {
+    fn poll_send(&mut self, cx: &mut Context<'_>, remains: &mut Remains) -> Poll<io::Result<()>> {
+        let unsent = &mut remains.unsent;
+        while !unsent.is_empty() {
+            match ready!(Pin::new(&mut self.io).poll_write(cx, unsent.rest()))? {
                 0 => return Poll::Ready(Err(io::ErrorKind::WriteZero.into())),
-                count => self.unsent.advance(count),
+                count => unsent.advance(count),
             }
         }
         Poll::Ready(Ok(()))
     }
 
     /// Encrypts these bytes, or `close_notify`, and sends what there is room for.
-    fn send(&mut self, cx: &mut Context<'_>, plain: Option<&[u8]>) -> io::Result<()> {
-        debug_assert!(self.unsent.is_empty(), "records must leave in the order in which they were encrypted");
+    fn send(&mut self, cx: &mut Context<'_>, remains: &mut Remains, plain: Option<&[u8]>) -> io::Result<()> {
+        debug_assert!(remains.unsent.is_empty(), "records must leave in the order in which they were encrypted");
         if self.reading == Reading::Failed || self.shut {
             return Err(io::ErrorKind::BrokenPipe.into());
         }
         // All that had come whole was acted on: nothing is consumed, and nothing else is to be done first.
-        let UnbufferedStatus { state, .. } = self.tls.process_tls_records(&mut self.partial);
+        let UnbufferedStatus { state, .. } = self.tls.process_tls_records(&mut remains.partial);
         let Ok(ConnectionState::WriteTraffic(mut traffic)) = state else {
             return Err(io::ErrorKind::BrokenPipe.into());
         };
@@ -211,7 +245,7 @@ impl<S: Io> TlsStream<S> {
                     _ => break,
                 }
             }
-            self.unsent.bytes.extend_from_slice(rest);
+            remains.unsent.bytes.extend_from_slice(rest);
             Ok(())
         })
     }
@@ -219,34 +253,37 @@ impl<S: Io> TlsStream<S> {
 
 impl<S: Io> AsyncRead for TlsStream<S> {
     fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, out: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
-        let this = self.get_mut();
-        let before = out.filled().len();
-        while out.filled().len() == before && out.remaining() > 0 {
-            if !this.unread.is_empty() {
-                let count = this.unread.rest().len().min(out.remaining());
-                out.put_slice(&this.unread.rest()[..count]);
-                this.unread.advance(count);
-                break;
+        self.get_mut().turn(cx, |this, remains, cx| {
+            let before = out.filled().len();
+            while out.filled().len() == before && out.remaining() > 0 {
+                let unread = &mut remains.unread;
+                if !unread.is_empty() {
+                    let count = unread.rest().len().min(out.remaining());
+                    out.put_slice(&unread.rest()[..count]);
+                    unread.advance(count);
+                    break;
+                }
+                match this.reading {
+                    Reading::Open => ready!(this.poll_fill(cx, remains, out))?,
+                    Reading::Ended => break,
+                    Reading::Failed => return Poll::Ready(Err(invalid("TLS has failed before"))),
+                }
             }
-            match this.reading {
-                Reading::Open => ready!(this.poll_fill(cx, out))?,
-                Reading::Ended => break,
-                Reading::Failed => return Poll::Ready(Err(invalid("TLS has failed before"))),
-            }
-        }
-        Poll::Ready(Ok(()))
+            Poll::Ready(Ok(()))
+        })
     }
 }
 
 impl<S: Io> AsyncWrite for TlsStream<S> {
     fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
-        let this = self.get_mut();
-        ready!(this.poll_send(cx))?;
-        let bytes = &bytes[..bytes.len().min(WRITTEN_AT_ONCE)];
-        if !bytes.is_empty() {
-            this.send(cx, Some(bytes))?;
-        }
-        Poll::Ready(Ok(bytes.len()))
+        self.get_mut().turn(cx, |this, remains, cx| {
+            ready!(this.poll_send(cx, remains))?;
+            let bytes = &bytes[..bytes.len().min(WRITTEN_AT_ONCE)];
+            if !bytes.is_empty() {
+                this.send(cx, remains, Some(bytes))?;
+            }
+            Poll::Ready(Ok(bytes.len()))
+        })
     }
 
     /// Small slices would become records of their own: they are gathered.
@@ -273,50 +310,28 @@ impl<S: Io> AsyncWrite for TlsStream<S> {
     }
 
     fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        let this = self.get_mut();
-        ready!(this.poll_send(cx))?;
-        Pin::new(&mut this.io).poll_flush(cx)
+        self.get_mut().turn(cx, |this, remains, cx| {
+            ready!(this.poll_send(cx, remains))?;
+            Pin::new(&mut this.io).poll_flush(cx)
+        })
     }
 
     fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        let this = self.get_mut();
-        ready!(this.poll_send(cx))?;
-        if !this.shut && this.reading != Reading::Failed {
-            this.send(cx, None)?;
-            this.shut = true;
-            ready!(this.poll_send(cx))?;
-        }
-        Pin::new(&mut this.io).poll_shutdown(cx)
+        self.get_mut().turn(cx, |this, remains, cx| {
+            ready!(this.poll_send(cx, remains))?;
+            if !this.shut && this.reading != Reading::Failed {
+                this.send(cx, remains, None)?;
+                this.shut = true;
+                ready!(this.poll_send(cx, remains))?;
+            }
+            Pin::new(&mut this.io).poll_shutdown(cx)
+        })
     }
 }
 
 impl<S> fmt::Debug for TlsStream<S> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("TlsStream").field("reading", &self.reading).field("shut", &self.shut).finish_non_exhaustive()
-    }
-}
-
-/// Bytes that wait. With the last of them their room is given back.
-#[derive(Default)]
-struct Rest {
-    bytes: Vec<u8>,
-    taken: usize,
-}
-
-impl Rest {
-    fn is_empty(&self) -> bool {
-        self.bytes.is_empty()
-    }
-
-    fn rest(&self) -> &[u8] {
-        &self.bytes[self.taken..]
-    }
-
-    fn advance(&mut self, count: usize) {
-        self.taken += count;
-        if self.taken == self.bytes.len() {
-            *self = Self::default();
-        }
     }
 }
 
@@ -343,6 +358,7 @@ fn invalid(error: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> io::Er
 mod tests {
     use rcgen::{CertifiedKey, generate_simple_self_signed};
     use rustls::{AlertDescription, ClientConfig, Error, RootCertStore};
+    use switchboard_budget::{Exhausted, Part};
     use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream, duplex};
     use tokio_rustls::TlsConnector;
     use tokio_rustls::client::TlsStream as ClientStream;
@@ -353,6 +369,11 @@ mod tests {
 
     /// Both ends of a connection over a pipe that takes so many bytes.
     async fn pair(room: usize) -> Pair {
+        pair_in(&Budget::default(), room).await
+    }
+
+    /// The same where what is held has a limit.
+    async fn pair_in(budget: &Budget, room: usize) -> Pair {
         let CertifiedKey { cert, signing_key } = generate_simple_self_signed(["example.org".to_owned()]).unwrap();
         let mut roots = RootCertStore::empty();
         roots.add(cert.der().clone()).unwrap();
@@ -371,7 +392,8 @@ mod tests {
         let (ours, theirs) = duplex(room);
         let connector = TlsConnector::from(Arc::new(client));
         let name = "example.org".try_into().unwrap();
-        tokio::try_join!(TlsStream::accept(Arc::new(server), ours), connector.connect(name, theirs)).unwrap()
+        let accepting = TlsStream::accept(Arc::new(server), budget.clone(), ours);
+        tokio::try_join!(accepting, connector.connect(name, theirs)).unwrap()
     }
 
     fn rustls_error(error: &io::Error) -> Error {
@@ -379,7 +401,37 @@ mod tests {
     }
 
     fn held<S>(stream: &TlsStream<S>) -> usize {
-        stream.partial.capacity() + stream.unread.bytes.capacity() + stream.unsent.bytes.capacity()
+        stream.keeper.held()
+    }
+
+    /// What counts for TLS in this budget.
+    fn counted(budget: &Budget) -> usize {
+        budget.usage().unwrap().parts[Part::Tls as usize]
+    }
+
+    /// Memory is short, and who holds most has to go.
+    fn run_short(budget: &Budget) {
+        budget.take(Part::Reading, 15 << 20);
+        budget.relieve();
+    }
+
+    fn is_shortage(error: &io::Error) -> bool {
+        matches!(error.get_ref(), Some(inner) if inner.is::<Exhausted>())
+    }
+
+    /// Polls it once.
+    async fn once<F: Future>(future: F) -> Option<F::Output> {
+        let mut future = std::pin::pin!(future);
+        poll_fn(|cx| match future.as_mut().poll(cx) {
+            Poll::Ready(done) => Poll::Ready(Some(done)),
+            Poll::Pending => Poll::Ready(None),
+        })
+        .await
+    }
+
+    /// The start of a record of 16 KiB: all of it but so many bytes.
+    fn unfinished(missing: usize) -> Vec<u8> {
+        [&[23, 3, 3, 0x40, 0][..], &vec![0; (16 << 10) - missing]].concat()
     }
 
     #[tokio::test]
@@ -416,6 +468,8 @@ mod tests {
             };
             tokio::join!(echo, talk);
             assert!(most > 0, "with room for {room} nothing had to wait");
+            // What was decrypted of a record, and the start of the next one.
+            assert!(most <= 2 * RECORD, "with room for {room} so much was kept: {most}");
             assert_eq!(held(&server), 0, "with room for {room}");
         }
     }
@@ -457,6 +511,74 @@ mod tests {
         assert_eq!(again.kind(), io::ErrorKind::InvalidData);
         let write = server.write(b"x").await.unwrap_err();
         assert_eq!(write.kind(), io::ErrorKind::BrokenPipe);
+    }
+
+    #[tokio::test]
+    async fn a_record_that_is_not_finished_is_counted_and_has_its_sender_go_when_memory_is_short() {
+        let budget = Budget::new(16 << 20);
+        let (mut server, mut client) = pair_in(&budget, 1 << 16).await;
+        let at_rest = counted(&budget);
+        client.get_mut().0.write_all(&unfinished(1)).await.unwrap();
+        assert!(once(server.read(&mut [0; 10])).await.is_none());
+        assert_eq!(counted(&budget), at_rest + unfinished(1).len());
+        run_short(&budget);
+        // At once, whenever its owner comes round to it.
+        assert_eq!((counted(&budget), budget.usage().unwrap().evicted), (at_rest, 1));
+        assert!(is_shortage(&server.read(&mut [0; 10]).await.unwrap_err()));
+        assert!(is_shortage(&server.write(b"x").await.unwrap_err()));
+        assert!(is_shortage(&server.flush().await.unwrap_err()));
+        drop(server);
+        assert_eq!(counted(&budget), 0);
+    }
+
+    #[tokio::test]
+    async fn what_is_not_taken_is_counted_and_has_its_receiver_go_when_memory_is_short() {
+        let budget = Budget::new(16 << 20);
+        let (mut server, _client) = pair_in(&budget, 1 << 10).await;
+        let at_rest = counted(&budget);
+        assert_eq!(server.write(&[7; 100_000]).await.unwrap(), WRITTEN_AT_ONCE);
+        assert!(counted(&budget) > at_rest + WRITTEN_AT_ONCE - (1 << 10));
+        assert!(once(server.flush()).await.is_none());
+        run_short(&budget);
+        assert_eq!((counted(&budget), budget.usage().unwrap().evicted), (at_rest, 1));
+        assert!(is_shortage(&server.flush().await.unwrap_err()));
+    }
+
+    #[tokio::test]
+    async fn there_is_room_for_a_record_or_its_sender_goes() {
+        let budget = Budget::new(16 << 20);
+        let (mut server, mut client) = pair_in(&budget, 1 << 16).await;
+        client.get_mut().0.write_all(&unfinished(1)).await.unwrap();
+        budget.take(Part::Reading, 16 << 20);
+        let error = server.read(&mut [0; 10]).await.unwrap_err();
+        assert!(is_shortage(&error), "{error}");
+        let usage = budget.usage().unwrap();
+        assert_eq!((usage.denied, usage.evicted), (1, 0));
+    }
+
+    #[tokio::test]
+    async fn a_handshake_that_is_not_finished_is_counted_and_ends_when_memory_is_short() {
+        let budget = Budget::new(16 << 20);
+        let config = ServerConfig::builder_with_provider(super::super::provider())
+            .with_safe_default_protocol_versions()
+            .unwrap()
+            .with_no_client_auth()
+            .with_cert_resolver(Arc::new(rustls::server::ResolvesServerCertUsingSni::new()));
+        let (ours, mut theirs) = duplex(1 << 16);
+        let mut accepting = Box::pin(TlsStream::accept(Arc::new(config), budget.clone(), ours));
+        assert!(once(&mut accepting).await.is_none());
+        assert_eq!(counted(&budget), HANDSHAKE);
+        // Of a ClientHello of 60 KiB three records of 16 KiB each.
+        let record = [&[22, 3, 1, 0x40, 0][..], &[0; 16 << 10]].concat();
+        let mut hello = record.repeat(3);
+        hello[5..9].copy_from_slice(&[1, 0, 0xf0, 0]);
+        theirs.write_all(&hello).await.unwrap();
+        assert!(once(&mut accepting).await.is_none());
+        assert!(counted(&budget) >= HANDSHAKE + (48 << 10), "{}", counted(&budget));
+        run_short(&budget);
+        assert_eq!(counted(&budget), HANDSHAKE);
+        assert!(is_shortage(&accepting.await.unwrap_err()));
+        assert_eq!(counted(&budget), 0);
     }
 
     #[tokio::test]

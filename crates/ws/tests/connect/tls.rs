@@ -6,8 +6,8 @@ use std::time::Duration;
 
 use rcgen::{BasicConstraints, CertificateParams, IsCa, Issuer, KeyPair};
 use switchboard_ws::{
-    Client, ClientCertificates, ClientTls, Config, ConnectError, ConnectStep, Identity, PeerAddr, Server, ServerTls,
-    TlsError, accept, connect,
+    Budget, BudgetPart, Client, ClientCertificates, ClientTls, Config, ConnectError, ConnectStep, Identity, PeerAddr,
+    Server, ServerTls, TlsError, accept, connect,
 };
 use tokio::io::{AsyncReadExt, AsyncWriteExt, duplex};
 use tokio::net::{TcpListener, TcpStream};
@@ -69,6 +69,23 @@ async fn refused(client: &Client) -> rustls::Error {
         }
         other => panic!("{other:?}"),
     }
+}
+
+#[tokio::test]
+async fn what_tls_needs_counts_in_the_endpoints_budget() {
+    let ca = Authority::new();
+    let budget = Budget::new(16 << 20);
+    let counted = || budget.usage().unwrap().parts[BudgetPart::Tls as usize];
+    let server = Server::bind("127.0.0.1:0", Config::default().budget(budget.clone())).await.unwrap();
+    let mut server = server.tls(ServerTls::new(&ca.identity(&["127.0.0.1"])));
+    let client = client(server.local_addr().unwrap(), ca.trusted());
+    let (connected, socket) = tokio::join!(client.connect(), server.accept());
+    assert!(counted() > 1 << 10);
+    drop(connected.unwrap());
+    socket.sender().ended().await;
+    drop(socket);
+    drop(server);
+    assert_eq!(counted(), 0);
 }
 
 #[tokio::test]
