@@ -1,7 +1,7 @@
 //! A connection of a client that polls: request after request, for as long as they are plain ones of the engine's.
 
 use std::fmt;
-use std::future::{Future, pending, poll_fn};
+use std::future::{Future, poll_fn};
 use std::io;
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -16,6 +16,7 @@ use tokio::time::timeout;
 
 use super::reply::Reply;
 use super::request::{Asked, Plain, Reader};
+use super::stop::stop;
 use super::wire::{Incoming, Wire, attended, lock};
 use crate::engine::{Begun, Engine, MOST_UNREAD, Secure, begin};
 
@@ -43,7 +44,8 @@ pub enum End {
     Closed,
     /// It is closed, as its client took longer for a head than it may.
     TooSlow,
-    /// The next request is for an HTTP library: [`Connection::into_io`] has it as its first bytes.
+    /// The next request is for hyper: [`Connection::into_io`] has it as its first bytes, and [`Foreign`](super::Foreign)
+    /// serves it.
     Foreign,
 }
 
@@ -200,15 +202,6 @@ impl Connection {
             return Ok(reply.is_last || !is_whole);
         }
         Ok(reply.is_last)
-    }
-}
-
-/// Waits until no further requests are to be taken.
-async fn stop(stopping: &Option<watch::Receiver<bool>>) {
-    match stopping {
-        // Were the sender gone, that would mean to stop as well.
-        Some(stopping) => drop(stopping.clone().wait_for(|stopping| *stopping).await),
-        None => pending().await,
     }
 }
 

@@ -111,12 +111,13 @@ async fn other_requests_are_for_hyper_and_lose_nothing() {
         let (mut client, session) = host.polling().await;
         session.send_text("4a");
         let path = client.path.clone();
-        let chunks = "Transfer-Encoding: chunked\r\n\r\n2\r\n4b\r\n0\r\n";
+        let chunks = "Transfer-Encoding: chunked\r\n\r\n2\r\n4c\r\n0\r\n";
         let all = [
             get(&path, ""),
             get("/health", ""),
+            post(&path, "", "4b"),
+            // Only hyper knows where it ends: it is the last.
             format!("POST {path} HTTP/1.1\r\nHost: localhost\r\n{chunks}\r\n"),
-            post(&path, "", "4c"),
         ]
         .concat();
         for piece in all.as_bytes().chunks(size) {
@@ -124,10 +125,11 @@ async fn other_requests_are_for_hyper_and_lose_nothing() {
         }
         fine(&client.gets.response().await, "4a");
         assert_eq!(client.gets.response().await.status, 404);
-        for message in ["b", "c"] {
-            fine(&client.gets.response().await, "ok");
-            assert_eq!(host.heard().await, Heard::Message(message.into()));
-        }
+        fine(&client.gets.response().await, "ok");
+        assert_eq!(host.heard().await, Heard::Message("b".into()));
+        let last = client.gets.response().await;
+        assert_eq!((&*last.body, last.header("connection")), ("ok", Some("close")));
+        assert_eq!(host.heard().await, Heard::Message("c".into()));
     }
 }
 

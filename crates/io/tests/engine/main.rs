@@ -9,6 +9,7 @@ mod http;
 mod http1;
 mod order;
 mod polling;
+mod smuggling;
 mod support;
 mod upgrade;
 mod v3;
