@@ -19,7 +19,7 @@ use hyper_util::rt::{TokioIo, TokioTimer};
 use switchboard_ws::{BudgetHold, HttpIo, Metrics, PeerAddr};
 use tokio::sync::watch;
 
-use super::framed::Framed;
+use super::framed::{Framed, Serving};
 use super::framing::REFUSED;
 use super::stop::stop;
 use crate::engine::{Secure, Unread};
@@ -59,7 +59,8 @@ impl Foreign {
     /// transport.
     ///
     /// # Errors
-    /// hyper's. [`HttpIo::has_timed_out`]: the client did not take its answer.
+    /// hyper's. [`HttpIo::has_timed_out`]: the client did not take its answer. One that asks for nothing more, and is
+    /// closed for that, is none.
     ///
     /// # Cancel safety
     /// Dropped, the connection is cut, unless it has become something else.
@@ -100,21 +101,27 @@ impl Foreign {
                 Ok::<_, Infallible>(answer)
             }
         });
+        let serving = Arc::new(Serving::new(stopping));
+        let io = Framed::new(io, max_head, &serving);
         let mut connection = pin!(
             Builder::new()
                 .timer(TokioTimer::new())
                 .header_read_timeout(head_timeout)
                 .max_buf_size(max_head)
-                .serve_connection(TokioIo::new(Framed::new(io, max_head)), answer)
+                .serve_connection(TokioIo::new(io), answer)
                 .with_upgrades()
         );
-        tokio::select! {
+        let served = tokio::select! {
             served = connection.as_mut() => served,
-            () = stop(&stopping) => {
+            () = stop(&serving.stopping) => {
                 connection.as_mut().graceful_shutdown();
                 connection.await
             }
-        }
+        };
+        served.or_else(|error| {
+            let is_idle = error.is_timeout() && !HttpIo::has_timed_out(&error) && serving.is_between();
+            if is_idle { Ok(()) } else { Err(error) }
+        })
     }
 }
 

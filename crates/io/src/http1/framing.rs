@@ -75,6 +75,11 @@ impl Framing {
         }
     }
 
+    /// Whether all requests that have begun have come to their ends.
+    pub(super) fn is_between(&self) -> bool {
+        matches!(self.state, State::Head) && self.head.is_empty()
+    }
+
     /// Whether all that comes now goes through as it is.
     pub(super) fn is_done(&self) -> bool {
         matches!(self.state, State::Last)

@@ -9,6 +9,7 @@ mod connection;
 mod foreign;
 mod framed;
 mod framing;
+mod linger;
 mod reply;
 mod request;
 mod stop;

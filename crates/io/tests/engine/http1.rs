@@ -242,11 +242,16 @@ async fn whoever_is_slow_with_a_head_is_cut_off() {
         assert_eq!(bare.serving.await.expect("no panic").expect("no error"), End::TooSlow, "{begun:?}");
         assert_eq!(began.elapsed(), Duration::from_secs(15));
     }
-    let mut bare = bare(&engine);
-    assert_eq!(bare.wire.get(POLLING).await.status, 200);
-    let began = tokio::time::Instant::now();
-    assert!(bare.wire.rest().await.is_empty(), "nor between two requests");
-    assert_eq!(began.elapsed(), Duration::from_secs(15));
+    // Between two requests nobody waits longer either; but whoever asks for nothing more is not slow, unless it began to.
+    for (begun, end) in [("", End::Closed), ("G", End::TooSlow)] {
+        let mut bare = bare(&engine);
+        assert_eq!(bare.wire.get(POLLING).await.status, 200);
+        let began = tokio::time::Instant::now();
+        bare.wire.send(begun).await;
+        assert!(bare.wire.rest().await.is_empty());
+        assert_eq!(bare.serving.await.expect("no panic").expect("no error"), end, "{begun:?}");
+        assert_eq!(began.elapsed(), Duration::from_secs(15));
+    }
 }
 
 #[tokio::test(start_paused = true)]

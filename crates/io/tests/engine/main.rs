@@ -2,6 +2,7 @@
 
 mod closing;
 mod faults;
+mod foreign;
 mod gate;
 mod handshake;
 mod heartbeat;
