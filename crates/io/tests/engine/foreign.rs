@@ -59,6 +59,59 @@ async fn answered(theirs: &mut DuplexStream) -> String {
     told
 }
 
+#[tokio::test]
+async fn a_client_that_ends_its_half_gets_what_can_be_answered_at_once() {
+    let post = "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 5\r\n\r\nhello";
+    let chunks = "POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n0\r\n\r\n";
+    for requests in [&[GET][..], &[LAST], &[post], &[chunks], &[post, GET, post]] {
+        let (ours, mut theirs) = duplex(64 << 10);
+        theirs.write_all(requests.concat().as_bytes()).await.expect("room");
+        theirs.shutdown().await.expect("an end");
+        let serving = tokio::spawn(foreign(None).serve(io(ours), echo::<1>));
+        let told = answered(&mut theirs).await;
+        assert_eq!(told.matches("HTTP/1.1 200 OK\r\n").count(), requests.len(), "{requests:?}: {told}");
+        assert_eq!(told.matches("hello").count(), requests.concat().matches("hello").count(), "{told}");
+        serving.await.expect("no panic").expect("no error");
+    }
+}
+
+/// Not even while it is slow to take the answer.
+#[tokio::test]
+async fn nor_is_a_long_answer_cut_short() {
+    let (mut theirs, serving) = served::<20_000>(100);
+    let post = "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 5\r\n\r\nhello";
+    theirs.write_all(post.as_bytes()).await.expect("room");
+    theirs.shutdown().await.expect("an end");
+    let told = answered(&mut theirs).await;
+    assert!(told.ends_with(&"hello".repeat(20_000)), "{}", told.len());
+    serving.await.expect("no panic").expect("no error");
+}
+
+/// Nobody can know whether it has gone for good; whoever waited for it has to be told so.
+#[tokio::test]
+async fn what_waits_is_given_up_when_its_client_ends() {
+    let (ours, mut theirs) = duplex(64 << 10);
+    let (held, mut given_up) = oneshot::channel::<()>();
+    let held = std::sync::Mutex::new(Some(held));
+    let serving = tokio::spawn(foreign(None).serve(io(ours), move |_| {
+        let held = held.lock().expect("no panic").take();
+        async move {
+            let answer = pending::<Result<Response<Full<Bytes>>, Infallible>>().await;
+            drop(held);
+            answer
+        }
+    }));
+    theirs.write_all(GET.as_bytes()).await.expect("room");
+    for _ in 0..100 {
+        tokio::task::yield_now().await;
+    }
+    assert!(given_up.try_recv() == Err(oneshot::error::TryRecvError::Empty), "it waits while the client does");
+    theirs.shutdown().await.expect("an end");
+    assert!(within("the end of the wait", given_up).await.is_err(), "it was dropped");
+    assert!(answered(&mut theirs).await.is_empty());
+    assert!(serving.await.expect("no panic").is_err());
+}
+
 #[tokio::test(start_paused = true)]
 async fn whoever_asks_for_nothing_more_is_not_slow_unless_it_began_to() {
     for (begun, is_slow) in [("", false), ("G", true)] {

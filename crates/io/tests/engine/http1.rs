@@ -10,8 +10,8 @@ use switchboard_io::engine::{CloseReason, Cors, Engine, EngineConfig, Hooks, Lim
 use switchboard_io::http1::{Connection, End, Terms};
 use switchboard_testkit::{Response, Wire, frame, within};
 use switchboard_ws::{BudgetHold, HttpIo, PeerAddr};
-use tokio::io::{DuplexStream, duplex};
-use tokio::net::TcpListener;
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _, DuplexStream, duplex};
+use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::mpsc::unbounded_channel;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
@@ -313,11 +313,41 @@ async fn anything_else_comes_back_whole() {
     };
     let foreign = "PUT /engine.io/ HTTP/1.1\r\nHost: a\r\nContent-Length: 1\r\n\r\nxGET /";
     let io = HttpIo::new(Box::new(ours), foreign[..9].into(), None, None);
-    tokio::io::AsyncWriteExt::write_all(&mut theirs, &foreign.as_bytes()[9..]).await.expect("room");
+    theirs.write_all(&foreign.as_bytes()[9..]).await.expect("room");
     let mut connection = Connection::new(io, BudgetHold::default(), PeerAddr::Unknown, Arc::new(terms));
     assert_eq!(connection.serve().await.expect("no error"), End::Foreign);
     drop(theirs);
     let mut read = String::new();
-    tokio::io::AsyncReadExt::read_to_string(&mut connection.into_io(), &mut read).await.expect("text");
+    connection.into_io().read_to_string(&mut read).await.expect("text");
     assert_eq!(read, foreign);
+}
+
+/// As tools do that send what they have been given and then say that this was all.
+#[tokio::test]
+async fn a_client_that_ends_its_half_gets_its_answers_from_either() {
+    let mut host = host(EngineConfig::default()).await;
+    let (client, session) = host.polling().await;
+    session.send_text("4polled");
+    let poll = get(&client.path, "");
+    for (requests, expected) in [
+        (poll, &["4polled"][..]),
+        (post(&client.path, "", "4quiet"), &["ok"]),
+        (get("/other", ""), &["404"]),
+        (
+            format!("{}{}{}", post(&client.path, "", "4quiet"), get("/other", ""), post(&client.path, "", "4quiet")),
+            &["ok", "404", "ok"],
+        ),
+    ] {
+        let mut stream = TcpStream::connect(host.address).await.expect("someone listens");
+        stream.write_all(requests.as_bytes()).await.expect("room");
+        stream.shutdown().await.expect("an end");
+        let mut told = String::new();
+        within("the end", stream.read_to_string(&mut told)).await.expect("text");
+        let answers: Vec<_> = told.split("HTTP/1.1 ").skip(1).collect();
+        assert_eq!(answers.len(), expected.len(), "{requests:?}: {told}");
+        for (answer, expected) in answers.iter().zip(expected) {
+            assert!(answer.starts_with(expected) || answer.ends_with(expected), "{requests:?}: {told}");
+        }
+    }
+    assert_eq!(host.engine.sessions(), 1);
 }
