@@ -416,7 +416,7 @@ mod tests {
         let (io, space, recovery) = recovering();
         let peer = newcomer(&io, &space);
         let waiting = Arc::new(Waiting { recovery: Arc::clone(&recovery), was_free: AtomicBool::new(false) });
-        peer.session.lock().polling.as_mut().expect("it polls").poster = Some(Arc::clone(&waiting).into());
+        peer.session.lock().poster = Some(Arc::clone(&waiting).into());
         let _ = peer.session.send("4first");
         assert_eq!(give_back(&recovery, &peer, None), Ok(()));
         assert_eq!(io.engine().metrics().overflowed(), 1);

@@ -2,21 +2,19 @@
 //! [`http1`](crate::http1), and whoever wants anything else is handed to hyper with what was read of it.
 
 use std::any::Any;
-use std::convert::Infallible;
+use std::error::Error;
 use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
 use http::{Request, Response, StatusCode};
 use hyper::body::Incoming;
-use hyper::service::service_fn;
-use hyper_util::rt::{TokioIo, TokioTimer};
 use switchboard_ws::{BudgetPart, HttpIo, Io, NoRoom, PeerAddr};
 use tokio::net::TcpListener;
 use tower_service::Service as _;
 
-use crate::engine::{Engine, EngineBody, Limit, Secure};
-use crate::http1::{Connection, End, Terms};
+use crate::engine::{Engine, EngineBody, Limit, Secure, Unread};
+use crate::http1::{Connection, End, Foreign, Terms};
 use crate::server::SocketIo;
 
 /// How long a request's head may take, and how long a connection may wait for its next request.
@@ -120,50 +118,39 @@ fn visit(terms: Arc<Terms>, io: Box<dyn Io>, read: Vec<u8>, peer: PeerAddr, pass
     tokio::spawn(async move {
         let ended = polls.serve().await;
         // Not before: it would be kept while a poll waits.
-        let (peer, engine) = (polls.peer(), polls.terms().engine.clone());
-        let served = match ended {
+        let (peer, terms) = (polls.peer(), Arc::clone(polls.terms()));
+        let served: Result<(), Box<dyn Error + Send + Sync>> = match ended {
             Ok(End::Closed | End::TooSlow) => Ok(()),
             // It is large, and clients that poll never need it.
-            Ok(End::Foreign) => Box::pin(by_hyper(engine.clone(), polls.into_io(), peer)).await,
+            Ok(End::Foreign) => Box::pin(by_hyper(polls.into_io(), peer, Arc::clone(&terms))).await.map_err(Into::into),
             Err(error) => Err(error.into()),
         };
         if let Err(error) = served {
             if HttpIo::has_timed_out(&*error) {
-                engine.metrics().hit(Limit::WriteTime);
+                terms.engine.metrics().hit(Limit::WriteTime);
             }
             tracing::debug!(%peer, %error, "a connection failed before or between requests");
         }
     });
 }
 
-async fn by_hyper(
-    engine: Engine,
-    mut client: HttpIo,
-    peer: PeerAddr,
-) -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
-    let upgraded = client.upgraded();
-    let answer = service_fn(move |mut request: Request<Incoming>| {
-        let (engine, upgraded) = (engine.clone(), upgraded.clone());
-        async move {
-            if !engine.config().owns(request.uri().path()) {
-                return Ok::<_, Infallible>(not_found());
-            }
-            request.extensions_mut().insert(peer);
-            let answer = engine.service().call(request).await?;
-            if answer.status() == StatusCode::SWITCHING_PROTOCOLS {
-                upgraded.lift_limits();
-            }
-            Ok(answer)
-        }
-    });
-    hyper::server::conn::http1::Builder::new()
-        .timer(TokioTimer::new())
-        .header_read_timeout(HEAD_TIMEOUT)
-        .max_buf_size(MAX_HEAD)
-        .serve_connection(TokioIo::new(client), answer)
-        .with_upgrades()
-        .await?;
-    Ok(())
+async fn by_hyper(io: HttpIo, peer: PeerAddr, terms: Arc<Terms>) -> hyper::Result<()> {
+    let Terms { engine, secure, head_timeout, max_head, headers, stopping } = &*terms;
+    let core = engine.core();
+    let foreign = Foreign {
+        peer,
+        secure: *secure,
+        head_timeout: *head_timeout,
+        max_head: *max_head,
+        headers: *headers,
+        stopping: stopping.clone(),
+        metrics: Arc::clone(core.ws.get_metrics()),
+        hold: core.budget().hold(BudgetPart::Connections),
+    };
+    let answer = |request: Request<Unread<Incoming>>| async {
+        if engine.config().owns(request.uri().path()) { engine.service().call(request).await } else { Ok(not_found()) }
+    };
+    foreign.serve(io, answer).await
 }
 
 fn not_found() -> Response<EngineBody> {

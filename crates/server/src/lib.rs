@@ -9,7 +9,6 @@ pub mod app;
 pub mod cli;
 pub mod echo;
 pub mod error;
-mod framed;
 pub mod gate;
 mod hardening;
 mod heap;

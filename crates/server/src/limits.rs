@@ -537,6 +537,13 @@ fn socketio() -> Table {
             "`write_timeout`",
         ]),
         row([
+            "what a client sends behind the last answer of its connection, in the binary to any request",
+            &format!("{}, for {}", bytes(engine::MOST_UNREAD), time(fixed::REFUSED.0)),
+            "fixed",
+            "it is read and forgotten, so that the answer arrives; then closed",
+            "not counted",
+        ]),
+        row([
             "what a client sends behind a poll that waits",
             &format!("{}, and one read of {}", bytes(http1::READ_AHEAD), bytes(http1::READ)),
             "fixed",
@@ -608,7 +615,7 @@ fn binary() -> Table {
             &flags.duration("request-timeout"),
             "`--request-timeout`",
             "closed",
-            "refused: `head_timeout`",
+            "refused: `head_timeout`; not between two requests",
         ]),
         row([
             "a client that takes nothing of an answer (with TLS: less than 64 KiB); that does not take all of it",

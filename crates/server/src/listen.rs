@@ -1,7 +1,6 @@
 //! Listeners and what is done with the connections that they accept: TLS, then HTTP/1.1. Clients that poll are served
 //! without hyper; it is for everyone else, and for upgrades.
 
-use std::convert::Infallible;
 use std::fmt;
 use std::future::Future;
 use std::io;
@@ -13,27 +12,22 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
-use http::StatusCode;
-use hyper::body::Incoming;
-use hyper::service::service_fn;
-use hyper_util::rt::{TokioIo, TokioTimer};
 use socket2::{Domain, Protocol, Socket, Type};
 use switchboard_io::engine::Secure;
-use switchboard_io::http1::{Connection, End, Terms};
+use switchboard_io::http1::{Connection, End, Foreign, Terms};
 use switchboard_ws::{Admission, BudgetPart, Config, GatedListener, HttpIo, Io, NoRoom, Pass, PeerAddr, ServerTls};
 use tokio::net::{TcpListener, UnixListener};
 use tokio::sync::watch;
+use tower_service::Service as _;
 
 use crate::error::SettingsError;
-use crate::framed::{self, Framed};
+use crate::hardening;
 use crate::patience::Patience;
 use crate::settings::{Address, Listen};
 
 /// The port of the default address, and how many above it are tried when it is taken.
 const PORT: u16 = 3000;
 const PORTS: u16 = 100;
-/// What counts for a connection while it speaks HTTP with hyper: its buffers, and its task.
-pub(crate) const HTTP: usize = 24 << 10;
 /// A pause after a listener failed, out of descriptors for instance.
 const PAUSE: Duration = Duration::from_millis(100);
 /// So many clients may wait in the kernel to be accepted.
@@ -353,44 +347,20 @@ fn counted(error: io::Error, endpoint: &Config) -> io::Error {
     error
 }
 
-async fn by_hyper(mut io: HttpIo, peer: PeerAddr, service: Service) -> io::Result<()> {
-    let Service { router, tls, mut stopping, endpoint, patience, .. } = service;
+async fn by_hyper(io: HttpIo, peer: PeerAddr, service: Service) -> io::Result<()> {
+    let Service { router, tls, stopping, endpoint, patience, .. } = service;
     let metrics = endpoint.get_metrics();
-    let mut hold = endpoint.get_budget().hold(BudgetPart::Connections);
-    hold.set(HTTP);
-    let secure = Secure(tls.is_some());
-    let upgraded = io.upgraded();
-    let io = Framed::new(io, MAX_HEAD);
-    let counters = Arc::clone(metrics);
-    let answer = service_fn(move |mut request: http::Request<Incoming>| {
-        request.extensions_mut().insert(peer);
-        request.extensions_mut().insert(secure);
-        let answering = framed::answer(router.clone(), request, Arc::clone(&counters), patience.request);
-        let upgraded = upgraded.clone();
-        async move {
-            let answer = answering.await?;
-            if answer.status() == StatusCode::SWITCHING_PROTOCOLS {
-                upgraded.lift_limits();
-            }
-            Ok::<_, Infallible>(answer)
-        }
-    });
-    let mut connection = hyper::server::conn::http1::Builder::new()
-        .timer(TokioTimer::new())
-        .header_read_timeout(patience.request)
-        .max_buf_size(MAX_HEAD)
-        .serve_connection(TokioIo::new(io), answer)
-        .with_upgrades();
-    let mut connection = std::pin::Pin::new(&mut connection);
-    let served = tokio::select! {
-        served = connection.as_mut() => served,
-        // The sender outlives the connections; were it gone, that would mean to stop as well.
-        _ = async { stopping.wait_for(|stopping| *stopping).await.map(drop) } => {
-            connection.as_mut().graceful_shutdown();
-            connection.await
-        }
+    let foreign = Foreign {
+        peer,
+        secure: Secure(tls.is_some()),
+        head_timeout: patience.request,
+        max_head: MAX_HEAD,
+        headers: hardening::add,
+        stopping: Some(stopping),
+        metrics: Arc::clone(metrics),
+        hold: endpoint.get_budget().hold(BudgetPart::Connections),
     };
-    served.map_err(|error| {
+    foreign.serve(io, |request| router.clone().call(request)).await.map_err(|error| {
         if HttpIo::has_timed_out(&error) {
             metrics.refuse("write_timeout");
         } else if error.is_timeout() {

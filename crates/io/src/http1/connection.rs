@@ -1,7 +1,7 @@
 //! A connection of a client that polls: request after request, for as long as they are plain ones of the engine's.
 
 use std::fmt;
-use std::future::{Future, pending, poll_fn};
+use std::future::{Future, poll_fn};
 use std::io;
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -9,13 +9,15 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use http::{HeaderMap, Request, Response};
-use switchboard_ws::{BudgetHold, HttpIo, PeerAddr, fixed};
+use switchboard_ws::{BudgetHold, HttpIo, PeerAddr};
 use tokio::io::AsyncWriteExt as _;
 use tokio::sync::watch;
 use tokio::time::timeout;
 
+use super::linger::Linger;
 use super::reply::Reply;
 use super::request::{Asked, Plain, Reader};
+use super::stop::stop;
 use super::wire::{Incoming, Wire, attended, lock};
 use crate::engine::{Begun, Engine, MOST_UNREAD, Secure, begin};
 
@@ -39,11 +41,12 @@ pub struct Terms {
 /// How a connection has come to its end here.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum End {
-    /// It is closed.
+    /// It is closed, also because its client asked for nothing more for as long as it may wait.
     Closed,
-    /// It is closed, as its client took longer for a head than it may.
+    /// It is closed, as its client took longer for a head than it may, or never asked for anything.
     TooSlow,
-    /// The next request is for an HTTP library: [`Connection::into_io`] has it as its first bytes.
+    /// The next request is for hyper: [`Connection::into_io`] has it as its first bytes, and [`Foreign`](super::Foreign)
+    /// serves it.
     Foreign,
 }
 
@@ -94,9 +97,10 @@ impl Connection {
     /// Dropped, the request under way is given up.
     pub async fn serve(&mut self) -> io::Result<End> {
         self.wire().io.ready().await?;
+        let mut is_first = true;
         loop {
             // In boxes of their own, so that nothing is kept for them while a poll waits.
-            let asked = match Box::pin(self.next()).await? {
+            let asked = match Box::pin(self.next(is_first)).await? {
                 Next::Plain(asked) => asked,
                 Next::End(end) => {
                     if end == End::Closed {
@@ -106,6 +110,7 @@ impl Connection {
                     return Ok(end);
                 }
             };
+            is_first = false;
             let is_last = asked.is_last;
             let answer = self.answer(asked).await?;
             if Box::pin(self.write(answer, is_last)).await? {
@@ -124,7 +129,7 @@ impl Connection {
         self.wire.get_mut().unwrap_or_else(PoisonError::into_inner)
     }
 
-    async fn next(&mut self) -> io::Result<Next> {
+    async fn next(&mut self, is_first: bool) -> io::Result<Next> {
         let Self { wire, terms, .. } = self;
         let Terms { engine, head_timeout, max_head, stopping, .. } = &**terms;
         let wire = wire.get_mut().unwrap_or_else(PoisonError::into_inner);
@@ -148,7 +153,12 @@ impl Connection {
                 }
             }
         };
-        timeout(*head_timeout, reading).await.unwrap_or(Ok(Next::End(End::TooSlow)))
+        match timeout(*head_timeout, reading).await {
+            Ok(next) => next,
+            // It has had its answers, and wants nothing more.
+            Err(_) if !is_first && wire.ahead().is_empty() => Ok(Next::End(End::Closed)),
+            Err(_) => Ok(Next::End(End::TooSlow)),
+        }
     }
 
     async fn answer(&self, asked: Box<Plain>) -> io::Result<Response<Bytes>> {
@@ -184,31 +194,19 @@ impl Connection {
         let io = &mut wire.io;
         io.write_all_buf(&mut reply.bytes).await?;
         io.flush().await?;
-        let time = if reply.is_last {
-            io.shutdown().await?;
-            // It was refused for being slow, or is beyond bearing: a moment to read the answer.
-            fixed::REFUSED.0
-        } else {
-            time
-        };
-        if unread > 0 {
-            // What has been answered holds up nobody's shutdown.
-            let is_whole = tokio::select! {
-                forgotten = timeout(time, wire.forget(MOST_UNREAD)) => forgotten.unwrap_or(Ok(false))?,
-                () = stop(&stopping) => false,
-            };
-            return Ok(reply.is_last || !is_whole);
+        let closes = reply.is_last
+            || unread > 0
+                && !tokio::select! {
+                    forgotten = timeout(time, wire.forget(MOST_UNREAD)) => forgotten.unwrap_or(Ok(false))?,
+                    // What has been answered holds up nobody's shutdown.
+                    () = stop(&stopping) => false,
+                };
+        if closes {
+            wire.io.shutdown().await?;
+            let mut linger = Linger::new(stopping);
+            poll_fn(|cx| linger.poll(&mut wire.io, cx)).await;
         }
-        Ok(reply.is_last)
-    }
-}
-
-/// Waits until no further requests are to be taken.
-async fn stop(stopping: &Option<watch::Receiver<bool>>) {
-    match stopping {
-        // Were the sender gone, that would mean to stop as well.
-        Some(stopping) => drop(stopping.clone().wait_for(|stopping| *stopping).await),
-        None => pending().await,
+        Ok(closes)
     }
 }
 

@@ -5,12 +5,12 @@
 
 /// The method of the request that hyper is shown in place of one that can be read in two ways. A client that sends it
 /// gets the answer that belongs to it.
-pub const REFUSED: &str = "REFUSED";
+pub(super) const REFUSED: &str = "REFUSED";
 const IN_ITS_PLACE: &[u8] = b"REFUSED / HTTP/1.1\r\nHost: refused\r\n\r\n";
 
 /// The bytes of a connection on their way to hyper.
 #[derive(Debug)]
-pub struct Framing {
+pub(super) struct Framing {
     state: State,
     /// The head so far: hyper sees it when it is whole.
     head: Vec<u8>,
@@ -20,7 +20,7 @@ pub struct Framing {
 
 /// Looks for the end of a head that comes in pieces.
 #[derive(Debug, Default)]
-pub(crate) struct HeadEnd {
+pub(super) struct HeadEnd {
     /// So much of the head has been looked at, and where the line begins that it ends in.
     seen: usize,
     line: usize,
@@ -38,7 +38,7 @@ enum State {
 
 /// What a head says of what follows it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Follows {
+pub(super) enum Follows {
     /// So many bytes.
     Body(u64),
     Anything,
@@ -46,17 +46,16 @@ pub(crate) enum Follows {
 
 /// It can be read in two ways.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Ambiguous;
+pub(super) struct Ambiguous;
 
 impl Framing {
     /// Heads beyond `max_head` bytes are let through: hyper refuses those.
-    #[must_use]
-    pub fn new(max_head: usize) -> Self {
+    pub(super) fn new(max_head: usize) -> Self {
         Self { state: State::Head, head: Vec::new(), end: HeadEnd::default(), max_head }
     }
 
     /// Takes bytes of the client; to `out` goes what hyper may see of them.
-    pub fn take(&mut self, mut bytes: &[u8], out: &mut Vec<u8>) {
+    pub(super) fn take(&mut self, mut bytes: &[u8], out: &mut Vec<u8>) {
         while !bytes.is_empty() {
             let count = match self.state {
                 State::Head => self.take_head(bytes, out),
@@ -76,15 +75,18 @@ impl Framing {
         }
     }
 
+    /// Whether all requests that have begun have come to their ends.
+    pub(super) fn is_between(&self) -> bool {
+        matches!(self.state, State::Head) && self.head.is_empty()
+    }
+
     /// Whether all that comes now goes through as it is.
-    #[must_use]
-    pub fn is_done(&self) -> bool {
+    pub(super) fn is_done(&self) -> bool {
         matches!(self.state, State::Last)
     }
 
     /// Whether what comes now is read and forgotten.
-    #[must_use]
-    pub fn has_refused(&self) -> bool {
+    pub(super) fn has_refused(&self) -> bool {
         matches!(self.state, State::Refused)
     }
 
@@ -126,7 +128,7 @@ impl HeadEnd {
     ///
     /// "A recipient MAY recognize a single LF as a line terminator" (RFC 9112 §2.2); not all do, so it is no line's end
     /// and no part of a line here, and neither is a CR alone.
-    pub(crate) fn find(&mut self, head: &[u8]) -> Result<Option<usize>, Ambiguous> {
+    pub(super) fn find(&mut self, head: &[u8]) -> Result<Option<usize>, Ambiguous> {
         // What a CR means is known with the byte behind it.
         while let [byte, rest @ ..] = &head[self.seen..] {
             match (byte, rest) {
@@ -154,7 +156,7 @@ fn body(left: u64) -> State {
 }
 
 /// Reads of a whole head only what says how it is framed, and whom it is for; the rest is hyper's affair.
-pub(crate) fn follows(head: &[u8]) -> Result<Follows, Ambiguous> {
+pub(super) fn follows(head: &[u8]) -> Result<Follows, Ambiguous> {
     let mut lines = head.split(|&byte| byte == b'\n').map(|line| line.strip_suffix(b"\r").unwrap_or(line));
     let first = lines.by_ref().find(|line| !line.is_empty()).unwrap_or_default();
     // Servers must take absolute targets (RFC 9112 §3.2.2), which are for proxies. We are none; and one before us may

@@ -8,6 +8,8 @@ use http::header::{CONNECTION, CONTENT_LENGTH, DATE, TRANSFER_ENCODING};
 use http::{HeaderMap, HeaderValue, Response, StatusCode};
 use switchboard_ws_proto::handshake::encode_response;
 
+use super::request::options;
+
 /// Bodies up to this length are written in one piece with their heads.
 const TOGETHER: usize = 4 << 10;
 
@@ -25,7 +27,7 @@ impl Reply {
             answer = Response::new(Bytes::new());
             *answer.status_mut() = StatusCode::INTERNAL_SERVER_ERROR;
         }
-        let is_last = is_last || says_close(answer.headers());
+        let is_last = is_last || options(answer.headers()).any(|option| option.eq_ignore_ascii_case(b"close"));
         let mut body = std::mem::take(answer.body_mut());
         let status = answer.status();
         let headers = answer.headers_mut();
@@ -52,10 +54,6 @@ impl Reply {
         }
         Self { bytes: Bytes::from(bytes).chain(body), is_last }
     }
-}
-
-fn says_close(headers: &HeaderMap) -> bool {
-    headers.get_all(CONNECTION).iter().any(|value| value.as_bytes().eq_ignore_ascii_case(b"close"))
 }
 
 /// What the date is, written once a second.
@@ -110,7 +108,12 @@ mod tests {
     #[test]
     fn whoever_wants_the_connection_closed_has_it_closed() {
         let close = "HTTP/1.1 400 Bad Request\r\nConnection: close\r\nX-Each: 1\r\nContent-Length: 0\r\n\r\n";
-        assert_eq!(told(answer(400, &[("connection", "Close")], ""), false), (close.into(), true));
+        for lines in [&["Close"][..], &["close, x"], &["x ,\tClose"], &["keep-alive", "x,close"]] {
+            let lines: Vec<_> = lines.iter().map(|line| ("connection", *line)).collect();
+            assert_eq!(told(answer(400, &lines, ""), false), (close.into(), true), "{lines:?}");
+        }
+        let (text, is_last) = told(answer(400, &[("connection", "closed, not-close")], ""), false);
+        assert!(!is_last && text.contains("Connection: closed, not-close\r\n"), "{text}");
         let (text, is_last) = told(answer(400, &[], ""), true);
         assert!(is_last && text.contains("Connection: close\r\n"), "{text}");
     }

@@ -80,16 +80,23 @@ fn plain(head: &[u8], max_head: usize) -> Option<Plain> {
 /// Whether the connection is to be closed after this request. `None`: it says more about the connection than that.
 fn is_last(headers: &HeaderMap) -> Option<bool> {
     let mut is_last = false;
-    for value in headers.get_all(CONNECTION) {
-        for option in value.as_bytes().split(|&byte| byte == b',').map(<[u8]>::trim_ascii) {
-            if option.eq_ignore_ascii_case(b"close") {
-                is_last = true;
-            } else if !option.eq_ignore_ascii_case(b"keep-alive") {
-                return None;
-            }
+    for option in options(headers) {
+        if option.eq_ignore_ascii_case(b"close") {
+            is_last = true;
+        } else if !option.eq_ignore_ascii_case(b"keep-alive") {
+            return None;
         }
     }
     Some(is_last)
+}
+
+/// What a message says of its connection: "Connection = #connection-option", and options "are case-insensitive" (RFC
+/// 9110 §7.6.1).
+pub(super) fn options(headers: &HeaderMap) -> impl Iterator<Item = &[u8]> {
+    headers
+        .get_all(CONNECTION)
+        .into_iter()
+        .flat_map(|value| value.as_bytes().split(|&byte| byte == b',').map(<[u8]>::trim_ascii))
 }
 
 #[cfg(test)]

@@ -10,8 +10,8 @@ use switchboard_io::engine::{CloseReason, Cors, Engine, EngineConfig, Hooks, Lim
 use switchboard_io::http1::{Connection, End, Terms};
 use switchboard_testkit::{Response, Wire, frame, within};
 use switchboard_ws::{BudgetHold, HttpIo, PeerAddr};
-use tokio::io::{DuplexStream, duplex};
-use tokio::net::TcpListener;
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _, DuplexStream, duplex};
+use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::mpsc::unbounded_channel;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
@@ -111,12 +111,13 @@ async fn other_requests_are_for_hyper_and_lose_nothing() {
         let (mut client, session) = host.polling().await;
         session.send_text("4a");
         let path = client.path.clone();
-        let chunks = "Transfer-Encoding: chunked\r\n\r\n2\r\n4b\r\n0\r\n";
+        let chunks = "Transfer-Encoding: chunked\r\n\r\n2\r\n4c\r\n0\r\n";
         let all = [
             get(&path, ""),
             get("/health", ""),
+            post(&path, "", "4b"),
+            // Only hyper knows where it ends: it is the last.
             format!("POST {path} HTTP/1.1\r\nHost: localhost\r\n{chunks}\r\n"),
-            post(&path, "", "4c"),
         ]
         .concat();
         for piece in all.as_bytes().chunks(size) {
@@ -124,10 +125,11 @@ async fn other_requests_are_for_hyper_and_lose_nothing() {
         }
         fine(&client.gets.response().await, "4a");
         assert_eq!(client.gets.response().await.status, 404);
-        for message in ["b", "c"] {
-            fine(&client.gets.response().await, "ok");
-            assert_eq!(host.heard().await, Heard::Message(message.into()));
-        }
+        fine(&client.gets.response().await, "ok");
+        assert_eq!(host.heard().await, Heard::Message("b".into()));
+        let last = client.gets.response().await;
+        assert_eq!((&*last.body, last.header("connection")), ("ok", Some("close")));
+        assert_eq!(host.heard().await, Heard::Message("c".into()));
     }
 }
 
@@ -240,11 +242,16 @@ async fn whoever_is_slow_with_a_head_is_cut_off() {
         assert_eq!(bare.serving.await.expect("no panic").expect("no error"), End::TooSlow, "{begun:?}");
         assert_eq!(began.elapsed(), Duration::from_secs(15));
     }
-    let mut bare = bare(&engine);
-    assert_eq!(bare.wire.get(POLLING).await.status, 200);
-    let began = tokio::time::Instant::now();
-    assert!(bare.wire.rest().await.is_empty(), "nor between two requests");
-    assert_eq!(began.elapsed(), Duration::from_secs(15));
+    // Between two requests nobody waits longer either; but whoever asks for nothing more is not slow, unless it began to.
+    for (begun, end) in [("", End::Closed), ("G", End::TooSlow)] {
+        let mut bare = bare(&engine);
+        assert_eq!(bare.wire.get(POLLING).await.status, 200);
+        let began = tokio::time::Instant::now();
+        bare.wire.send(begun).await;
+        assert!(bare.wire.rest().await.is_empty());
+        assert_eq!(bare.serving.await.expect("no panic").expect("no error"), end, "{begun:?}");
+        assert_eq!(began.elapsed(), Duration::from_secs(15));
+    }
 }
 
 #[tokio::test(start_paused = true)]
@@ -306,11 +313,41 @@ async fn anything_else_comes_back_whole() {
     };
     let foreign = "PUT /engine.io/ HTTP/1.1\r\nHost: a\r\nContent-Length: 1\r\n\r\nxGET /";
     let io = HttpIo::new(Box::new(ours), foreign[..9].into(), None, None);
-    tokio::io::AsyncWriteExt::write_all(&mut theirs, &foreign.as_bytes()[9..]).await.expect("room");
+    theirs.write_all(&foreign.as_bytes()[9..]).await.expect("room");
     let mut connection = Connection::new(io, BudgetHold::default(), PeerAddr::Unknown, Arc::new(terms));
     assert_eq!(connection.serve().await.expect("no error"), End::Foreign);
     drop(theirs);
     let mut read = String::new();
-    tokio::io::AsyncReadExt::read_to_string(&mut connection.into_io(), &mut read).await.expect("text");
+    connection.into_io().read_to_string(&mut read).await.expect("text");
     assert_eq!(read, foreign);
+}
+
+/// As tools do that send what they have been given and then say that this was all.
+#[tokio::test]
+async fn a_client_that_ends_its_half_gets_its_answers_from_either() {
+    let mut host = host(EngineConfig::default()).await;
+    let (client, session) = host.polling().await;
+    session.send_text("4polled");
+    let poll = get(&client.path, "");
+    for (requests, expected) in [
+        (poll, &["4polled"][..]),
+        (post(&client.path, "", "4quiet"), &["ok"]),
+        (get("/other", ""), &["404"]),
+        (
+            format!("{}{}{}", post(&client.path, "", "4quiet"), get("/other", ""), post(&client.path, "", "4quiet")),
+            &["ok", "404", "ok"],
+        ),
+    ] {
+        let mut stream = TcpStream::connect(host.address).await.expect("someone listens");
+        stream.write_all(requests.as_bytes()).await.expect("room");
+        stream.shutdown().await.expect("an end");
+        let mut told = String::new();
+        within("the end", stream.read_to_string(&mut told)).await.expect("text");
+        let answers: Vec<_> = told.split("HTTP/1.1 ").skip(1).collect();
+        assert_eq!(answers.len(), expected.len(), "{requests:?}: {told}");
+        for (answer, expected) in answers.iter().zip(expected) {
+            assert!(answer.starts_with(expected) || answer.ends_with(expected), "{requests:?}: {told}");
+        }
+    }
+    assert_eq!(host.engine.sessions(), 1);
 }

@@ -2,6 +2,7 @@
 
 mod closing;
 mod faults;
+mod foreign;
 mod gate;
 mod handshake;
 mod heartbeat;
@@ -9,6 +10,7 @@ mod http;
 mod http1;
 mod order;
 mod polling;
+mod smuggling;
 mod support;
 mod upgrade;
 mod v3;
