@@ -242,6 +242,7 @@ def conversation() -> dict[str, bytes]:
         "polling": open_(2) + turn * 2 + ask(0, 0) + say(0, 0) + turn * 3 + say(0, 2, 9) * 3 + emit(0, 0) + tick * 12 + turn * 3 + away * 2,
         "lost": three + rooms + kill(0) + publish(1) + publish(0) + away + back(0) + turn * 2 + publish(0) + kill(0) + publish(8) + back(0x80) + back(2) + turn * 3,
         "lost-late": three + kill(0) + publish(0) + away * 4 + back(0) + turn,
+        "lost-early": open_(0) + ask(0, 1, 4) + turn * 2 + publish(1, text, 1) + turn + kill(0) + publish(1, text, 1) + back(0, 6) + turn * 2 + publish(1, text, 1) + turn * 15,
         "superseded": three + publish(0) + turn + publish(0) + bytes([11, 0, 0, 0]) + turn * 2 + publish(0) + turn,
         "dismissed": three + bytes([18, 0]) + publish(0) + bytes([148, 1]) + say(0, 0) + turn * 2 + bytes([12, 0]) + turn,
         "wild": three + bytes([19, 0, 0]) + counted(b'2["do",6,0]') + bytes([19, 1, 2]) + counted(b"9") + publish(0) + turn + say(2, 0) + turn,
