@@ -219,9 +219,43 @@ def session() -> dict[str, bytes]:
     } | {f"websocket-{flags:02x}": bytes([flags]) + both + flush + b"\x09" + answers * 3 + flush for flags in (4, 5, 6, 0xC, 0xD)}
 
 
+def conversation() -> dict[str, bytes]:
+    text, many = b"\x05" + counted("grüße".encode()), b"\xc5\1\5\2ab\x09" + counted(b"\0\1")
+    turn, tick = b"\x18", b"\x19"
+    open_, ask = (lambda kind: bytes([0, kind])), (lambda who, where, how=0: bytes([1, who, where, how]))
+    say = lambda who, deed, number=0, payload=many, place=0x80: bytes([3, who, place, deed, number]) + payload  # noqa: E731
+    publish = lambda number, payload=text, where=0: bytes([13, where, number]) + payload  # noqa: E731
+    emit = lambda socket, number, payload=many: bytes([16, socket, number]) + payload  # noqa: E731
+    join, leave, answer = (lambda it, room: bytes([15, it, room])), (lambda it, room: bytes([145, it, room])), (lambda it: bytes([8, it, 0]) + text)
+    kill, back, away = (lambda who: bytes([9, who])), (lambda kind, how=0: bytes([10, 0, kind, how])), b"\x15\x64"
+    three = open_(0) + open_(2) + open_(0) + turn * 3 + ask(0, 0) + ask(1, 0) + ask(2, 0) + turn * 3
+    rooms = join(0, 0) + join(1, 1) + join(2, 0) + say(1, 4, 0) + turn + publish(1) + publish(0x0A) + say(0, 6, 1) + say(0, 8, 8) + turn * 3
+    seeds = {
+        "deeds": three + b"".join(say(who, deed, 1) for deed in range(12) for who in range(3)) + turn * 4,
+        "rooms": three + rooms + leave(0, 0) + publish(1) + say(2, 6) + turn * 2,
+        "asking": three + publish(0xC0) + emit(0, 3) + emit(1, 3) + turn * 3 + answer(0) + answer(1) + answer(2) + answer(0) + turn,
+        "own": three + b"".join(emit(who, number) for who in range(3) for number in range(3)) + publish(0x80) + turn,
+        "namespaces": open_(0) + b"".join(ask(0, where) for where in range(8)) + turn * 12 + say(0, 0, place=0x83) + bytes([7, 0, 2]) + turn + ask(0, 2) + turn,
+        "refused": open_(0) + open_(0) + b"".join(ask(0, where, 7) + ask(1, where, 6) for where in (1, 2, 5)) + publish(1, text, 1) + turn * 12 + publish(1, text, 1) + ask(0, 1) + turn,
+        "begone": open_(0) + ask(0, 0, 8) + turn + ask(0, 0) + turn + say(0, 10) + say(0, 0) + turn + ask(0, 0) + turn + say(0, 10, 255) + turn,
+        "version-2": open_(3) + turn + say(0, 0) + ask(0, 1) + ask(0, 7) + turn + emit(0, 3) + turn + answer(0) + away * 2,
+        "polling": open_(2) + turn * 2 + ask(0, 0) + say(0, 0) + turn * 3 + say(0, 2, 9) * 3 + emit(0, 0) + tick * 12 + turn * 3 + away * 2,
+        "lost": three + rooms + kill(0) + publish(1) + publish(0) + away + back(0) + turn * 2 + publish(0) + kill(0) + publish(8) + back(0x80) + back(2) + turn * 3,
+        "lost-late": three + kill(0) + publish(0) + away * 4 + back(0) + turn,
+        "lost-early": open_(0) + ask(0, 1, 4) + turn * 2 + publish(1, text, 1) + turn + kill(0) + publish(1, text, 1) + back(0, 6) + turn * 2 + publish(1, text, 1) + turn * 15,
+        "superseded": three + publish(0) + turn + publish(0) + bytes([11, 0, 0, 0]) + turn * 2 + publish(0) + turn,
+        "dismissed": three + bytes([18, 0]) + publish(0) + bytes([148, 1]) + say(0, 0) + turn * 2 + bytes([12, 0]) + turn,
+        "wild": three + bytes([19, 0, 0]) + counted(b'2["do",6,0]') + bytes([19, 1, 2]) + counted(b"9") + publish(0) + turn + say(2, 0) + turn,
+        "wild-frame": three + bytes([19, 0, 0xC3]) + counted(b"a") + bytes([19, 2, 3]) + counted(b"") + publish(0) + turn,
+        "sinners": three + bytes([20, 0, 0, 20, 1, 2, 20, 2, 3]) + publish(0) + turn * 2,
+        "deaf": three + bytes([22, 0, 22, 1]) + away * 2 + publish(0) + turn,
+    }
+    return {f"{name}-{flags}": bytes([flags]) + steps for name, steps in seeds.items() for flags in (2, 7, 8)}
+
+
 def main() -> None:
     for target in (frames, handshake_server, handshake_client, deflate, engine_payload, engine_session, socket_text,
-                   socket_msgpack, session):
+                   socket_msgpack, session, conversation):
         folder = FOLDER / target.__name__
         folder.mkdir(parents=True, exist_ok=True)
         for old in folder.iterdir():

@@ -4,6 +4,7 @@
 //! Structured targets read their bytes as a [`Script`]: one that people can write by hand, which the `arbitrary`
 //! crate's form, with its lengths at the end, is not.
 
+pub mod conversation;
 pub mod deflate;
 pub mod engine_payload;
 pub mod engine_session;
@@ -26,7 +27,8 @@ mod tests {
     #[test]
     fn seeds_pass() {
         type Run = fn(&[u8]);
-        let targets: [(&str, Run); 9] = [
+        let targets: [(&str, Run); 10] = [
+            ("conversation", crate::conversation::run),
             ("deflate", crate::deflate::run),
             ("engine_payload", crate::engine_payload::run),
             ("engine_session", crate::engine_session::run),

@@ -13,11 +13,11 @@ use switchboard_io_proto::engine::{
     PacketError, Protocol, Session, Transport,
 };
 use switchboard_io_proto::socket::{
-    Args, Decoder, EventHead, Frame, Frames, Incoming, Kind, Limits, Namespace, Packet, Parser, Value,
+    Args, Decoder, EventHead, Frame, Frames, Incoming, Kind, Limits, Namespace, Packet, Parser, Spread, Value,
 };
 
 use crate::script::Script;
-use crate::values::assert_same;
+use crate::values::{assert_same, value};
 
 pub fn run(data: &[u8]) {
     let mut script = Script::new(data);
@@ -66,7 +66,7 @@ impl End {
             self.next_id += 1;
             self.next_id
         });
-        let args = Args::new(self.parser, &Several(args)).expect("values can be written");
+        let args = Args::new(self.parser, &Spread(args)).expect("values can be written");
         let head = EventHead { id, ..EventHead::new(&self.namespace, &name) };
         let frames = self.parser.event(&head, &args).expect("no reserved name ends in e, and values can be written");
         let values = args.values();
@@ -105,36 +105,6 @@ impl End {
             }
             other => panic!("nobody sent {other:?}"),
         }
-    }
-}
-
-/// Several arguments, as a tuple would be.
-struct Several(Vec<Value>);
-
-impl serde::Serialize for Several {
-    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        use serde::ser::SerializeTuple as _;
-        let mut tuple = serializer.serialize_tuple(self.0.len())?;
-        self.0.iter().try_for_each(|value| tuple.serialize_element(value))?;
-        tuple.end()
-    }
-}
-
-fn value(script: &mut Script<'_>, depth: u8) -> Value {
-    let kind = script.byte();
-    match kind % 10 {
-        0 => Value::Null,
-        1 => Value::Bool(kind & 0x80 != 0),
-        2 => Value::from(u64::from(script.number()) << (kind >> 3)),
-        3 => Value::from(-i64::from(script.number())),
-        4 => Value::from(f64::from(script.number()) / 7.0),
-        5 | 6 => Value::from(String::from_utf8_lossy(script.bytes()).into_owned()),
-        7 if depth > 0 => Value::Array((0..kind >> 6).map(|_| value(script, depth - 1)).collect()),
-        8 if depth > 0 => {
-            let member = |_| (String::from_utf8_lossy(script.take(2)).into_owned(), value(script, depth - 1));
-            Value::Object((0..kind >> 6).map(member).collect())
-        }
-        _ => Value::Binary(Bytes::copy_from_slice(script.bytes())),
     }
 }
 

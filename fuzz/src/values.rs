@@ -8,6 +8,8 @@ use switchboard_io_proto::socket::{
     Args, DecodeError, Decoder, EncodeError, Frame, Frames, Incoming, Kind, Limits, Packet, Parser, Value,
 };
 
+use crate::script::Script;
+
 /// The limits that what came from us is decoded under: what a msgpack packet holds may be more attachments in JSON.
 #[must_use]
 pub fn wide() -> Limits {
@@ -103,7 +105,8 @@ pub fn assert_same(now: &[Value], was: &[Value]) {
     }
 }
 
-fn same(now: &Value, was: &Value) -> bool {
+/// One of them.
+pub fn same(now: &Value, was: &Value) -> bool {
     match (now, was) {
         (Value::Array(now), Value::Array(was)) => {
             now.len() == was.len() && now.iter().zip(was).all(|(now, was)| same(now, was))
@@ -115,6 +118,26 @@ fn same(now: &Value, was: &Value) -> bool {
         (Value::Null, Value::Number(number)) => !number.as_f64().is_finite(),
         (Value::Number(now), Value::Number(was)) if was.as_f64().is_nan() => now.as_f64().is_nan(),
         (now, was) => now == was,
+    }
+}
+
+/// A value that a script tells.
+#[must_use]
+pub fn value(script: &mut Script<'_>, depth: u8) -> Value {
+    let kind = script.byte();
+    match kind % 10 {
+        0 => Value::Null,
+        1 => Value::Bool(kind & 0x80 != 0),
+        2 => Value::from(u64::from(script.number()) << (kind >> 3)),
+        3 => Value::from(-i64::from(script.number())),
+        4 => Value::from(f64::from(script.number()) / 7.0),
+        5 | 6 => Value::from(String::from_utf8_lossy(script.bytes()).into_owned()),
+        7 if depth > 0 => Value::Array((0..kind >> 6).map(|_| value(script, depth - 1)).collect()),
+        8 if depth > 0 => {
+            let member = |_| (String::from_utf8_lossy(script.take(2)).into_owned(), value(script, depth - 1));
+            Value::Object((0..kind >> 6).map(member).collect())
+        }
+        _ => Value::Binary(Bytes::copy_from_slice(script.bytes())),
     }
 }
 

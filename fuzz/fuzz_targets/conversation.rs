@@ -1,0 +1,4 @@
+//! See [`switchboard_fuzz::conversation`].
+#![no_main]
+
+libfuzzer_sys::fuzz_target!(|data: &[u8]| switchboard_fuzz::conversation::run(data));
