@@ -110,6 +110,9 @@ impl<A: DeserializeOwned + 'static, R: Serialize + 'static> TypedEvent<A, R> {
     /// Calls a handler for each of these events that comes from this socket; what it returns is the answer, for clients
     /// that want one. It returns `R` or a `Result` of it. An error is no answer: it goes to the
     /// [`on_error`](Socket::on_error) listeners. So do arguments that are no `A`; the handler is not called then.
+    ///
+    /// # Panics
+    /// As [`Socket::on`].
     pub fn on<F, Fut>(&self, socket: &Socket, handler: F) -> ListenerId
     where
         F: Fn(Socket, A) -> Fut + Send + Sync + 'static,
@@ -119,6 +122,9 @@ impl<A: DeserializeOwned + 'static, R: Serialize + 'static> TypedEvent<A, R> {
     }
 
     /// [`on`](Self::on), for the next one only.
+    ///
+    /// # Panics
+    /// As [`Socket::on`].
     pub fn once<F, Fut>(&self, socket: &Socket, handler: F) -> ListenerId
     where
         F: Fn(Socket, A) -> Fut + Send + Sync + 'static,
