@@ -52,7 +52,7 @@ mod watch;
 pub use ack::Ack;
 pub use answers::{Answers, Unanswered};
 pub use broadcast::{Broadcast, Rooms};
-pub use error::{AckError, ClusterError, EmitError, Error, Failure, JoinError, Refusal};
+pub use error::{AckError, ClusterError, EmitError, Error, Failure, JoinError, Refusal, ServerAckError};
 pub use extract::{Auth, Call, CallError, Data, Event, FromCall, State};
 pub use handler::{Handler, Middleware, Outcome};
 pub use listeners::ListenerId;

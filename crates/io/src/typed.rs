@@ -77,8 +77,8 @@ impl<A, R> TypedEvent<A, R> {
         to.emit(self.name, args)
     }
 
-    /// Sends it to one socket and waits for the answer. A `&Socket` will do, or an [`Emitter`] for another
-    /// [timeout](Socket::timeout).
+    /// Sends it to one socket and waits for the answer. A `&Socket` or `&RemoteSocket` will do, or an [`Emitter`] for
+    /// another [timeout](Socket::timeout).
     ///
     /// # Errors
     /// As [`Socket::emit_with_ack`].
