@@ -25,6 +25,7 @@ pub mod http1;
 mod in_place;
 mod listen;
 mod listeners;
+mod main_namespace;
 mod namespace;
 mod on;
 mod pattern;

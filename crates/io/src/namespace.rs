@@ -308,12 +308,72 @@ impl ParentNamespace {
         self
     }
 
-    /// Sends an event to everyone in all the children.
+    /// Sends an event to everyone in all the children that there are now.
     ///
     /// # Errors
     /// As [`Broadcast::emit`].
-    pub fn emit<A: Arguments + ?Sized>(&self, event: &str, args: &A) -> Result<(), EmitError> {
-        self.children().iter().try_for_each(|child| child.emit(event, args).map(drop))
+    pub fn emit<A: Arguments + ?Sized>(&self, event: &str, args: &A) -> Result<Delivery, EmitError> {
+        self.all().emit(event, args)
+    }
+
+    /// Sends a `message` event to everyone in all the children.
+    ///
+    /// # Errors
+    /// As [`Broadcast::emit`].
+    pub fn send<A: Arguments + ?Sized>(&self, args: &A) -> Result<Delivery, EmitError> {
+        self.all().send(args)
+    }
+
+    /// Sends an event that everyone in all the children is to answer.
+    ///
+    /// # Errors
+    /// As [`Broadcast::emit`].
+    pub fn emit_with_ack<T: DeserializeOwned>(
+        &self,
+        event: &str,
+        args: &(impl Arguments + ?Sized),
+    ) -> Result<Answers<T>, EmitError> {
+        self.all().emit_with_ack(event, args)
+    }
+
+    /// Everyone in all the children: those that there are when something is sent, or done with them.
+    pub fn all(&self) -> Broadcast {
+        Broadcast::to_children(Arc::clone(&self.0))
+    }
+
+    /// Those in these rooms of any child.
+    pub fn to<R: Rooms>(&self, rooms: R) -> Broadcast {
+        self.all().to(rooms)
+    }
+
+    /// The same as [`to`](Self::to).
+    pub fn within<R: Rooms>(&self, rooms: R) -> Broadcast {
+        self.all().to(rooms)
+    }
+
+    /// Everyone in all the children but those in these rooms.
+    pub fn except<R: Rooms>(&self, rooms: R) -> Broadcast {
+        self.all().except(rooms)
+    }
+
+    /// Everyone in all the children; what is sent may be lost.
+    pub fn volatile(&self) -> Broadcast {
+        self.all().volatile()
+    }
+
+    /// Everyone in all the children who is on this server.
+    pub fn local(&self) -> Broadcast {
+        self.all().local()
+    }
+
+    /// Everyone in all the children, and whether to compress.
+    pub fn compress(&self, compress: bool) -> Broadcast {
+        self.all().compress(compress)
+    }
+
+    /// Everyone in all the children, and how long to wait for acks.
+    pub fn timeout(&self, timeout: Duration) -> Broadcast {
+        self.all().timeout(timeout)
     }
 
     /// The children that there are now.

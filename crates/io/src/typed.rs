@@ -18,7 +18,7 @@ use crate::error::{AckError, EmitError};
 use crate::extract::Data;
 use crate::handler::Handler;
 use crate::listeners::ListenerId;
-use crate::namespace::Namespace;
+use crate::namespace::{Namespace, ParentNamespace};
 use crate::remote::RemoteSocket;
 use crate::server::SocketIo;
 use crate::socket::{Emitter, Socket};
@@ -196,7 +196,8 @@ macro_rules! emit {
     )*};
 }
 
-emit!(Socket => (), Emitter => (), RemoteSocket => (), Broadcast => Delivery, Namespace => Delivery, SocketIo => Delivery);
+emit!(Socket => (), Emitter => (), RemoteSocket => ());
+emit!(Broadcast => Delivery, Namespace => Delivery, ParentNamespace => Delivery, SocketIo => Delivery);
 
 impl<A, R> Clone for TypedEvent<A, R> {
     fn clone(&self) -> Self {

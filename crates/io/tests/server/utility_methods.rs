@@ -127,6 +127,7 @@ async fn the_others_of_a_socket_can_be_meant() {
     let (namespace, _, clients) = three().await;
     let socket = namespace.socket(&clients[0].id).unwrap();
     assert_eq!((socket.broadcast().count(), socket.to("room").count(), namespace.all().count()), (2, 1, 3));
+    assert_eq!((socket.within("room").count(), socket.local().count(), socket.except("room").count()), (1, 2, 1));
     assert_eq!(socket.to("room").fetch_sockets().await.unwrap()[0].id().as_str(), clients[1].id);
 }
 
