@@ -373,8 +373,9 @@ impl Builder {
 
     /// How many pieces of binary data an event or ack of this server may have, where packets are JSON; 1 at least.
     /// Default: 10, which is as many as the stock clients take unless they are told otherwise (`maxAttachments` of
-    /// their parser); they close the connection for more. Beyond, [`EmitError::TooManyAttachments`]. Those that clients
-    /// send are for [`limits`](Self::limits).
+    /// their parser); they close the connection for more. Beyond,
+    /// [`TooManyAttachments`](crate::EmitError::TooManyAttachments). Those that clients send are for
+    /// [`limits`](Self::limits).
     pub fn outgoing_attachments(mut self, attachments: usize) -> Self {
         self.settings.outgoing_attachments = attachments.max(1);
         self

@@ -138,7 +138,10 @@ async fn the_end_of_a_socket_is_heard_by_the_names_that_it_has_in_node() {
         assert_eq!((socket.listener_count("disconnect"), socket.listener_count("disconnecting")), (2, 1));
         socket.off("disconnect");
         let tell = tell.clone();
-        TypedEvent::<String>::new("disconnect").once(&socket, move |_, why| ready(drop(tell.send(why))));
+        TypedEvent::<String>::new("disconnect").once(&socket, move |_, why| {
+            let _ = tell.send(why);
+            ready(())
+        });
         ready(())
     });
     let mut client = Client::join(serve(&io).await).await;
