@@ -9,6 +9,7 @@ use std::task::{Context, Poll};
 
 use futures_core::Stream;
 use serde::de::DeserializeOwned;
+use smallvec::SmallVec;
 use switchboard_io_proto::socket::{AckId, Args, ArgsError, Name};
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::{Instant, Sleep, sleep_until, timeout_at};
@@ -44,14 +45,17 @@ impl Drop for Awaited {
     }
 }
 
-/// The answers of many sockets to one event, as they come, each with the id of its socket: a [`Stream`], which ends
-/// when all have answered or the time is over. [`all`](Self::all) collects them.
+/// The answers of many sockets to one event, as they come: a [`Stream`], which ends when all have answered or the time is
+/// over. [`all`](Self::all) collects them.
+///
+/// With each answer comes the id of its socket where that is known: of all sockets of this server. The servers of a
+/// cluster, as Node's adapters have it, tell each other answers and how many sockets were asked, and not which.
 ///
 /// An answer of another type than `T` is an error of its own and ends nothing. Dropped, nobody waits any more.
 #[must_use = "streams do nothing unless polled"]
 pub struct Answers<T> {
-    space: Arc<Space<Peer>>,
-    id: AckId,
+    /// The namespaces that were asked, most often one, and by which id.
+    asked: SmallVec<[(Arc<Space<Peer>>, AckId); 1]>,
     /// Those who have not answered yet. However many handlers of theirs wait, perhaps for these very answers, they are
     /// read from.
     owing: HashMap<Name, AwaitsAck>,
@@ -63,28 +67,38 @@ pub struct Answers<T> {
 
 /// Not all of those asked have answered, in time and in kind.
 #[derive(Debug, Clone, PartialEq)]
+#[non_exhaustive]
 pub struct Unanswered<T> {
     /// The answers that did come.
     pub answers: Vec<T>,
-    /// The ids of the sockets that did not answer in time.
-    pub missing: Vec<Name>,
-    /// Answers of another type than was asked for, by the id of the socket.
-    pub wrong: Vec<(Name, ArgsError)>,
+    /// How many sockets did not answer in time.
+    pub missing: usize,
+    /// The ids of those of them whose id is known: of all that are on this server.
+    pub missing_ids: Vec<Name>,
+    /// Answers of another type than was asked for, by the id of the socket where that is known.
+    pub wrong: Vec<(Option<Name>, ArgsError)>,
 }
 
 impl<T> Answers<T> {
-    pub(crate) fn new(
-        space: Arc<Space<Peer>>,
-        id: AckId,
-        owing: HashMap<Name, AwaitsAck>,
-        answers: mpsc::UnboundedReceiver<(Name, Args)>,
-        until: Instant,
-    ) -> Self {
+    /// Nobody is asked yet.
+    pub(crate) fn new(answers: mpsc::UnboundedReceiver<(Name, Args)>, until: Instant) -> Self {
         let time = Box::pin(sleep_until(until));
-        Self { space, id, owing, answers, time, is_over: false, wanted: PhantomData }
+        let (asked, owing) = (SmallVec::new(), HashMap::new());
+        Self { asked, owing, answers, time, is_over: false, wanted: PhantomData }
     }
 
-    /// How many have not answered yet.
+    /// These sockets of a namespace are asked by an event of this id. Their poll is closed when this is dropped.
+    pub(crate) fn expect(&mut self, space: &Arc<Space<Peer>>, id: AckId, owing: HashMap<Name, AwaitsAck>) {
+        self.asked.push((Arc::clone(space), id));
+        if self.owing.is_empty() {
+            self.owing = owing;
+        } else {
+            self.owing.extend(owing);
+        }
+    }
+
+    /// How many have not answered yet, of those who are known to be asked: other servers of a cluster tell only later how
+    /// many of theirs are.
     #[must_use]
     pub fn owing(&self) -> usize {
         self.owing.len()
@@ -110,12 +124,13 @@ impl<T: DeserializeOwned> Answers<T> {
         if self.owing.is_empty() && wrong.is_empty() {
             return Ok(answers);
         }
-        Err(Unanswered { answers, missing: self.owing.keys().cloned().collect(), wrong })
+        let missing_ids: Vec<Name> = self.owing.keys().cloned().collect();
+        Err(Unanswered { answers, missing: missing_ids.len(), missing_ids, wrong })
     }
 }
 
 impl<T: DeserializeOwned> Stream for Answers<T> {
-    type Item = (Name, Result<T, ArgsError>);
+    type Item = (Option<Name>, Result<T, ArgsError>);
 
     fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
         if self.is_over {
@@ -127,7 +142,7 @@ impl<T: DeserializeOwned> Stream for Answers<T> {
                 return Poll::Ready(None);
             };
             self.owing.remove(&id);
-            return Poll::Ready(Some((id, args.extract())));
+            return Poll::Ready(Some((Some(id), args.extract())));
         }
         match self.time.as_mut().poll(cx) {
             Poll::Ready(()) => {
@@ -141,7 +156,7 @@ impl<T: DeserializeOwned> Stream for Answers<T> {
 
 impl<T> Drop for Answers<T> {
     fn drop(&mut self) {
-        self.space.polls.close(self.id);
+        self.asked.iter().for_each(|(space, id)| space.polls.close(*id));
     }
 }
 
@@ -153,9 +168,9 @@ impl<T> fmt::Debug for Answers<T> {
 
 impl<T> fmt::Display for Unanswered<T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { answers, missing, wrong } = self;
-        let asked = answers.len() + missing.len() + wrong.len();
-        write!(f, "of {asked} sockets {} did not answer in time", missing.len())?;
+        let Self { answers, missing, wrong, .. } = self;
+        let asked = answers.len() + missing + wrong.len();
+        write!(f, "of {asked} sockets {missing} did not answer in time")?;
         match wrong.len() {
             0 => Ok(()),
             wrong => write!(f, ", and {wrong} answered something else than was asked for"),

@@ -7,7 +7,8 @@ use std::time::Duration;
 
 use serde::de::DeserializeOwned;
 use switchboard_hub::Delivery;
-use switchboard_io_proto::socket::{Arguments, Name, Selector};
+use switchboard_io_proto::socket::{Arguments, EncodeError, Name, Selector, is_reserved};
+use tokio::sync::mpsc;
 use tokio::time::Instant;
 
 use crate::answers::Answers;
@@ -15,26 +16,42 @@ use crate::error::EmitError;
 use crate::in_place::AwaitsAck;
 use crate::peer::Peer;
 use crate::publish::{self, Event};
+use crate::router::Parent;
 use crate::space::Space;
 
 /// How long many sockets are waited for, unless set otherwise.
 const POLL_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// Sockets of a namespace, and how to send to them. Each step gives a new value; one can be kept and used many times.
+/// Sockets of a namespace, or of all children of a parent, and how to send to them. Each step gives a new value; one can
+/// be kept and used many times.
 ///
 /// Several rooms mean everyone in at least one of them, each once.
 #[derive(Clone)]
 #[must_use = "it sends nothing until `emit`"]
 pub struct Broadcast {
-    space: Arc<Space<Peer>>,
+    place: Place,
     selector: Selector,
     /// The socket that speaks, which does not hear itself.
     skip: Option<Arc<Peer>>,
 }
 
+/// Where the sockets are.
+#[derive(Clone)]
+enum Place {
+    Namespace(Arc<Space<Peer>>),
+    /// Those that there are when something is sent.
+    Children(Arc<Parent>),
+}
+
 impl Broadcast {
+    /// Everyone in a namespace but `skip`.
     pub(crate) fn new(space: Arc<Space<Peer>>, skip: Option<Arc<Peer>>) -> Self {
-        Self { space, selector: Selector::new(), skip }
+        Self { place: Place::Namespace(space), selector: Selector::new(), skip }
+    }
+
+    /// Everyone in all children of a parent.
+    pub(crate) fn to_children(parent: Arc<Parent>) -> Self {
+        Self { place: Place::Children(parent), selector: Selector::new(), skip: None }
     }
 
     /// Only those in these rooms (and in others given before).
@@ -84,7 +101,7 @@ impl Broadcast {
     /// # Errors
     /// It cannot be written: a reserved name, or data that does not serialise.
     pub fn emit<A: Arguments + ?Sized>(&self, event: &str, args: &A) -> Result<Delivery, EmitError> {
-        publish::broadcast(&self.space, &self.selector, self.skip(), &Event::new(event, args))
+        self.publish(&Event::new(event, args))
     }
 
     /// Sends an event on that has come by the name `event`, which [`Event`](crate::Event) gives: one that is called by
@@ -93,7 +110,7 @@ impl Broadcast {
     /// # Errors
     /// As [`emit`](Self::emit).
     pub fn relay<A: Arguments + ?Sized>(&self, event: &Name, args: &A) -> Result<Delivery, EmitError> {
-        publish::broadcast(&self.space, &self.selector, self.skip(), &Event::called(event, args))
+        self.publish(&Event::called(event, args))
     }
 
     /// Sends a `message` event.
@@ -114,15 +131,19 @@ impl Broadcast {
         event: &str,
         args: &(impl Arguments + ?Sized),
     ) -> Result<Answers<T>, EmitError> {
-        let Self { space, selector, .. } = self;
-        let awaits = |peer: &Arc<Peer>| (peer.id.clone(), AwaitsAck::begin(&peer.in_flight, &peer.session));
-        let owing: HashMap<_, _> = self.peers().iter().map(awaits).collect();
-        let id = space.next_ack();
-        let answers = space.polls.open(id, owing.keys().cloned().collect());
-        let until = Instant::now() + selector.flags.timeout.unwrap_or(POLL_TIMEOUT);
-        // From here on it is closed when it is dropped.
-        let answers = Answers::new(Arc::clone(space), id, owing, answers, until);
-        publish::broadcast(space, selector, self.skip(), &Event::new(event, args).with_id(id))?;
+        let (tell, answers) = mpsc::unbounded_channel();
+        let until = Instant::now() + self.selector.flags.timeout.unwrap_or(POLL_TIMEOUT);
+        let mut answers = Answers::new(answers, until);
+        let event = Event::new(event, args);
+        self.each(event.name, |space| {
+            let awaits = |peer: &Arc<Peer>| (peer.id.clone(), AwaitsAck::begin(&peer.in_flight, &peer.session));
+            let owing: HashMap<_, _> = self.peers_in(space).iter().map(awaits).collect();
+            let id = space.next_ack();
+            space.polls.open(id, owing.keys().cloned().collect(), tell.clone());
+            // From here on it is closed when they are dropped.
+            answers.expect(space, id, owing);
+            publish::broadcast(space, &self.selector, self.skip(), &event.with_id(id)).map(drop)
+        })?;
         Ok(answers)
     }
 
@@ -134,7 +155,42 @@ impl Broadcast {
 
     /// The sockets of this server that it means.
     pub(crate) fn peers(&self) -> Vec<Arc<Peer>> {
-        publish::selected(&self.space, &self.selector, self.skip())
+        match &self.place {
+            Place::Namespace(space) => self.peers_in(space),
+            Place::Children(parent) => parent.children().iter().flat_map(|space| self.peers_in(space)).collect(),
+        }
+    }
+
+    fn peers_in(&self, space: &Space<Peer>) -> Vec<Arc<Peer>> {
+        publish::selected(space, &self.selector, self.skip())
+    }
+
+    fn publish<A: Arguments + ?Sized>(&self, event: &Event<'_, A>) -> Result<Delivery, EmitError> {
+        let mut sum = Delivery::default();
+        self.each(event.name, |space| {
+            let Delivery { reached, lagging, dropped, overflowed } =
+                publish::broadcast(space, &self.selector, self.skip(), event)?;
+            sum.reached += reached;
+            sum.lagging += lagging;
+            sum.dropped += dropped;
+            sum.overflowed += overflowed;
+            Ok(())
+        })?;
+        Ok(sum)
+    }
+
+    /// Sends an event of this name in each namespace that is meant.
+    fn each(
+        &self,
+        event: &str,
+        mut send: impl FnMut(&Arc<Space<Peer>>) -> Result<(), EmitError>,
+    ) -> Result<(), EmitError> {
+        match &self.place {
+            Place::Namespace(space) => send(space),
+            // Where there are no children nobody else would find the mistake.
+            Place::Children(_) if is_reserved(event) => Err(EncodeError::ReservedEvent.into()),
+            Place::Children(parent) => parent.children().iter().try_for_each(send),
+        }
     }
 
     fn skip(&self) -> Option<&Peer> {
@@ -144,7 +200,11 @@ impl Broadcast {
 
 impl fmt::Debug for Broadcast {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Broadcast").field("namespace", &self.space.name).field("selector", &self.selector).finish()
+        let namespace: &dyn fmt::Debug = match &self.place {
+            Place::Namespace(space) => &space.name,
+            Place::Children(_) => &"children",
+        };
+        f.debug_struct("Broadcast").field("namespace", namespace).field("selector", &self.selector).finish()
     }
 }
 

@@ -215,6 +215,12 @@ impl Conversation<Session> for Client {
         }
     }
 
+    fn upgraded(&mut self, session: &Session) {
+        for peer in &self.seats.all() {
+            dispatch::upgraded(peer, session.transport());
+        }
+    }
+
     fn deadline(&self) -> Option<Instant> {
         let whole_by = self.waiting.as_ref().map(|waiting| waiting.until);
         [self.join_by, whole_by].into_iter().flatten().min()

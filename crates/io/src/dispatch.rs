@@ -1,13 +1,15 @@
-//! An event on its way to the handlers of a socket: past its middlewares, then to each listener in turn.
+//! An event on its way to the handlers of a socket: past its middlewares, then to each listener in turn; and what else a client
+//! does that there are listeners for.
 
 use std::sync::Arc;
 
-use switchboard_io_proto::socket::{AckId, Args};
+use switchboard_io_proto::engine::Transport;
+use switchboard_io_proto::socket::{AckId, Args, Parser};
 
 use crate::depart;
 use crate::hearing::{self, fail};
 use crate::in_place::{self, Trouble};
-use crate::listeners::{Called, Guards, Heard, Next};
+use crate::listeners::{Called, For, Guards, Heard, Next};
 use crate::peer::Peer;
 
 /// A client has sent an event.
@@ -41,6 +43,20 @@ pub(crate) fn ack(peer: &Arc<Peer>, id: AckId, args: Args) {
         None
     };
     in_place::start(&peer.session, None, answered, || in_trouble(peer));
+}
+
+/// A client has gone over to another transport.
+pub(crate) fn upgraded(peer: &Arc<Peer>, to: Transport) {
+    let listeners = peer.listeners.for_other(&For::Upgrade);
+    if listeners.is_empty() {
+        return;
+    }
+    // A word always serialises.
+    let args = Args::new(Parser::Json, to.as_str()).unwrap_or_default();
+    let heard = Heard::news("upgrade", args);
+    for listener in listeners {
+        hearing::hear(peer, &heard, &*listener, false, panicked);
+    }
 }
 
 fn hear(peer: &Arc<Peer>, mut heard: Heard, called: Called<Peer>) {

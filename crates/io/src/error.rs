@@ -76,6 +76,8 @@ pub enum Error {
     Encode(EncodeError),
     /// Other servers could not be asked.
     Cluster(ClusterError),
+    /// Other servers have not answered an event.
+    ServerAck(ServerAckError),
 }
 
 /// Why the servers of a cluster could not be asked. A server alone never fails.
@@ -85,6 +87,22 @@ pub enum ClusterError {
     /// Not all servers have answered in time: so many are missing.
     Timeout {
         /// How many have not answered.
+        missing: usize,
+    },
+}
+
+/// Why not every other server of a cluster has answered an event. A server alone never fails, but for what it cannot
+/// write.
+#[derive(Debug, Clone, PartialEq)]
+#[non_exhaustive]
+pub enum ServerAckError {
+    /// The event cannot be written: a reserved name, or data that does not serialise. It was not sent.
+    Encode(EncodeError),
+    /// Not all servers have answered in time.
+    Timeout {
+        /// The answers that did come, one of each server.
+        answers: Vec<Args>,
+        /// How many servers have not answered.
         missing: usize,
     },
 }
@@ -140,6 +158,12 @@ impl From<EmitError> for AckError {
     }
 }
 
+impl From<EncodeError> for ServerAckError {
+    fn from(error: EncodeError) -> Self {
+        Self::Encode(error)
+    }
+}
+
 impl From<ArgsError> for AckError {
     fn from(error: ArgsError) -> Self {
         Self::Args(error)
@@ -156,7 +180,15 @@ macro_rules! from {
     )*};
 }
 
-from!(Emit: EmitError, Ack: AckError, Join: JoinError, Args: ArgsError, Encode: EncodeError, Cluster: ClusterError);
+from!(
+    Emit: EmitError,
+    Ack: AckError,
+    Join: JoinError,
+    Args: ArgsError,
+    Encode: EncodeError,
+    Cluster: ClusterError,
+    ServerAck: ServerAckError
+);
 
 impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -167,6 +199,7 @@ impl fmt::Display for Error {
             Self::Args(error) => error.fmt(f),
             Self::Encode(error) => error.fmt(f),
             Self::Cluster(error) => error.fmt(f),
+            Self::ServerAck(error) => error.fmt(f),
         }
     }
 }
@@ -198,9 +231,22 @@ impl fmt::Display for AckError {
 impl fmt::Display for ClusterError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Timeout { missing } => write!(f, "{missing} servers of the cluster have not answered in time"),
+            Self::Timeout { missing } => late(f, *missing),
         }
     }
+}
+
+impl fmt::Display for ServerAckError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Encode(error) => error.fmt(f),
+            Self::Timeout { missing, .. } => late(f, *missing),
+        }
+    }
+}
+
+fn late(f: &mut fmt::Formatter<'_>, missing: usize) -> fmt::Result {
+    write!(f, "{missing} servers of the cluster have not answered in time")
 }
 
 impl fmt::Display for Refusal {
@@ -213,4 +259,5 @@ impl std::error::Error for Error {}
 impl std::error::Error for EmitError {}
 impl std::error::Error for AckError {}
 impl std::error::Error for ClusterError {}
+impl std::error::Error for ServerAckError {}
 impl std::error::Error for Refusal {}

@@ -7,7 +7,7 @@ use switchboard_io_proto::socket::{Args, Spread, Value};
 
 use crate::error::Failure;
 use crate::in_place::{self, Trouble};
-use crate::listeners::{For, Heard, Listener};
+use crate::listeners::{Heard, Listener};
 use crate::peer::Peer;
 
 /// Calls a listener with what was heard. What it fails with is told to those who listen for errors; when it panics,
@@ -37,7 +37,7 @@ pub(crate) fn hear(
 /// Something that was heard could not be done for a socket: its listeners for errors are told, and the log.
 pub(crate) fn fail(peer: &Arc<Peer>, heard: &Heard, error: &dyn fmt::Display, details: &Args) {
     tracing::info!(id = %peer.id, event = %heard.name, %error, "an event was not handled");
-    let listeners = peer.listeners.for_other(&For::Error);
+    let listeners = peer.listeners.for_failure();
     if listeners.is_empty() || heard.is_failure {
         return;
     }

@@ -74,6 +74,30 @@ pub(crate) enum For {
     Disconnect,
     /// Something that a client did could not be worked with.
     Error,
+    /// The client has gone over to a WebSocket.
+    Upgrade,
+}
+
+impl For {
+    /// What somebody wants to hear who gives this name, as in Node: the end of the socket goes by names of its own.
+    pub(crate) fn name(event: Name) -> Self {
+        match event.as_str() {
+            "disconnect" => Self::Disconnect,
+            "disconnecting" => Self::Disconnecting,
+            _ => Self::Event(event),
+        }
+    }
+
+    /// The name by which somebody could listen to this.
+    fn event_name(&self) -> Option<Name> {
+        match self {
+            Self::Event(name) => Some(name.clone()),
+            Self::Disconnect => Some("disconnect".into()),
+            Self::Disconnecting => Some("disconnecting".into()),
+            Self::Error => Some("error".into()),
+            Self::Any | Self::Upgrade => None,
+        }
+    }
 }
 
 /// The listeners of one socket.
@@ -152,8 +176,17 @@ impl<P> Listeners<P> {
 
     /// Removes all for this.
     pub(crate) fn remove_all(&self, what: &For) {
+        self.remove_where(|other| other == what);
+    }
+
+    /// Removes all that are not for all events that come.
+    pub(crate) fn remove_named(&self) {
+        self.remove_where(|what| *what != For::Any);
+    }
+
+    fn remove_where(&self, is_meant: impl Fn(&For) -> bool) {
         let gone = match &mut *self.lock() {
-            Some(table) => extract(&mut table.listeners, |entry| entry.what == *what),
+            Some(table) => extract(&mut table.listeners, |entry| is_meant(&entry.what)),
             None => Vec::new(),
         };
         drop(gone);
@@ -167,6 +200,22 @@ impl<P> Listeners<P> {
 
     pub(crate) fn count(&self, what: &For) -> usize {
         self.lock().as_ref().map_or(0, |table| table.listeners.iter().filter(|entry| entry.what == *what).count())
+    }
+
+    pub(crate) fn count_onlookers(&self) -> usize {
+        self.lock().as_ref().map_or(0, |table| table.onlookers.len())
+    }
+
+    /// The names of what there are listeners for, each once.
+    pub(crate) fn names(&self) -> Vec<Name> {
+        let mut names = Vec::new();
+        let table = self.lock();
+        for name in table.iter().flat_map(|table| &table.listeners).filter_map(|entry| entry.what.event_name()) {
+            if !names.contains(&name) {
+                names.push(name);
+            }
+        }
+        names
     }
 
     /// The middlewares that an event has to pass, or who is to hear it where there are none.
@@ -187,6 +236,15 @@ impl<P> Listeners<P> {
         let mut called = Called::new();
         if let Some(table) = &mut *self.lock() {
             table.take(|other| other == what, &mut called);
+        }
+        called
+    }
+
+    /// Who is to be told of a failure: also those who listen to events called `error`, as in Node.
+    pub(crate) fn for_failure(&self) -> Called<P> {
+        let mut called = Called::new();
+        if let Some(table) = &mut *self.lock() {
+            table.take(|what| *what == For::Error || matches!(what, For::Event(name) if name == "error"), &mut called);
         }
         called
     }

@@ -11,11 +11,12 @@ use switchboard_io_proto::socket::{Args, Arguments, EncodeError, Name};
 
 use crate::answers::Answers;
 use crate::broadcast::{Broadcast, Rooms};
-use crate::error::{ClusterError, EmitError};
+use crate::error::{ClusterError, EmitError, ServerAckError};
 use crate::handler::{Erased, Handler, Middleware};
 use crate::peer::{self, Peer};
-use crate::remote::{self, RemoteSocket};
+use crate::remote::RemoteSocket;
 use crate::router::Parent;
+use crate::server_events;
 use crate::socket::Socket;
 use crate::space::Space;
 use crate::watch::RoomEvent;
@@ -202,32 +203,37 @@ impl Namespace {
     /// This server does not.
     ///
     /// # Errors
-    /// It does not serialise.
+    /// It does not serialise, or is called `connect`, `connection` or `new_namespace`, which Node reserves.
     pub fn server_side_emit<A: Arguments + ?Sized>(&self, event: &str, args: &A) -> Result<(), EncodeError> {
-        let _ = (event, Args::new(self.0.settings.parser, args)?);
-        Ok(())
+        self.server_event(event, args).map(drop)
     }
 
     /// [`server_side_emit`](Self::server_side_emit), and waits for one answer of each of the other servers. A server
     /// alone gets none.
     ///
     /// # Errors
-    /// See [`ClusterError`].
+    /// As [`server_side_emit`](Self::server_side_emit); or not all of them answered in time, see [`ServerAckError`].
     ///
     /// # Cancel safety
     /// Sent with the first poll; dropped after that, the answers are lost.
+    #[expect(clippy::unused_async, reason = "a cluster will have to be asked")]
     pub async fn server_side_emit_with_ack<A: Arguments + ?Sized>(
         &self,
         event: &str,
         args: &A,
-    ) -> Result<Vec<Args>, ClusterError> {
-        let _ = event;
-        let args = Args::new(self.0.settings.parser, args).unwrap_or_default();
-        remote::server_side_emit(&args).await
+    ) -> Result<Vec<Args>, ServerAckError> {
+        self.server_event(event, args)?;
+        // There are no other servers.
+        Ok(Vec::new())
     }
 
     /// Calls a function for each event of this name that another server of the cluster sends. What it returns is the
     /// answer.
+    ///
+    /// # Panics
+    /// No server can send an event of this name: `connect`, `connection` or `new_namespace`. What Node tells by these,
+    /// [`on_connect`](Self::on_connect) and [`on_new_namespace`](crate::SocketIo::on_new_namespace) do.
+    #[track_caller]
     pub fn on_server_event<Fut>(
         &self,
         event: impl Into<Name>,
@@ -236,7 +242,9 @@ impl Namespace {
     where
         Fut: Future<Output = Args> + Send + 'static,
     {
-        self.0.server_events.add(event.into(), Arc::new(move |args| Box::pin(hear(args))));
+        let event = event.into();
+        assert!(!server_events::is_reserved(&event), "`{event}` is reserved: no server can send an event of this name");
+        self.0.server_events.add(event, Arc::new(move |args| Box::pin(hear(args))));
         self
     }
 
@@ -250,6 +258,14 @@ impl Namespace {
             answers.push(answering.await);
         }
         answers
+    }
+
+    /// The arguments of an event for the other servers, if it can be sent.
+    fn server_event<A: Arguments + ?Sized>(&self, event: &str, args: &A) -> Result<Args, EncodeError> {
+        if server_events::is_reserved(event) {
+            return Err(EncodeError::ReservedEvent);
+        }
+        Args::new(self.0.settings.parser, args)
     }
 }
 
@@ -292,12 +308,72 @@ impl ParentNamespace {
         self
     }
 
-    /// Sends an event to everyone in all the children.
+    /// Sends an event to everyone in all the children that there are now.
     ///
     /// # Errors
     /// As [`Broadcast::emit`].
-    pub fn emit<A: Arguments + ?Sized>(&self, event: &str, args: &A) -> Result<(), EmitError> {
-        self.children().iter().try_for_each(|child| child.emit(event, args).map(drop))
+    pub fn emit<A: Arguments + ?Sized>(&self, event: &str, args: &A) -> Result<Delivery, EmitError> {
+        self.all().emit(event, args)
+    }
+
+    /// Sends a `message` event to everyone in all the children.
+    ///
+    /// # Errors
+    /// As [`Broadcast::emit`].
+    pub fn send<A: Arguments + ?Sized>(&self, args: &A) -> Result<Delivery, EmitError> {
+        self.all().send(args)
+    }
+
+    /// Sends an event that everyone in all the children is to answer.
+    ///
+    /// # Errors
+    /// As [`Broadcast::emit`].
+    pub fn emit_with_ack<T: DeserializeOwned>(
+        &self,
+        event: &str,
+        args: &(impl Arguments + ?Sized),
+    ) -> Result<Answers<T>, EmitError> {
+        self.all().emit_with_ack(event, args)
+    }
+
+    /// Everyone in all the children: those that there are when something is sent, or done with them.
+    pub fn all(&self) -> Broadcast {
+        Broadcast::to_children(Arc::clone(&self.0))
+    }
+
+    /// Those in these rooms of any child.
+    pub fn to<R: Rooms>(&self, rooms: R) -> Broadcast {
+        self.all().to(rooms)
+    }
+
+    /// The same as [`to`](Self::to).
+    pub fn within<R: Rooms>(&self, rooms: R) -> Broadcast {
+        self.all().to(rooms)
+    }
+
+    /// Everyone in all the children but those in these rooms.
+    pub fn except<R: Rooms>(&self, rooms: R) -> Broadcast {
+        self.all().except(rooms)
+    }
+
+    /// Everyone in all the children; what is sent may be lost.
+    pub fn volatile(&self) -> Broadcast {
+        self.all().volatile()
+    }
+
+    /// Everyone in all the children who is on this server.
+    pub fn local(&self) -> Broadcast {
+        self.all().local()
+    }
+
+    /// Everyone in all the children, and whether to compress.
+    pub fn compress(&self, compress: bool) -> Broadcast {
+        self.all().compress(compress)
+    }
+
+    /// Everyone in all the children, and how long to wait for acks.
+    pub fn timeout(&self, timeout: Duration) -> Broadcast {
+        self.all().timeout(timeout)
     }
 
     /// The children that there are now.

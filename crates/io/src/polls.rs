@@ -17,13 +17,12 @@ struct Poll {
 }
 
 impl Polls {
-    /// Asks these sockets. The channel ends when all have answered; it holds one answer of each at most.
-    pub(crate) fn open(&self, id: AckId, owing: HashSet<Name>) -> mpsc::UnboundedReceiver<(Name, Args)> {
-        let (answers, answered) = mpsc::unbounded_channel();
+    /// Asks these sockets. The end of the channel that is given is let go of when all have answered; it gets one answer
+    /// of each at most.
+    pub(crate) fn open(&self, id: AckId, owing: HashSet<Name>, answers: mpsc::UnboundedSender<(Name, Args)>) {
         if !owing.is_empty() {
             self.lock().insert(id, Poll { owing, answers });
         }
-        answered
     }
 
     /// A socket has answered; one that was not asked, or has answered before, is not heard.
@@ -60,7 +59,8 @@ mod tests {
     fn each_of_those_asked_is_heard_once() {
         let polls = Polls::default();
         let [ann, ben, eve] = ["ann", "ben", "eve"].map(Name::from);
-        let mut answers = polls.open(7, HashSet::from([ann.clone(), ben.clone()]));
+        let (tell, mut answers) = mpsc::unbounded_channel();
+        polls.open(7, HashSet::from([ann.clone(), ben.clone()]), tell);
         polls.answer(7, &eve, Args::default());
         polls.answer(7, &ann, Args::default());
         polls.answer(7, &ann, Args::default());
@@ -73,7 +73,8 @@ mod tests {
 
     #[test]
     fn a_poll_of_nobody_is_over_at_once() {
-        let mut answers = Polls::default().open(1, HashSet::new());
+        let (tell, mut answers) = mpsc::unbounded_channel();
+        Polls::default().open(1, HashSet::new(), tell);
         assert_eq!(answers.try_recv(), Err(mpsc::error::TryRecvError::Disconnected));
     }
 }

@@ -57,8 +57,8 @@ impl<'a, A: ?Sized> Event<'a, A> {
     }
 
     /// Its answers are awaited.
-    pub(crate) fn with_id(self, id: AckId) -> Self {
-        Self { id: Some(id), ..self }
+    pub(crate) fn with_id(&self, id: AckId) -> Self {
+        Self { id: Some(id), ..*self }
     }
 }
 

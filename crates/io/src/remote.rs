@@ -1,13 +1,15 @@
 //! Sockets that may be on another server of a cluster, and what can be done with many at once. These are asynchronous,
 //! and can fail, because a cluster has to be asked; a server alone answers at once.
 
+use std::time::Duration;
+
 use serde::de::DeserializeOwned;
-use switchboard_io_proto::socket::{Args, ArgsError, Arguments, Name};
+use switchboard_io_proto::socket::{ArgsError, Arguments, Name};
 
 use crate::broadcast::{Broadcast, Rooms};
 use crate::engine::Handshake;
-use crate::error::{ClusterError, EmitError, JoinError};
-use crate::socket::Socket;
+use crate::error::{AckError, ClusterError, EmitError, JoinError};
+use crate::socket::{Emitter, Socket};
 
 /// A socket found by [`Broadcast::fetch_sockets`], perhaps of another server.
 #[derive(Debug, Clone)]
@@ -48,6 +50,44 @@ impl RemoteSocket {
         self.0.emit(event, args)
     }
 
+    /// Sends it a `message` event.
+    ///
+    /// # Errors
+    /// As [`emit`](Self::emit).
+    pub fn send<A: Arguments + ?Sized>(&self, args: &A) -> Result<(), EmitError> {
+        self.0.send(args)
+    }
+
+    /// Sends it an event and waits for its client's ack; see [`Socket::emit_with_ack`].
+    ///
+    /// # Errors
+    /// As [`Socket::emit_with_ack`].
+    ///
+    /// # Cancel safety
+    /// As [`Socket::emit_with_ack`].
+    pub async fn emit_with_ack<T: DeserializeOwned>(
+        &self,
+        event: &str,
+        args: &(impl Arguments + ?Sized),
+    ) -> Result<T, AckError> {
+        self.0.emit_with_ack(event, args).await
+    }
+
+    /// How long [`Emitter::emit_with_ack`] waits.
+    pub fn timeout(&self, timeout: Duration) -> Emitter {
+        self.0.timeout(timeout)
+    }
+
+    /// What is sent by this may be lost; see [`Socket::volatile`].
+    pub fn volatile(&self) -> Emitter {
+        self.0.volatile()
+    }
+
+    /// Whether what is sent by this is compressed, where compression is on.
+    pub fn compress(&self, compress: bool) -> Emitter {
+        self.0.compress(compress)
+    }
+
     /// Has it join rooms.
     ///
     /// # Errors
@@ -70,6 +110,12 @@ impl RemoteSocket {
     #[must_use]
     pub fn local(&self) -> Option<&Socket> {
         Some(&self.0)
+    }
+}
+
+impl From<&RemoteSocket> for Emitter {
+    fn from(socket: &RemoteSocket) -> Self {
+        Self::from(&socket.0)
     }
 }
 
@@ -133,10 +179,4 @@ impl Broadcast {
         }
         Ok(())
     }
-}
-
-/// Sends an event to the other servers of a cluster, of which there are none.
-#[expect(clippy::unused_async, reason = "a cluster will have to be asked")]
-pub(crate) async fn server_side_emit(_: &Args) -> Result<Vec<Args>, ClusterError> {
-    Ok(Vec::new())
 }

@@ -5,19 +5,14 @@ use std::future::Future;
 use std::sync::Arc;
 use std::time::Duration;
 
-use serde::de::DeserializeOwned;
-use switchboard_hub::{Delivery, MemberId};
-use switchboard_io_proto::socket::{Args, Arguments, Limits, Namespace as Name, Parser};
+use switchboard_hub::MemberId;
+use switchboard_io_proto::socket::{Args, Limits, Namespace as Name, Parser};
 use switchboard_ws::{Admission, Budget, Config as WsConfig, DeflateConfig, Hub, OutboxLimits, Prepared};
 
-use crate::answers::Answers;
-use crate::broadcast::{Broadcast, Rooms};
 use crate::client::Client;
 use crate::depart;
 use crate::engine::{App, ClientFiles, Conversation, Cookie, Cors, Engine, EngineConfig, EngineLayer, EngineService};
 use crate::engine::{Data, Hooks, HttpCompression, Session, Transports, now};
-use crate::error::EmitError;
-use crate::handler::{Handler, Middleware};
 use crate::namespace::{Namespace, ParentNamespace};
 use crate::pattern::{Pattern, PatternError};
 use crate::plain_form::PlainForm;
@@ -29,6 +24,8 @@ use crate::settings::Settings;
 
 /// A Socket.IO server: namespaces with their sockets, and what answers requests. A cheap handle; clones are the same
 /// server.
+///
+/// What is done with the main namespace can be done with the server itself, by the names of [`Namespace`]'s methods.
 ///
 /// [`serve`](Self::serve) needs nothing but a listener; [`layer`](Self::layer) and [`service`](Self::service) mount it
 /// into axum, hyper or tower.
@@ -113,56 +110,6 @@ impl SocketIo {
         self.router.all().into_iter().map(Namespace).collect()
     }
 
-    // The main namespace.
-
-    /// [`Namespace::on_connect`] of the main namespace.
-    pub fn on_connect<M: 'static>(&self, handler: impl Handler<M>) -> &Self {
-        self.root().on_connect(handler);
-        self
-    }
-
-    /// [`Namespace::use_`] of the main namespace.
-    pub fn use_<M: 'static>(&self, middleware: impl Middleware<M>) -> &Self {
-        self.root().use_(middleware);
-        self
-    }
-
-    /// Sends an event to everyone in the main namespace.
-    ///
-    /// # Errors
-    /// As [`Broadcast::emit`].
-    pub fn emit<A: Arguments + ?Sized>(&self, event: &str, args: &A) -> Result<Delivery, EmitError> {
-        self.root().emit(event, args)
-    }
-
-    /// Sends an event that everyone in the main namespace is to answer.
-    ///
-    /// # Errors
-    /// As [`Broadcast::emit`].
-    pub fn emit_with_ack<T: DeserializeOwned>(
-        &self,
-        event: &str,
-        args: &(impl Arguments + ?Sized),
-    ) -> Result<Answers<T>, EmitError> {
-        self.root().emit_with_ack(event, args)
-    }
-
-    /// Everyone in the main namespace: to send `volatile`, `local`, with a `timeout`, and for all that can be done with
-    /// many.
-    pub fn all(&self) -> Broadcast {
-        self.root().all()
-    }
-
-    /// Those in these rooms of the main namespace.
-    pub fn to<R: Rooms>(&self, rooms: R) -> Broadcast {
-        self.root().to(rooms)
-    }
-
-    /// Everyone in the main namespace but those in these rooms.
-    pub fn except<R: Rooms>(&self, rooms: R) -> Broadcast {
-        self.root().except(rooms)
-    }
-
     // As a whole.
 
     /// What answers requests for [`path`](Builder::path) and leaves the others to the service inside.
@@ -211,7 +158,8 @@ impl SocketIo {
         self.engine.close().await;
     }
 
-    fn root(&self) -> Namespace {
+    /// The main namespace, which is always there.
+    pub(crate) fn root(&self) -> Namespace {
         Namespace(self.router.of(&Name::ROOT))
     }
 }
@@ -425,8 +373,9 @@ impl Builder {
 
     /// How many pieces of binary data an event or ack of this server may have, where packets are JSON; 1 at least.
     /// Default: 10, which is as many as the stock clients take unless they are told otherwise (`maxAttachments` of
-    /// their parser); they close the connection for more. Beyond, [`EmitError::TooManyAttachments`]. Those that clients
-    /// send are for [`limits`](Self::limits).
+    /// their parser); they close the connection for more. Beyond,
+    /// [`TooManyAttachments`](crate::EmitError::TooManyAttachments). Those that clients send are for
+    /// [`limits`](Self::limits).
     pub fn outgoing_attachments(mut self, attachments: usize) -> Self {
         self.settings.outgoing_attachments = attachments.max(1);
         self

@@ -8,6 +8,11 @@ use std::sync::{Arc, PoisonError, RwLock};
 
 use switchboard_io_proto::socket::{Args, Name};
 
+/// Whether a name is one that Node's namespaces use for events of their own: servers do not send each other such.
+pub(crate) fn is_reserved(event: &str) -> bool {
+    matches!(event, "connect" | "connection" | "new_namespace")
+}
+
 /// What a listener answers; nobody reads it unless the sender wanted acks.
 pub(crate) type Answering = Pin<Box<dyn Future<Output = Args> + Send>>;
 

@@ -169,6 +169,16 @@ impl Socket {
         self.broadcast().to(rooms)
     }
 
+    /// The same as [`to`](Self::to). (Node: `socket.in`.)
+    pub fn within<R: Rooms>(&self, rooms: R) -> Broadcast {
+        self.to(rooms)
+    }
+
+    /// Everyone in the namespace who is on this server, but this socket.
+    pub fn local(&self) -> Broadcast {
+        self.broadcast().local()
+    }
+
     /// Everyone in the namespace but those in these rooms and this socket.
     pub fn except<R: Rooms>(&self, rooms: R) -> Broadcast {
         self.broadcast().except(rooms)

@@ -18,7 +18,7 @@ use crate::error::{AckError, EmitError};
 use crate::extract::Data;
 use crate::handler::Handler;
 use crate::listeners::ListenerId;
-use crate::namespace::Namespace;
+use crate::namespace::{Namespace, ParentNamespace};
 use crate::remote::RemoteSocket;
 use crate::server::SocketIo;
 use crate::socket::{Emitter, Socket};
@@ -77,8 +77,8 @@ impl<A, R> TypedEvent<A, R> {
         to.emit(self.name, args)
     }
 
-    /// Sends it to one socket and waits for the answer. A `&Socket` will do, or an [`Emitter`] for another
-    /// [timeout](Socket::timeout).
+    /// Sends it to one socket and waits for the answer. A `&Socket` or `&RemoteSocket` will do, or an [`Emitter`] for
+    /// another [timeout](Socket::timeout).
     ///
     /// # Errors
     /// As [`Socket::emit_with_ack`].
@@ -110,6 +110,9 @@ impl<A: DeserializeOwned + 'static, R: Serialize + 'static> TypedEvent<A, R> {
     /// Calls a handler for each of these events that comes from this socket; what it returns is the answer, for clients
     /// that want one. It returns `R` or a `Result` of it. An error is no answer: it goes to the
     /// [`on_error`](Socket::on_error) listeners. So do arguments that are no `A`; the handler is not called then.
+    ///
+    /// # Panics
+    /// As [`Socket::on`].
     pub fn on<F, Fut>(&self, socket: &Socket, handler: F) -> ListenerId
     where
         F: Fn(Socket, A) -> Fut + Send + Sync + 'static,
@@ -119,6 +122,9 @@ impl<A: DeserializeOwned + 'static, R: Serialize + 'static> TypedEvent<A, R> {
     }
 
     /// [`on`](Self::on), for the next one only.
+    ///
+    /// # Panics
+    /// As [`Socket::on`].
     pub fn once<F, Fut>(&self, socket: &Socket, handler: F) -> ListenerId
     where
         F: Fn(Socket, A) -> Fut + Send + Sync + 'static,
@@ -190,7 +196,8 @@ macro_rules! emit {
     )*};
 }
 
-emit!(Socket => (), Emitter => (), RemoteSocket => (), Broadcast => Delivery, Namespace => Delivery, SocketIo => Delivery);
+emit!(Socket => (), Emitter => (), RemoteSocket => ());
+emit!(Broadcast => Delivery, Namespace => Delivery, ParentNamespace => Delivery, SocketIo => Delivery);
 
 impl<A, R> Clone for TypedEvent<A, R> {
     fn clone(&self) -> Self {

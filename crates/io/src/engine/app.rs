@@ -37,6 +37,11 @@ pub trait Conversation<S>: Send + Sync + 'static {
         let _ = session;
     }
 
+    /// The session has gone over from polling to a WebSocket; what is sent from now on goes there.
+    fn upgraded(&mut self, session: &S) {
+        let _ = session;
+    }
+
     /// When [`on_deadline`](Self::on_deadline) is to be called. Asked after every call of another method.
     fn deadline(&self) -> Option<Instant> {
         None

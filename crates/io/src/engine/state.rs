@@ -258,6 +258,7 @@ pub(crate) enum Call<'a, S> {
     Message(MessageRef<'a>),
     Owned(Message),
     Alive,
+    Upgraded,
     Deadline(Instant),
     Job(Job<S>),
     Overloaded,
@@ -277,7 +278,7 @@ impl<'a, S> Call<'a, S> {
             Self::Message(message) => size_of::<Self>() + message.as_bytes().len(),
             Self::Owned(message) => size_of::<Self>() + message.as_bytes().len(),
             Self::Alive => size_of::<Self>(),
-            Self::Open | Self::Deadline(_) | Self::Job(_) | Self::Overloaded | Self::Closed(_) => 0,
+            Self::Open | Self::Upgraded | Self::Deadline(_) | Self::Job(_) | Self::Overloaded | Self::Closed(_) => 0,
         }
     }
 
@@ -287,6 +288,7 @@ impl<'a, S> Call<'a, S> {
             Self::Open => Call::Open,
             Self::Owned(message) => Call::Owned(message),
             Self::Alive => Call::Alive,
+            Self::Upgraded => Call::Upgraded,
             Self::Deadline(now) => Call::Deadline(now),
             Self::Job(job) => Call::Job(job),
             Self::Overloaded => Call::Overloaded,

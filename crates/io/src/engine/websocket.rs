@@ -123,8 +123,8 @@ impl EngineSocket {
                 take_over(&session, state, cx);
                 self.role = Role::InUse(session.clone());
                 write_frames(&session, cx);
-                // What comes with the end of a poll that was open.
-                held(&session, cx, || session.act(|_| ()));
+                // With what comes with the end of a poll that was open.
+                held(&session, cx, || session.act(|state| state.calls.inbox.push_back(Call::Upgraded)));
                 self.rest(cx);
             }
             Some(Event::CloseCandidate) => {

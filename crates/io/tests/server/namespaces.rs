@@ -1,10 +1,14 @@
 //! Namespaces: named ones, and those that come into being when a client asks.
 
+use std::collections::BTreeSet;
 use std::future::ready;
 use std::sync::Arc;
 use std::time::Duration;
 
-use switchboard_io::{Auth, DisconnectReason, EmitError, Refusal, Socket, SocketIo};
+use switchboard_io::{
+    Args, Auth, Broadcast, Delivery, DisconnectReason, EmitError, EncodeError, ParentNamespace, Refusal, Socket,
+    SocketIo, TypedEvent, Unanswered,
+};
 use tokio::sync::Notify;
 
 use crate::client::{Client, Poller, fenced, goodbyes, journal, serve};
@@ -126,7 +130,7 @@ async fn sockets_are_found_in_a_namespace_and_in_its_rooms() {
     }
     clients[0].enter("/other").await;
     let chat = io.of("/chat");
-    let found = async |sockets: switchboard_io::Broadcast| {
+    let found = async |sockets: Broadcast| {
         let sockets = sockets.fetch_sockets().await.unwrap();
         let mut places: Vec<_> = ids.iter().map(|id| sockets.iter().any(|socket| **socket.id() == **id)).collect();
         places.push(sockets.len() == places.iter().filter(|found| **found).count());
@@ -193,6 +197,142 @@ async fn children_of_a_pattern_have_its_handlers_and_middlewares() {
     let mut heard = [client.text().await, client.text().await];
     heard.sort();
     assert_eq!(heard, [r#"42/game-1,["all"]"#, r#"42/game-2,["all"]"#]);
+}
+
+/// A client in two children of a parent, in the room `one` and `both` or `two` and `both`, and in the main namespace.
+async fn in_two_children(parent: &ParentNamespace, io: &SocketIo) -> Client {
+    for name in ["/", "/game-1", "/game-2"] {
+        fenced(io, name);
+    }
+    parent.on_connect(async |socket: Socket| {
+        let own = if socket.namespace() == "/game-1" { "one" } else { "two" };
+        socket.join([own, "both"])
+    });
+    let mut client = Client::join(serve(io).await).await;
+    client.enter("/game-1").await;
+    client.enter("/game-2").await;
+    client
+}
+
+#[tokio::test]
+async fn a_parent_speaks_to_rooms_of_all_its_children() {
+    let io = SocketIo::new();
+    let parent = io.of_pattern("/game-{id}").unwrap();
+    assert_eq!(parent.emit("disconnect", &()), Err(EmitError::Encode(EncodeError::ReservedEvent)));
+    assert_eq!(parent.to("room").emit("nobody", &()).unwrap().reached, 0);
+    let mut client = in_two_children(&parent, &io).await;
+    let reached = |sent: Result<Delivery, EmitError>| sent.unwrap().reached;
+    // Kept from before there are others: it means those that are there when it is used.
+    let all = parent.all();
+    for (broadcast, heard) in [
+        (all.clone(), vec![1, 2]),
+        (parent.to("both"), vec![1, 2]),
+        (parent.within(["two", "none"]), vec![2]),
+        (parent.except("two"), vec![1]),
+        (parent.to("both").except("one").volatile(), vec![2]),
+        (parent.volatile(), vec![1, 2]),
+        (parent.local(), vec![1, 2]),
+        (parent.compress(false), vec![1, 2]),
+        (parent.timeout(Duration::from_secs(60)), vec![1, 2]),
+    ] {
+        assert_eq!((reached(broadcast.emit("e", &())), broadcast.count()), (heard.len(), heard.len()), "{broadcast:?}");
+        let mut texts = BTreeSet::new();
+        for _ in &heard {
+            texts.insert(client.text().await);
+        }
+        assert_eq!(texts, heard.iter().map(|child| format!(r#"42/game-{child},["e"]"#)).collect());
+    }
+    assert_eq!((reached(parent.send("m")), reached(TypedEvent::<u8>::new("t").emit(&parent, &1))), (2, 2));
+    let mut heard = BTreeSet::new();
+    for _ in 0..4 {
+        heard.insert(client.text().await);
+    }
+    let all_heard = ["1", "2"]
+        .iter()
+        .flat_map(|child| [format!(r#"42/game-{child},["message","m"]"#), format!(r#"42/game-{child},["t",1]"#)]);
+    assert_eq!(heard, all_heard.collect());
+    client.enter("/game-3").await;
+    assert_eq!(all.count(), 3);
+    client.expect_nothing().await;
+}
+
+#[tokio::test]
+async fn a_parent_asks_moves_finds_and_disconnects_the_sockets_of_all_its_children() {
+    let io = SocketIo::new();
+    let parent = io.of_pattern("/game-{id}").unwrap();
+    assert_eq!(parent.emit_with_ack::<u8>("ask", &()).unwrap().all().await, Ok(Vec::new()));
+    let mut client = in_two_children(&parent, &io).await;
+    let answers = parent.emit_with_ack::<u8>("ask", &()).unwrap();
+    assert_eq!(answers.owing(), 2);
+    for _ in 0..2 {
+        let asked = client.text().await;
+        let child = asked.strip_prefix("42/game-").and_then(|rest| rest.split_once(',')).expect("an event").0;
+        // Either namespace counts for itself: each is asked for the first time.
+        assert_eq!(asked, format!(r#"42/game-{child},0["ask"]"#));
+        client.say(&format!("43/game-{child},0[{child}]")).await;
+    }
+    let mut all = answers.all().await.unwrap();
+    all.sort();
+    assert_eq!(all, [1, 2]);
+    // One that does not answer in time is missing, whichever child it is in.
+    let late = parent.within("two").timeout(Duration::from_millis(20)).emit_with_ack::<u8>("ask", &()).unwrap();
+    let Err(Unanswered { missing, missing_ids, .. }) = late.all().await else { panic!("nobody has answered") };
+    let found = parent.to("two").fetch_sockets().await.unwrap();
+    assert_eq!((missing, missing_ids), (1, vec![found[0].id().clone()]));
+    client.expect(r#"42/game-2,1["ask"]"#).await;
+
+    parent.all().sockets_join("more").await.unwrap();
+    parent.to("one").sockets_leave("both").await.unwrap();
+    let counts = |room| ["/game-1", "/game-2"].map(|name| io.of(name).count_in(room));
+    assert_eq!((counts("more"), counts("both")), ([1, 1], [0, 1]));
+    parent.all().disconnect_sockets(false).await.unwrap();
+    let mut heard = [client.text().await, client.text().await];
+    heard.sort();
+    assert_eq!(heard, ["41/game-1,", "41/game-2,"]);
+    client.expect_nothing().await;
+}
+
+// The server itself is its main namespace.
+
+#[tokio::test]
+async fn what_is_done_with_the_server_is_done_with_its_main_namespace() {
+    let io = SocketIo::new();
+    for name in ["/", "/a"] {
+        fenced(&io, name);
+        io.of(name).on_connect(async |socket: Socket| socket.join("room"));
+    }
+    let mut client = Client::join(serve(&io).await).await;
+    client.enter("/a").await;
+    let one = |broadcast: Broadcast, word: &str| {
+        assert_eq!((broadcast.count(), broadcast.emit(word, &()).unwrap().reached), (1, 1), "{word}");
+    };
+    io.send("hi").unwrap();
+    client.expect(r#"42["message","hi"]"#).await;
+    for (broadcast, word) in [
+        (io.all(), "all"),
+        (io.to("room"), "to"),
+        (io.within("room"), "within"),
+        (io.except("other"), "except"),
+        (io.volatile(), "volatile"),
+        (io.local(), "local"),
+        (io.compress(false), "compress"),
+        (io.timeout(Duration::from_secs(60)), "timeout"),
+    ] {
+        one(broadcast, word);
+        client.expect(&format!(r#"42["{word}"]"#)).await;
+    }
+    io.sockets_join(["x", "y"]).await.unwrap();
+    io.sockets_leave("room").await.unwrap();
+    let found = io.fetch_sockets().await.unwrap();
+    let rooms: Vec<_> = found[0].rooms().iter().skip(1).map(ToString::to_string).collect();
+    assert_eq!((found.len(), rooms, io.of("/a").count_in("room")), (1, vec!["x".into(), "y".into()], 1));
+    io.on_server_event("ping", async |args| args);
+    io.server_side_emit("ping", &()).unwrap();
+    assert_eq!(io.server_side_emit_with_ack("ping", &()).await, Ok(Vec::new()));
+    assert_eq!(io.of("/").hear_server_event("ping", &Args::default()).await.len(), 1);
+    io.disconnect_sockets(false).await.unwrap();
+    client.expect("41").await;
+    client.expect_nothing_in("/a").await;
 }
 
 #[tokio::test]

@@ -293,3 +293,18 @@ async fn who_watches_rooms_may_publish_when_somebody_comes_back() {
     client.welcomed("/").await;
     assert_eq!([told.next().await, told.next().await], ["room".to_owned(), id]);
 }
+
+#[tokio::test]
+async fn a_listener_for_the_upgrade_that_panics_costs_its_socket_its_place() {
+    let io = SocketIo::new();
+    fenced(&io, "/");
+    io.of("/bad").on_connect(async |socket: Socket| {
+        socket.on_upgrade(async |Data(to): Data<String>| assert_ne!(to, "websocket", "a bug"));
+    });
+    let poller = Poller::join(serve(&io).await).await;
+    poller.say("40/bad,").await;
+    assert!(poller.poll().await.starts_with("40/bad,{"));
+    let mut client = poller.upgrade().await;
+    client.expect("41/bad,").await;
+    client.expect_nothing().await;
+}

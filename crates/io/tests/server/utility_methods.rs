@@ -2,9 +2,13 @@
 
 use std::future::ready;
 use std::net::SocketAddr;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, Mutex, mpsc};
+use std::time::Duration;
 
-use switchboard_io::{Namespace, Socket, SocketIo};
+use serde::ser::Error as _;
+use serde::{Serialize, Serializer};
+use switchboard_io::{AckError, EncodeError, Namespace, ServerAckError, Socket, SocketIo, TypedEvent};
 
 use crate::client::{Client, Poller, fenced, journal, serve};
 
@@ -42,6 +46,37 @@ async fn sockets_that_were_fetched_tell_who_they_are_and_can_be_sent_to() {
     clients[0].expect("41").await;
     clients[0].enter("/").await;
     assert_eq!(namespace.count(), 3);
+}
+
+#[tokio::test]
+async fn a_socket_that_was_fetched_answers_in_time_or_is_given_up() {
+    const ASK: TypedEvent<u8, String> = TypedEvent::new("ask");
+    let (namespace, _, mut clients) = three().await;
+    let client = &mut clients[0];
+    let found = namespace.to(client.id.as_str()).fetch_sockets().await.unwrap();
+    let [socket] = &found[..] else { panic!("one bears this id: {found:?}") };
+    let answer = async {
+        for id in 0..3 {
+            assert!(client.text().await.starts_with(&format!("42{id}[\"ask\"")));
+            client.say(&format!("43{id}[\"{id}\"]")).await;
+        }
+    };
+    let ask = async {
+        let ask = socket.timeout(Duration::from_secs(60));
+        assert_eq!(ask.emit_with_ack::<String>("ask", &()).await.as_deref(), Ok("0"));
+        assert_eq!(socket.emit_with_ack::<String>("ask", &()).await.as_deref(), Ok("1"));
+        assert_eq!(ASK.ask(socket, &7).await.as_deref(), Ok("2"));
+    };
+    tokio::join!(answer, ask);
+    let late = socket.timeout(Duration::from_millis(20)).emit_with_ack::<String>("ask", &()).await;
+    assert_eq!(late, Err(AckError::Timeout));
+    client.expect(r#"423["ask"]"#).await;
+    socket.send("by itself").unwrap();
+    socket.volatile().compress(false).emit("a", &()).unwrap();
+    socket.compress(true).emit("b", &()).unwrap();
+    for heard in [r#"42["message","by itself"]"#, r#"42["a"]"#, r#"42["b"]"#] {
+        client.expect(heard).await;
+    }
 }
 
 #[tokio::test]
@@ -92,6 +127,7 @@ async fn the_others_of_a_socket_can_be_meant() {
     let (namespace, _, clients) = three().await;
     let socket = namespace.socket(&clients[0].id).unwrap();
     assert_eq!((socket.broadcast().count(), socket.to("room").count(), namespace.all().count()), (2, 1, 3));
+    assert_eq!((socket.within("room").count(), socket.local().count(), socket.except("room").count()), (1, 2, 1));
     assert_eq!(socket.to("room").fetch_sockets().await.unwrap()[0].id().as_str(), clients[1].id);
 }
 
@@ -105,6 +141,30 @@ async fn a_server_alone_has_nobody_to_ask_in_a_cluster() {
     let args = switchboard_io::Args::new(switchboard_io::Parser::Json, "x").unwrap();
     assert_eq!(namespace.hear_server_event("ping", &args).await.len(), 1);
     assert_eq!(namespace.hear_server_event("other", &args).await.len(), 0);
+}
+
+/// Cannot be written.
+struct Unwritable;
+
+impl Serialize for Unwritable {
+    fn serialize<S: Serializer>(&self, _: S) -> Result<S::Ok, S::Error> {
+        Err(S::Error::custom("not this"))
+    }
+}
+
+#[tokio::test]
+async fn what_cannot_be_written_is_sent_to_no_server_with_or_without_an_answer() {
+    let namespace = SocketIo::new().of("/");
+    let error = namespace.server_side_emit("ping", &Unwritable).expect_err("it cannot be written");
+    let asked = namespace.server_side_emit_with_ack("ping", &Unwritable).await;
+    assert_eq!(asked, Err(ServerAckError::Encode(error)));
+    for name in ["connect", "connection", "new_namespace"] {
+        assert_eq!(namespace.server_side_emit(name, &()), Err(EncodeError::ReservedEvent), "{name}");
+        let asked = namespace.server_side_emit_with_ack(name, &()).await;
+        assert_eq!(asked, Err(ServerAckError::Encode(EncodeError::ReservedEvent)), "{name}");
+        let listen = || drop(namespace.on_server_event(name, async |args| args).clone());
+        catch_unwind(AssertUnwindSafe(listen)).expect_err(name);
+    }
 }
 
 /// The hub knows it by another name as soon as it has moved, and the namespace at once as well, whatever it is busy

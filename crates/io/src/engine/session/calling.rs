@@ -137,6 +137,7 @@ impl Session {
             Call::Message(message) => conversation.message(self, message),
             Call::Owned(message) => conversation.owned_message(self, message),
             Call::Alive => conversation.alive(self),
+            Call::Upgraded => conversation.upgraded(self),
             Call::Deadline(now) => conversation.on_deadline(self, now),
             Call::Job(job) => job(self),
             Call::Overloaded => {
