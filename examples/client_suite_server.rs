@@ -152,7 +152,7 @@ fn handshake(socket: &Socket) -> Value {
     let members = [
         ("headers", Value::Object(headers.map(text).collect())),
         ("time", humantime::format_rfc3339_millis(handshake.time()).to_string().into()),
-        ("address", handshake.peer().to_string().into()),
+        ("address", handshake.peer().ip().map_or_else(String::new, |ip| ip.to_string()).into()),
         ("xdomain", handshake.xdomain().into()),
         ("secure", handshake.secure().into()),
         ("issued", u64::try_from(issued.as_millis()).unwrap_or_default().into()),

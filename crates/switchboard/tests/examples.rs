@@ -1,5 +1,6 @@
 //! Every example is run and talked to, as its first lines say. `cargo test` builds them beside this test; those that
-//! need a feature are there when the feature is on. (`autobahn_client` is run by the Autobahn suite.)
+//! need a feature are there when the feature is on. (`autobahn_client` is run by the Autobahn suite, the servers that are
+//! measured by the bench, and `suite_server` and `conformance_io` by the checks with other people's clients.)
 #![expect(clippy::unwrap_used, reason = "the helpers of tests are tests")]
 
 use std::net::SocketAddr;
@@ -27,7 +28,7 @@ async fn serve(name: &str) -> (Program, SocketAddr) {
     let mut program = example(name, &["127.0.0.1:0"]);
     let line = program.line().await;
     let address = line.strip_prefix("listening on ").and_then(|url| url.split_once("://")).unwrap().1;
-    (program, address.trim_end_matches('/').parse().unwrap())
+    (program, address.split('/').next().unwrap().parse().unwrap())
 }
 
 async fn open(address: SocketAddr, path: &str) -> Socket {
@@ -118,6 +119,92 @@ async fn conformance_client() {
             assert_eq!((ended.code, &*ended.stdout), (Some(0), "conforms\n"), "{server}: {}", ended.stderr);
         }
     }
+}
+
+/// A client of Socket.IO in the main namespace.
+#[cfg(feature = "io")]
+async fn join(address: SocketAddr) -> Socket {
+    let mut socket = open(address, "/socket.io/?EIO=4&transport=websocket").await;
+    assert!(words(&mut socket).await.starts_with("0{"));
+    socket.send("40").await.unwrap();
+    assert!(words(&mut socket).await.starts_with("40{"));
+    socket
+}
+
+#[cfg(feature = "io")]
+async fn words(socket: &mut Socket) -> String {
+    hear(socket).await.as_text().expect("a text").to_owned()
+}
+
+#[cfg(feature = "io")]
+#[tokio::test]
+async fn socketio() {
+    let (mut program, address) = serve("socketio").await;
+    let (mut ann, mut bob) = (join(address).await, join(address).await);
+    for (client, answer) in [(&mut ann, "431[1]"), (&mut bob, "431[2]")] {
+        client.send(r#"421["enter","lobby"]"#).await.unwrap();
+        assert_eq!(words(client).await, answer);
+    }
+    ann.send(r#"42["say","hello"]"#).await.unwrap();
+    assert_eq!(words(&mut bob).await, r#"42["said","hello"]"#);
+    ann.send("41").await.unwrap();
+    assert!(program.line().await.ends_with(" has left lobby: client namespace disconnect"));
+}
+
+#[cfg(all(feature = "axum", feature = "io"))]
+#[tokio::test]
+async fn socketio_axum() {
+    let (_program, address) = serve("socketio_axum").await;
+    let (mut ann, mut bob) = (join(address).await, join(address).await);
+    ann.send(r#"421["shout","hello"]"#).await.unwrap();
+    assert_eq!(words(&mut ann).await, "431[1]");
+    assert_eq!(words(&mut bob).await, r#"42["shouted","hello"]"#);
+    assert_eq!(Wire::connect(address).await.get("/").await.body, "Clients here: 2\n");
+}
+
+/// What the client's suite asks for, in the words of its tests.
+#[cfg(feature = "io")]
+#[tokio::test]
+async fn client_suite_server() {
+    let mut program = example("client_suite_server", &["--port", "0"]);
+    let line = program.line().await;
+    let port: u16 = line.strip_prefix("listening ").unwrap().parse().unwrap();
+    let address = SocketAddr::from(([127, 0, 0, 1], port));
+    let mut client = join(address).await;
+    for (said, heard) in [
+        // Behind it comes the place in the log of recovery.
+        (r#"42["hi"]"#, r#"42["hi","#),
+        (r#"421["echo",[1,{"a":null}]]"#, r#"431[[1,{"a":null}]]"#),
+        (r#"42["false"]"#, r#"42["false",false,"#),
+        (r#"42["ack"]"#, r#"420["ack"]"#),
+        (r#"430[5,{"test":true}]"#, r#"42["got it","#),
+    ] {
+        client.send(said).await.unwrap();
+        let told = words(&mut client).await;
+        assert!(told.starts_with(heard), "{said}: {told}");
+    }
+    client.send(r#"42["doge"]"#).await.unwrap();
+    assert!(words(&mut client).await.starts_with(r#"451-["doge",{"_placeholder":true,"num":0}"#));
+    assert_eq!(hear(&mut client).await, Message::binary(b"asdfasdf".to_vec()));
+    client.send(r#"451-["buffa",{"_placeholder":true,"num":0}]"#).await.unwrap();
+    client.send(vec![1_u8]).await.unwrap();
+    assert!(words(&mut client).await.starts_with(r#"42["buffack""#));
+    client.send(r#"422["getHandshake"]"#).await.unwrap();
+    let handshake = words(&mut client).await;
+    assert!(handshake.contains(r#""address":"127.0.0.1""#) && handshake.contains(r#""xdomain":false"#), "{handshake}");
+    for (namespace, answer) in [
+        ("/foo", r#"40/foo,{"sid":"#),
+        ("/no", r#"44/no,{"message":"Auth failed (custom namespace)"}"#),
+        ("/invalid", r#"44/invalid,{"message":"Invalid namespace"}"#),
+    ] {
+        client.send(format!("40{namespace},")).await.unwrap();
+        let told = words(&mut client).await;
+        assert!(told.starts_with(answer), "{namespace}: {told}");
+    }
+    let mut refused = open(address, "/socket.io/?EIO=4&transport=websocket&fail=true").await;
+    assert!(words(&mut refused).await.starts_with("0{"));
+    refused.send("40").await.unwrap();
+    assert_eq!(words(&mut refused).await, r#"44{"message":"Auth failed (main namespace)"}"#);
 }
 
 #[cfg(feature = "axum")]

@@ -1,7 +1,7 @@
 //! What is known of a connection from its opening handshake.
 
 use std::fmt;
-use std::net::{SocketAddr, SocketAddrV4, SocketAddrV6};
+use std::net::{IpAddr, SocketAddr, SocketAddrV4, SocketAddrV6};
 use std::sync::LazyLock;
 
 use http::{Extensions, HeaderMap, Uri};
@@ -33,6 +33,15 @@ impl PeerAddr {
             Some(Self::Ip(info.0))
         });
         told.unwrap_or_default()
+    }
+
+    /// The address of IP without the port, if it is one.
+    #[must_use]
+    pub fn ip(&self) -> Option<IpAddr> {
+        match self {
+            Self::Ip(address) => Some(address.ip()),
+            Self::Unix | Self::Unknown => None,
+        }
     }
 }
 
