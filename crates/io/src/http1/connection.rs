@@ -16,8 +16,8 @@ use tokio::time::timeout;
 
 use super::reply::Reply;
 use super::request::{Asked, Plain, Reader};
-use super::wire::{Incoming, Wire, attended, lock};
-use crate::engine::{Begun, Engine, MOST_UNREAD, Secure, begin};
+use super::wire::{Incoming, TooFarAhead, Wire, attended, lock};
+use crate::engine::{Begun, Engine, Limit, MOST_UNREAD, Secure, begin};
 
 /// What the connections of a listener are served with.
 #[derive(Debug)]
@@ -107,7 +107,7 @@ impl Connection {
                 }
             };
             let is_last = asked.is_last;
-            let answer = self.answer(asked).await?;
+            let answer = self.answer(asked).await.inspect_err(|error| self.count(error))?;
             if Box::pin(self.write(answer, is_last)).await? {
                 return Ok(End::Closed);
             }
@@ -151,6 +151,12 @@ impl Connection {
         timeout(*head_timeout, reading).await.unwrap_or(Ok(Next::End(End::TooSlow)))
     }
 
+    fn count(&self, error: &io::Error) {
+        if TooFarAhead::is(error) {
+            self.terms.engine.metrics().hit(Limit::ReadAhead);
+        }
+    }
+
     async fn answer(&self, asked: Box<Plain>) -> io::Result<Response<Bytes>> {
         let mut beginning = self.begin(asked);
         let begun = attended(&self.wire, |cx| beginning.as_mut().poll(cx)).await;
@@ -174,13 +180,14 @@ impl Connection {
     /// Returns whether that was the connection's last answer.
     async fn write(&mut self, answer: Response<Bytes>, is_last: bool) -> io::Result<bool> {
         let is_stopping = self.terms.stopping.as_ref().is_some_and(|stopping| *stopping.borrow());
-        let (headers, time) = (self.terms.headers, self.terms.engine.config().body_timeout);
-        let stopping = self.terms.stopping.clone();
-        let wire = self.wire();
+        let Self { wire, terms, .. } = self;
+        let Terms { headers, engine, stopping, .. } = &**terms;
+        let wire = wire.get_mut().unwrap_or_else(PoisonError::into_inner);
         // What nobody wants of a body is read all the same: closing over it would reset the connection, and take the
         // answer along.
         let unread = wire.skip();
-        let mut reply = Reply::new(answer, is_last || is_stopping || unread > MOST_UNREAD, headers);
+        let is_too_long = unread > MOST_UNREAD;
+        let mut reply = Reply::new(answer, is_last || is_stopping || is_too_long, *headers);
         let io = &mut wire.io;
         io.write_all_buf(&mut reply.bytes).await?;
         io.flush().await?;
@@ -189,14 +196,19 @@ impl Connection {
             // It was refused for being slow, or is beyond bearing: a moment to read the answer.
             fixed::REFUSED.0
         } else {
-            time
+            engine.config().body_timeout
         };
         if unread > 0 {
             // What has been answered holds up nobody's shutdown.
-            let is_whole = tokio::select! {
-                forgotten = timeout(time, wire.forget(MOST_UNREAD)) => forgotten.unwrap_or(Ok(false))?,
-                () = stop(&stopping) => false,
+            let forgotten = tokio::select! {
+                forgotten = timeout(time, wire.forget(MOST_UNREAD)) => forgotten,
+                () = stop(stopping) => Ok(Ok(false)),
             };
+            // One whose answer was its last word for another reason was counted for that.
+            if is_too_long || (forgotten.is_err() && !reply.is_last) {
+                engine.metrics().hit(Limit::UnreadBody);
+            }
+            let is_whole = forgotten.unwrap_or(Ok(false))?;
             return Ok(reply.is_last || !is_whole);
         }
         Ok(reply.is_last)
