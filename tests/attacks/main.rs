@@ -30,3 +30,4 @@ mod handshakes;
 mod memory;
 mod packets;
 mod pressure;
+mod shares;

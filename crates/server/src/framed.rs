@@ -60,7 +60,7 @@ pub(crate) async fn answer(
         hardening::harden(REFUSAL.into_response()).await
     } else {
         let (parts, body) = request.into_parts();
-        let body = Unread::new(body, &parts.headers, patience);
+        let body = Unread::new(body, &parts.headers, patience).on_cut(move || metrics.refuse("unread_body"));
         router.call(Request::from_parts(parts, body)).await?
     };
     if is_last && response.status() != StatusCode::SWITCHING_PROTOCOLS {
