@@ -52,8 +52,8 @@ pub(crate) fn refused_upgrade(error: &HandshakeError) -> Answer {
     answer
 }
 
-/// A refusal for want of a place: in the form of one by the application, as it would be in Node, but with the status that
-/// tells a client to come back, and when.
+/// A refusal for want of a place: in the form of one by the application, as it would be in Node, but with the status
+/// that tells a client to come back, and when.
 pub(crate) fn full(no_room: NoRoom, upgrade: bool) -> Answer {
     let (status, words) = match no_room {
         // RFC 6585 §4.
