@@ -418,7 +418,7 @@ async fn enter(mut wire: Wire<Line>) -> Wire<Line> {
     wire
 }
 
-async fn greeting<S: AsyncRead + AsyncWrite + Unpin>(wire: &mut Wire<S>) {
+pub(crate) async fn greeting<S: AsyncRead + AsyncWrite + Unpin>(wire: &mut Wire<S>) {
     let greeting = wire.frame().await;
     assert!(greeting.payload.starts_with(b"0{\"sid\":"), "{greeting:?}");
 }

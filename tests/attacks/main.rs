@@ -31,3 +31,4 @@ mod handshakes;
 mod memory;
 mod packets;
 mod pressure;
+mod shares;

@@ -164,7 +164,7 @@ impl Client {
             DecodeError::TooDeep { .. } => session.hit(Limit::Depth),
             _ => {}
         }
-        tracing::info!(peer = %session.handshake().peer(), %error, "a client sent what is no packet, and is closed");
+        tracing::debug!(peer = %session.handshake().peer(), %error, "a client sent what is no packet, and is closed");
         for peer in &self.seats.all() {
             fail(peer, &Heard::news("error", Args::default()), &error, &Args::default());
         }
@@ -180,7 +180,7 @@ impl Client {
 
     /// The client sent a packet that makes no sense here.
     fn misbehaved(&self, session: &Session, namespace: &Namespace, what: &str) {
-        tracing::info!(peer = %session.handshake().peer(), %namespace, "a client sent {what}, and is closed");
+        tracing::debug!(peer = %session.handshake().peer(), %namespace, "a client sent {what}, and is closed");
         for peer in &self.seats.end() {
             depart::depart(peer, DisconnectReason::ForcedServerClose);
         }
@@ -229,10 +229,10 @@ impl Conversation<Session> for Client {
     fn on_deadline(&mut self, session: &Session, now: Instant) {
         let peer = session.handshake().peer();
         if self.waiting.as_ref().is_some_and(|waiting| waiting.until <= now) {
-            tracing::info!(%peer, "the attachments of a packet do not come; its client is closed");
+            tracing::debug!(%peer, "the attachments of a packet do not come; its client is closed");
             session.hit(Limit::AttachmentsTime);
         } else if self.join_by.take_if(|deadline| *deadline <= now).is_some() && !self.seats.was_in() {
-            tracing::info!(%peer, "a client has joined no namespace in time, and is closed");
+            tracing::debug!(%peer, "a client has joined no namespace in time, and is closed");
             session.hit(Limit::ConnectTime);
         } else {
             return;
@@ -243,7 +243,7 @@ impl Conversation<Session> for Client {
 
     /// Its sockets are told that they are disconnected; the session is closed by whoever calls this.
     fn overloaded(&mut self, session: &Session) {
-        tracing::info!(peer = %session.handshake().peer(), "memory is short, and a client that much is held for has to go");
+        tracing::debug!(peer = %session.handshake().peer(), "memory is short, and a client that much is held for has to go");
         for peer in &self.seats.end() {
             depart::dismiss_for(peer, DisconnectReason::ForcedServerClose);
         }

@@ -19,7 +19,7 @@ use crate::peer::Peer;
 use crate::publish;
 use crate::reason::DisconnectReason;
 use crate::recovery::{Claim, Recovery};
-use crate::router::{Found, Router};
+use crate::router::{Found, Parent, Router};
 use crate::seats::Seats;
 use crate::space::Space;
 use crate::watch::Joined;
@@ -45,7 +45,8 @@ pub(crate) fn enter(mut entrant: Entrant) {
     if let Ok(auth) = Args::new(entrant.auth.encoding(), &entrant.auth) {
         entrant.auth = auth;
     }
-    match entrant.router.find(&entrant.name) {
+    let address = entrant.session.handshake().peer();
+    match entrant.router.find(&entrant.name, address) {
         Found::Ask(parents) => {
             let asking = Router::ask(parents, entrant.name.clone(), entrant.auth.clone());
             let unanswered = entrant.clone();
@@ -54,7 +55,8 @@ pub(crate) fn enter(mut entrant: Entrant) {
                 let parent = asking.await;
                 // What follows is to happen among the calls for what the client says.
                 entrant.session.clone().run(move |_| {
-                    let found = parent.map_or(Found::Nowhere, |parent| entrant.router.child(&parent, &entrant.name));
+                    let child = |parent: Arc<Parent>| entrant.router.child(&parent, &entrant.name, address);
+                    let found = parent.map_or(Found::Nowhere, child);
                     arrive(entrant, &found);
                 });
                 Ok(())
@@ -70,14 +72,14 @@ pub(crate) fn enter(mut entrant: Entrant) {
 fn arrive(entrant: Entrant, found: &Found) {
     match found {
         Found::Here(space) => approach(entrant, space),
-        Found::Full => turn_away(&entrant),
+        Found::Full(limit) => turn_away(&entrant, *limit),
         Found::Nowhere | Found::Ask(_) => nowhere(&entrant),
     }
 }
 
 /// There are as many namespaces of this kind as may be. The client is told that there is no such one.
-fn turn_away(entrant: &Entrant) {
-    entrant.session.hit(Limit::ChildNamespaces);
+fn turn_away(entrant: &Entrant, limit: Limit) {
+    entrant.session.hit(limit);
     nowhere(entrant);
 }
 
@@ -104,7 +106,9 @@ pub(crate) fn named_by_version_2(name: &Namespace) -> (Namespace, Args) {
 
 /// The namespace is there. Its middlewares are asked, unless there are none or the client was here a moment ago.
 fn approach(entrant: Entrant, space: &Arc<Space<Peer>>) {
-    let Some(space) = &entrant.router.keep(space) else { return turn_away(&entrant) };
+    let Some(space) = &entrant.router.keep(space) else {
+        return turn_away(&entrant, Limit::ChildNamespaces);
+    };
     let claim = claim(&entrant, space);
     let Some(peer) = peer(&entrant, space, claim.as_ref()) else {
         space.guest_left();

@@ -36,7 +36,7 @@ pub(crate) fn hear(
 
 /// Something that was heard could not be done for a socket: its listeners for errors are told, and the log.
 pub(crate) fn fail(peer: &Arc<Peer>, heard: &Heard, error: &dyn fmt::Display, details: &Args) {
-    tracing::info!(id = %peer.id, event = %heard.name, %error, "an event was not handled");
+    tracing::debug!(id = %peer.id, event = %heard.name, %error, "an event was not handled");
     let listeners = peer.listeners.for_failure();
     if listeners.is_empty() || heard.is_failure {
         return;

@@ -7,8 +7,9 @@ use std::pin::Pin;
 use std::sync::{Arc, PoisonError, RwLock, Weak};
 
 use switchboard_io_proto::socket::{Args, Namespace};
-use switchboard_ws::Hub;
+use switchboard_ws::{Admission, AdmissionLimits, Admitted, Hub, PeerAddr};
 
+use crate::engine::Limit;
 use crate::guarded::guarded;
 use crate::pattern::Pattern;
 use crate::peer::Peer;
@@ -24,6 +25,8 @@ pub(crate) struct Router {
     spaces: RwLock<HashMap<Namespace, Arc<Space<Peer>>>>,
     parents: RwLock<Vec<Arc<Parent>>>,
     on_new: RwLock<Vec<OnNew>>,
+    /// Those that clients have made, by the address of the client.
+    made: Admission,
 }
 
 /// A namespace that is there for others: they follow its rules.
@@ -49,14 +52,17 @@ pub(crate) enum Found {
     Here(Arc<Space<Peer>>),
     /// No pattern before these knows it, but perhaps one of their functions does.
     Ask(Vec<Arc<Parent>>),
-    /// It would be a child of a parent that has as many as may be.
-    Full,
+    /// It would be one child too many: by which limit.
+    Full(Limit),
     Nowhere,
 }
 
 impl Router {
     pub(crate) fn new(hub: Hub, settings: Arc<Settings>, recovery: Option<Arc<Recovery<Peer>>>) -> Self {
+        let per_address = settings.child_namespaces_per_address;
         Self {
+            // How many there may be in all is for each parent.
+            made: Admission::new(AdmissionLimits { connections: usize::MAX, per_address }),
             hub,
             settings,
             recovery,
@@ -76,7 +82,7 @@ impl Router {
         let knows =
             |parent: &&Arc<Parent>| matches!(&parent.which, Which::Pattern(pattern) if pattern.matches(name.as_str()));
         if let Some(parent) = parents.iter().find(knows) {
-            let child = self.bear(parent, name, usize::MAX);
+            let child = self.bear(parent, name, usize::MAX, None);
             return child.expect("the application may have as many as it wants");
         }
         let made = self.make(name.clone(), Arc::default());
@@ -102,7 +108,7 @@ impl Router {
     }
 
     /// The namespace that a client asks for.
-    pub(crate) fn find(self: &Arc<Self>, name: &Namespace) -> Found {
+    pub(crate) fn find(self: &Arc<Self>, name: &Namespace, client: PeerAddr) -> Found {
         if let Some(space) = self.get(name) {
             return Found::Here(space);
         }
@@ -110,7 +116,7 @@ impl Router {
         for (place, parent) in parents.iter().enumerate() {
             match &parent.which {
                 Which::Pattern(pattern) if pattern.matches(name.as_str()) => {
-                    return self.child(parent, name);
+                    return self.child(parent, name, client);
                 }
                 Which::Pattern(_) => {}
                 Which::Function(_) => return Found::Ask(parents[place..].to_vec()),
@@ -135,16 +141,24 @@ impl Router {
     }
 
     /// The child of this name, made if need be. Somebody is to [come](Self::keep) to it at once.
-    pub(crate) fn child(self: &Arc<Self>, parent: &Parent, name: &Namespace) -> Found {
+    pub(crate) fn child(self: &Arc<Self>, parent: &Parent, name: &Namespace, client: PeerAddr) -> Found {
         if let Some(space) = self.get(name) {
             return Found::Here(space);
         }
-        self.bear(parent, name, self.settings.max_child_namespaces).map_or(Found::Full, Found::Here)
+        let Ok(place) = self.made.admit(client) else { return Found::Full(Limit::AddressChildNamespaces) };
+        let child = self.bear(parent, name, self.settings.max_child_namespaces, Some(place));
+        child.map_or(Found::Full(Limit::ChildNamespaces), Found::Here)
     }
 
-    /// Makes a child, unless there are as many as `limit`.
-    fn bear(self: &Arc<Self>, parent: &Parent, name: &Namespace, limit: usize) -> Option<Arc<Space<Peer>>> {
-        let mut space = self.make(name.clone(), Arc::clone(&parent.rules));
+    /// Makes a child, unless there are as many as `limit`. `place`: for whom it counts, if a client has asked for it.
+    fn bear(
+        self: &Arc<Self>,
+        parent: &Parent,
+        name: &Namespace,
+        limit: usize,
+        place: Option<Admitted>,
+    ) -> Option<Arc<Space<Peer>>> {
+        let mut space = self.make(name.clone(), Arc::clone(&parent.rules)).placed(place);
         if self.settings.cleanup_empty_child_namespaces {
             let router = Arc::downgrade(self);
             space = space.when_empty(move |space| {
@@ -219,7 +233,7 @@ fn add(
     limit: usize,
 ) -> Option<Arc<Space<Peer>>> {
     if space.rules.spaces() >= limit {
-        tracing::warn!(name = %space.name, "a client asks for one child namespace too many, and is refused");
+        tracing::debug!(name = %space.name, "a client asks for one child namespace too many, and is refused");
         return None;
     }
     space.rules.space_came();

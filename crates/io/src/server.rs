@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use switchboard_hub::MemberId;
 use switchboard_io_proto::socket::{Args, Limits, Namespace as Name, Parser};
-use switchboard_ws::{Admission, Budget, Config as WsConfig, DeflateConfig, Hub, OutboxLimits, Prepared};
+use switchboard_ws::{Admission, Budget, Config as WsConfig, DeflateConfig, Hub, OutboxLimits, PerAddress, Prepared};
 
 use crate::client::Client;
 use crate::depart;
@@ -288,6 +288,13 @@ impl Builder {
         self
     }
 
+    /// How many of those one address may have: see [`EngineConfig::sessions_per_address`]. Default: as many as it likes.
+    /// Beyond that they get 429.
+    pub fn clients_per_address(mut self, clients: PerAddress) -> Self {
+        self.engine.sessions_per_address = clients;
+        self
+    }
+
     /// How many connections there may be where [`SocketIo::serve`] accepts them, in all and from one address. Default:
     /// as many as come. Beyond that they get 503 or 429.
     pub fn admission(mut self, admission: Admission) -> Self {
@@ -424,6 +431,15 @@ impl Builder {
     /// such namespace.
     pub fn max_child_namespaces(mut self, children: usize) -> Self {
         self.settings.max_child_namespaces = children;
+        self
+    }
+
+    /// How many child namespaces, of all parents, there may be that came into being when a client of one address asked for
+    /// them, whoever is in them by now. Default: as many as there may be at all. Those who want more are told that there is
+    /// no such namespace. Without [`cleanup_empty_child_namespaces`](Self::cleanup_empty_child_namespaces) none ever goes,
+    /// so that an address that has had its share gets no more.
+    pub fn child_namespaces_per_address(mut self, children: PerAddress) -> Self {
+        self.settings.child_namespaces_per_address = children;
         self
     }
 

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use switchboard_io_proto::socket::{Limits, Parser};
+use switchboard_ws::PerAddress;
 
 use crate::plain_form::PlainForm;
 
@@ -32,6 +33,8 @@ pub struct Settings {
     pub max_auth: usize,
     /// Child namespaces that all clients together may have made.
     pub max_child_namespaces: usize,
+    /// Of those, the ones that the clients of one address may have made.
+    pub child_namespaces_per_address: PerAddress,
     /// Handlers of one client that may be under way.
     pub in_flight: usize,
     pub(crate) cleanup_empty_child_namespaces: bool,
@@ -53,6 +56,7 @@ impl Default for Settings {
             max_namespaces: 64,
             max_auth: 16 << 10,
             max_child_namespaces: 10_000,
+            child_namespaces_per_address: PerAddress::Unlimited,
             in_flight: 64,
             cleanup_empty_child_namespaces: false,
             state: States::default(),

@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 use switchboard_hub::Audience;
 use switchboard_io_proto::engine::Sid;
 use switchboard_io_proto::socket::{AckId, Namespace, Selector};
-use switchboard_ws::Hub;
+use switchboard_ws::{Admitted, Hub};
 
 use crate::listeners::{Guard, Listener};
 use crate::polls::Polls;
@@ -39,6 +39,8 @@ pub(crate) struct Space<P> {
     guests: AtomicUsize,
     /// Called when the last of them has left.
     on_empty: Option<OnEmpty<P>>,
+    /// Its place among those that the clients of one address have made.
+    _place: Option<Admitted>,
 }
 
 type OnEmpty<P> = Box<dyn Fn(&Space<P>) + Send + Sync>;
@@ -74,7 +76,14 @@ impl<P> Space<P> {
             roll: Mutex::default(),
             guests: AtomicUsize::new(0),
             on_empty: None,
+            _place: None,
         }
+    }
+
+    /// A client has made it, and it counts for the client's address.
+    pub(crate) fn placed(mut self, place: Option<Admitted>) -> Self {
+        self._place = place;
+        self
     }
 
     /// Has `on_empty` called whenever the last one has left.

@@ -78,9 +78,10 @@ pub struct Serve {
     #[arg(long, value_name = "DURATION", env = "SWITCHBOARD_GIVE_BACK_MEMORY", default_value = "10s")]
     pub give_back_memory: MaybeDuration,
 
-    /// The most connections of one address, or `off`; of IPv6 the first 64 bits are the address. `auto`: a tenth of
-    /// --max-connections, and any number from private addresses and this machine, where proxies are. Behind a proxy
-    /// with a public address say `off` or a number that is enough for it. Further ones are answered with 429.
+    /// The most connections of one address, and the most sessions of Socket.IO, or `off`; of IPv6 the first 64 bits are
+    /// the address. `auto`: a tenth of --max-connections, and any number from private addresses and this machine, where
+    /// proxies are. Behind a proxy with a public address say `off` or a number that is enough for it. Further ones are
+    /// answered with 429. For whom it holds, they may have made a tenth of --socketio-max-child-namespaces.
     #[arg(long, value_name = "COUNT", env = "SWITCHBOARD_MAX_CONNECTIONS_PER_ADDRESS", default_value = "auto")]
     pub max_connections_per_address: MaybeCount,
 

@@ -6,8 +6,8 @@ mod table;
 use switchboard_io::engine::{self, EngineConfig, SessionConfig};
 use switchboard_io::{RecoverySettings, Settings as SocketIoSettings, http1};
 use switchboard_ws::{
-    DeflateConfig, HandshakeLimits, HubLimits, InboxLimits, Limits, Origins, OutboxLimits, Overflow, ServerOptions,
-    fixed,
+    DeflateConfig, HandshakeLimits, HubLimits, InboxLimits, Limits, Origins, OutboxLimits, Overflow, PerAddress,
+    ServerOptions, fixed,
 };
 
 use self::table::{Flags, Table, bytes, count, long_time, on, option, row, same, time};
@@ -41,7 +41,8 @@ fn memory() -> Table {
             "at 90 %: nobody new (503), and those who hold most go, the largest first (1013; Socket.IO: disconnected, \
              then closed; cut off who takes nothing); at 95 %: no buffer grows by 16 KiB or more (1013; a POST: 503); at \
              100 %: none grows, outboxes and ports that hold anything are full",
-            "refused and limit: `memory_budget`; `switchboard_memory_refused`, `…_evicted`, `…_denied`, `…_held_bytes`",
+            "refused and limit: `memory_budget`; `switchboard_memory_refused`, `switchboard_memory_evicted`, \
+             `switchboard_memory_denied`, `switchboard_memory_held_bytes`",
         ]),
         row([
             "when what is free is given back to the system",
@@ -70,7 +71,7 @@ fn memory() -> Table {
             &bytes(settings::LEAST_BUDGET),
             "fixed",
             "the server does not start",
-            "",
+            "none: it says why",
         ]),
     ];
     Table {
@@ -148,7 +149,7 @@ fn messages() -> Table {
             ),
             "fixed",
             "older ones are not answered",
-            "not counted",
+            "none: RFC 6455 §5.5.3 lets the newest answer for all",
         ]),
         row([
             "silence after a heartbeat ping",
@@ -186,13 +187,13 @@ fn messages() -> Table {
             "1002",
             "`unmasked_frame`",
         ]),
-        row(["compression", &compression, "`deflate`, `--compression`", "not agreed on", ""]),
+        row(["compression", &compression, "`deflate`, `--compression`", "not agreed on", "none: nobody is refused"]),
         row([
             "contexts of the process that are kept ready",
             &count(DeflateConfig::default().max_live),
             "`max_live`",
             "rebuilt for each message, from a window at most",
-            "",
+            "none: it costs time, and nobody a connection",
         ]),
     ];
     Table { title: "Messages and time: `Limits` (in `ws-proto`: `Config`)", before: "", head: HEAD, rows, after: "" }
@@ -211,7 +212,7 @@ fn opening() -> Table {
             &format!("{} each", time(timeout)),
             "`timeout`",
             "408; closed; closed",
-            "refused: `handshake_timeout`; `io`; not counted",
+            "refused: `handshake_timeout`; `io`; in the binary `tls`, in `Server` none: whoever calls `accept` has the error",
         ]),
         row(["origin", origin, "`origins`, `--allow-origin`", "403", "refused: `origin`"]),
         row([
@@ -219,7 +220,7 @@ fn opening() -> Table {
             &format!("{}, {}", time(linger), bytes(lingering)),
             "fixed",
             "closed",
-            "",
+            "none: it was counted for why",
         ]),
         row(["a client that says nothing", &time(timeout), "`timeout`", "closed", "on shards refused: `silent`"]),
         row([
@@ -248,7 +249,7 @@ fn opening() -> Table {
             &count(fixed::IN_FLIGHT),
             "`in_flight`",
             "reading pauses",
-            "not counted",
+            "`switchboard_inbox_full`",
         ]),
     ];
     Table {
@@ -262,23 +263,32 @@ fn opening() -> Table {
 
 fn client() -> Table {
     let HandshakeLimits { max_head_bytes, max_headers, .. } = HandshakeLimits::default();
+    let told = "none: whoever connects is told";
     let rows = vec![
         row([
             "resolving, connecting, TLS and handshake together",
             &time(fixed::CONNECT),
             "`Client::timeout`",
             "`TimedOut`, with the step",
+            told,
         ]),
         row([
             "bytes and header lines of the answer",
             &format!("{}, {}", bytes(max_head_bytes), count(max_headers)),
             "`HandshakeLimits` of the `Config`",
             "`Handshake`",
+            told,
         ]),
-        row(["body of a refusal", &bytes(fixed::REFUSAL_BODY), "fixed", "the rest is not read"]),
-        row(["head start of an address before the next is tried too", &time(fixed::HEAD_START), "fixed", ""]),
+        row(["body of a refusal", &bytes(fixed::REFUSAL_BODY), "fixed", "the rest is not read", told]),
+        row([
+            "head start of an address before the next is tried too",
+            &time(fixed::HEAD_START),
+            "fixed",
+            "the next is tried",
+            "none: it ends nothing",
+        ]),
     ];
-    Table { title: "Client", before: "", head: &HEAD[..4], rows, after: "" }
+    Table { title: "Client", before: "", head: HEAD, rows, after: "" }
 }
 
 fn queues() -> Table {
@@ -295,28 +305,29 @@ fn queues() -> Table {
             &format!("{}; {}", count(outbox.messages), bytes(outbox.bytes)),
             "`messages`, `bytes`",
             "`send` waits, `try_send` says full; a publish follows the policy",
-            "",
+            "none: whoever sends is told",
         ]),
         row([
             "policy of a full outbox",
             policy,
             "`overflow`",
             "`Close`: 1013. `DropOldest`, `DropNewest`: a message is lost",
-            "`outbox_overflow`; `outbox_dropped`, added up while the peer lags and when the connection ends",
+            "`outbox_overflow`; `switchboard_outbox_dropped`, added up while the peer lags and when the connection ends; \
+             `switchboard_publications_lost`",
         ]),
         row([
             "encoded and not yet written",
             &format!("{ahead} and one message"),
             "fixed",
             "the rest stays in the outbox",
-            "",
+            "none: nothing is lost",
         ]),
         row([
             "the same, sent straight from a handler",
             &format!("`bytes` of the outbox, {} for the replies to one read, and one message", bytes(fixed::REPLIES)),
             "`bytes`",
             "goes to the outbox; reading stops",
-            "",
+            "none: nothing is lost",
         ]),
         row([
             "inbox (stream style): messages; bytes",
@@ -337,7 +348,7 @@ fn queues() -> Table {
 
 fn topics() -> Table {
     let HubLimits { topics_per_member, topic_bytes } = HubLimits::default();
-    let counted = "`Hub::counters`; `switchboard_subscriptions_refused`";
+    let counted = "`switchboard_subscriptions_refused`";
     let rows = vec![
         row([
             "topics per connection",
@@ -364,7 +375,7 @@ fn shards() -> Table {
         &format!("{}; {}", count(publications), bytes(most)),
         "`publications`, `bytes`",
         "the newest is lost for all its receivers of that shard",
-        "`Hub::counters` (`dropped`), `Port::refused`",
+        "`switchboard_publications_lost`, `Port::refused`",
     ])];
     Table { title: "Shards: `PortLimits` in `hub`", before: "", head: HEAD, rows, after: "" }
 }
@@ -387,6 +398,10 @@ fn socketio() -> Table {
     let recovers = same(["off".to_owned(), flags.default("socketio-recovery")]);
     let sessions =
         config.max_sessions.map_or_else(|| "as many as come; in the binary `--max-connections`".to_owned(), count);
+    let per_address = match config.sessions_per_address {
+        PerAddress::Unlimited => "as many; in the binary as many as connections",
+        PerAddress::Public(_) | PerAddress::Every(_) => "another",
+    };
     let rows = vec![
         row([
             "bytes of a message, and of a poll's payload",
@@ -396,7 +411,8 @@ fn socketio() -> Table {
                 "WebSocket: 1009; a POST: 413, and at most {} of it are read and forgotten",
                 bytes(engine::MOST_UNREAD)
             ),
-            "`Metrics::payloads_too_large` for POSTs",
+            "limit: `message_too_big`; for POSTs `switchboard_socketio_payloads_too_large`, and beyond what is forgotten \
+             `unread_body`",
         ]),
         row([
             "bytes of a packet with its attachments",
@@ -417,7 +433,7 @@ fn socketio() -> Table {
             &same([count(settings.outgoing_attachments), flags.default("socketio-max-attachments")]),
             "`outgoing_attachments`, `--socketio-max-attachments`",
             "nothing is sent: `TooManyAttachments`",
-            "whoever sends is told",
+            "none: whoever sends is told",
         ]),
         row([
             "depth of JSON and msgpack",
@@ -431,21 +447,28 @@ fn socketio() -> Table {
             &format!("{waiting}; {waiting_bytes}"),
             "`outbox`, `--socketio-outbox-messages`, `--socketio-outbox-bytes`",
             "closed",
-            "`Metrics::overflowed`",
+            "`switchboard_socketio_overflows`",
         ]),
         row([
             "an answer to a ping",
             &format!("{timeout}, a ping every {interval}"),
             "`ping_timeout`, `ping_interval` and their flags",
             "closed, \"ping timeout\"",
-            "`Metrics::closed`",
+            "`switchboard_socketio_sessions_closed`",
         ]),
         row([
             "going over to a WebSocket",
             &upgrade,
             "`upgrade_timeout`, `--socketio-upgrade-timeout`",
             "the session stays on polling",
-            "`Metrics::upgrades_dropped`",
+            "`switchboard_socketio_upgrades`",
+        ]),
+        row([
+            "WebSockets at once that want to take one session over",
+            "1",
+            "fixed",
+            "further ones are refused with 400",
+            "`upgrade_under_way`",
         ]),
         row([
             "joining a namespace",
@@ -476,6 +499,14 @@ fn socketio() -> Table {
             "`too_many_child_namespaces`",
         ]),
         row([
+            "of those, of all parents: made by the clients of one address, whoever is in them",
+            "as many; in the binary a tenth of `--socketio-max-child-namespaces` for the addresses that \
+             `--max-connections-per-address` holds for",
+            "`child_namespaces_per_address`",
+            "\"Invalid namespace\"",
+            "`child_namespaces_per_address`",
+        ]),
+        row([
             "acks awaited from one socket",
             &count(settings.max_acks),
             "`max_acks`",
@@ -496,7 +527,14 @@ fn socketio() -> Table {
             "nothing is read from it",
             "`messages_waiting`",
         ]),
-        row(["sessions", &sessions, "`max_clients`", "503", "`sessions`"]),
+        row(["sessions", &sessions, "`max_clients`", "503 and `Retry-After`", "`sessions`"]),
+        row([
+            "sessions of one address (IPv6: of its first 64 bits), over however few connections",
+            per_address,
+            "`clients_per_address`",
+            "429 and `Retry-After`",
+            "`sessions_per_address`",
+        ]),
         row([
             "recovery: packets; bytes; lost clients; their absence",
             &format!(
@@ -508,7 +546,7 @@ fn socketio() -> Table {
             ),
             "`RecoverySettings`, `--socketio-recovery-packets`, `…-bytes`, `…-clients`, `--socketio-recovery`",
             "the oldest go; who missed one of them, or more than may wait for a client, is new",
-            "`RecoveryCounters`",
+            "`switchboard_socketio_recovery_dropped`, `switchboard_socketio_recoveries`",
         ]),
         row([
             "rooms of one client, in all namespaces; a room's name",
@@ -520,7 +558,7 @@ fn socketio() -> Table {
             ),
             "`HubLimits`, `--socketio-max-rooms`; fixed in the binary",
             "`join` is refused",
-            "`Hub::counters`",
+            "`switchboard_subscriptions_refused`",
         ]),
         row([
             "body of a POST, from the request's head to the last byte",
@@ -541,14 +579,14 @@ fn socketio() -> Table {
             &format!("{}, for {}", bytes(engine::MOST_UNREAD), time(fixed::REFUSED.0)),
             "fixed",
             "it is read and forgotten, so that the answer arrives; then closed",
-            "not counted",
+            "none: what is beyond is not read",
         ]),
         row([
             "what a client sends behind a poll that waits",
             &format!("{}, and one read of {}", bytes(http1::READ_AHEAD), bytes(http1::READ)),
             "fixed",
             "closed, and its session ends",
-            "not counted",
+            "`behind_a_poll`",
         ]),
     ];
     Table {
@@ -573,18 +611,18 @@ fn binary() -> Table {
     let lines = same([count(HandshakeLimits::default().max_headers), "100".to_owned()]);
     let rows = vec![
         row([
-            "connections at once, HTTP ones too",
+            "connections at once, HTTP ones too; as many sessions of Socket.IO",
             &connections,
             "`--max-connections`",
             &away,
-            "refused: `max_connections`",
+            "refused: `max_connections`; now: `switchboard_connections_admitted`; `sessions`",
         ]),
         row([
-            "connections of one address at once; of IPv6 the first 64 bits count",
+            "connections of one address at once, and sessions of Socket.IO; of IPv6 the first 64 bits count",
             "a tenth of `--max-connections`, and any number from this machine and private networks",
             "`--max-connections-per-address`: a number is for all addresses, `off` for none",
             "429, as above",
-            "refused: `max_connections_per_address`",
+            "refused: `max_connections_per_address`; `sessions_per_address`",
         ]),
         row([
             "an event with binary data as plain WebSockets in the room hear it, as text",
@@ -630,28 +668,37 @@ fn binary() -> Table {
             &format!("{}, in the time of a head", bytes(engine::MOST_UNREAD)),
             "fixed, `--request-timeout`",
             "it is read and forgotten, so that the answer arrives; beyond that the connection is cut",
-            "",
+            "refused: `unread_body`",
         ]),
-        row(["shutdown", &flags.duration("shutdown-timeout"), "`--shutdown-timeout`", "what is still open is cut", ""]),
+        row([
+            "shutdown",
+            &flags.duration("shutdown-timeout"),
+            "`--shutdown-timeout`",
+            "what is still open is cut",
+            "none: nobody could ask any more; the log has how many",
+        ]),
     ];
     Table { title: "The binary", before: "", head: HEAD, rows, after: "" }
 }
 
 fn threads() -> Table {
     let codecs = fixed::IDLE_CODECS;
+    let none = "none: it ends nothing, and what is beyond goes back or waits";
     let rows = vec![
-        row(["read buffer", &bytes(fixed::READ)]),
-        row(["large buffers of messages", &format!("{} at most", bytes(fixed::POOLED))]),
-        row(["output kept between turns", &format!("{} at most", bytes(fixed::OUTPUT))]),
+        row(["read buffer", &bytes(fixed::READ), none]),
+        row(["large buffers of messages", &format!("{} at most", bytes(fixed::POOLED)), none]),
+        row(["output kept between turns", &format!("{} at most", bytes(fixed::OUTPUT)), none]),
         row([
             "idle compressors and inflaters",
             &format!("{codecs} of each: {codecs} × 160 KiB and {codecs} × {} at most", bytes(fixed::INFLATER)),
+            none,
         ]),
         row([
             "what one block of DEFLATE says, and a piece of what comes out of one",
             &format!("128 KiB at most, and {}", bytes(fixed::INFLATED_AT_ONCE)),
+            none,
         ]),
-        row(["reads in a row for one connection", &format!("{}, then others have their turn", fixed::READS)]),
+        row(["reads in a row for one connection", &format!("{}, then others have their turn", fixed::READS), none]),
         row([
             "messages of one read, or packets of one POST, heard in a row",
             &format!(
@@ -659,9 +706,10 @@ fn threads() -> Table {
                 time(fixed::STINT.0),
                 fixed::STINT.1
             ),
+            none,
         ]),
     ];
-    Table { title: "Per thread", before: "", head: &["what", "how much"], rows, after: "" }
+    Table { title: "Per thread", before: "", head: &["what", "how much", "counted"], rows, after: "" }
 }
 
 #[cfg(test)]

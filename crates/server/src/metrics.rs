@@ -15,7 +15,7 @@ use prometheus_client::metrics::gauge::ConstGauge;
 use prometheus_client::registry::Registry;
 use switchboard_io::engine::{CloseReason, Limit, Transport};
 use switchboard_io::{Namespace, RecoveryCounters};
-use switchboard_ws::{Budget, BudgetPart, Config, Snapshot};
+use switchboard_ws::{Admission, Budget, BudgetPart, Config, Snapshot};
 
 use crate::app::App;
 use crate::heap;
@@ -39,11 +39,11 @@ pub(crate) async fn metrics(State(app): State<App>) -> Response {
 
 /// The registry of everything that this server counts.
 #[must_use]
-pub fn registry(config: &Config, sockets: Option<&Sockets>, tasks: &Tasks) -> Arc<Registry> {
+pub fn registry(config: &Config, sockets: Option<&Sockets>, tasks: &Tasks, admission: &Admission) -> Arc<Registry> {
     let mut registry = Registry::with_prefix("switchboard");
     registry.register_collector(Box::new(WebSockets(config.clone())));
     registry.register_collector(Box::new(Memory(config.get_budget().clone())));
-    registry.register_collector(Box::new(Process(tasks.clone())));
+    registry.register_collector(Box::new(Process(tasks.clone(), admission.clone())));
     if let Some(sockets) = sockets {
         registry.register_collector(Box::new(Sessions(sockets.clone())));
     }
@@ -51,11 +51,14 @@ pub fn registry(config: &Config, sockets: Option<&Sockets>, tasks: &Tasks) -> Ar
 }
 
 #[derive(Debug)]
-struct Process(Tasks);
+struct Process(Tasks, Admission);
 
 impl Collector for Process {
     fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> Result<(), fmt::Error> {
-        write(&mut encoder, "tasks", "Tasks of the whole server that have not ended", &gauge(self.0.alive() as u64))
+        let Self(tasks, admission) = self;
+        write(&mut encoder, "tasks", "Tasks of the whole server that have not ended", &gauge(tasks.alive() as u64))?;
+        let help = "Connections of any kind now, WebSockets or not, which --max-connections counts";
+        write(&mut encoder, "connections_admitted", help, &gauge(admission.count() as u64))
     }
 }
 
@@ -110,6 +113,9 @@ impl Collector for WebSockets {
                 ("topic_too_long", counters.topic_too_long),
                 ("too_many_topics", counters.too_many_topics),
             ]);
+            let lost = BTreeMap::from([("dropped", counters.dropped), ("overflowed", counters.overflowed)]);
+            let help = "Receivers that a publication did not reach: it was dropped, or their outbox was full for good";
+            write_labelled(&mut encoder, "publications_lost", help, "how", &lost)?;
             let help = "Subscriptions refused by a limit of the rooms";
             write_labelled(&mut encoder, "subscriptions_refused", help, "limit", &refused)?;
         }

@@ -37,7 +37,8 @@ pub fn run(settings: Settings) -> Result<(), SettingsError> {
 #[must_use]
 pub fn prepare(settings: &Settings, tasks: &Tasks) -> (App, Service, watch::Sender<bool>) {
     let Settings { tls, websocket, socketio, admission, patience, sharded, demo, .. } = settings;
-    let metrics = metrics::registry(websocket, socketio.as_ref(), tasks);
+    let admission = Admission::new(*admission);
+    let metrics = metrics::registry(websocket, socketio.as_ref(), tasks, &admission);
     let app = App { metrics, websocket: websocket.clone(), sockets: socketio.clone() };
     let (stop, stopping) = watch::channel(false);
     let polling = socketio.as_ref().map(|sockets| {
@@ -56,7 +57,7 @@ pub fn prepare(settings: &Settings, tasks: &Tasks) -> (App, Service, watch::Send
         gated: *sharded && tls.is_none(),
         polling,
         tls: tls.clone().map(|tls| tls.budget(websocket.get_budget().clone())),
-        admission: Admission::new(*admission),
+        admission,
         patience: *patience,
         endpoint: websocket.clone(),
         stopping,

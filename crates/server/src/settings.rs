@@ -28,7 +28,7 @@ pub struct Settings {
     pub websocket: Config,
     /// Socket.IO, if it is served.
     pub socketio: Option<Sockets>,
-    /// The most connections at once, in all and from one address.
+    /// The most connections at once, in all and from one address; and as many sessions of Socket.IO.
     pub admission: AdmissionLimits,
     /// How long clients may take until they are WebSockets.
     pub patience: Patience,
@@ -95,23 +95,19 @@ impl TryFrom<Serve> for Settings {
         let max_connections = usize::try_from(options.max_connections).unwrap_or(usize::MAX);
         let hub = Hub::new(hub_limits(socketio::count(options.socketio.socketio_max_rooms)));
         let websocket = websocket(&options, origins, &hub).budget(budget(options.memory_budget)?);
-        let around = Surroundings {
-            websocket: &websocket,
-            hub: &hub,
-            max_connections,
-            max_message: options.max_message.0,
-            tls: tls.is_some(),
+        let admission = AdmissionLimits {
+            connections: max_connections,
+            per_address: per_address(options.max_connections_per_address, max_connections),
         };
+        let max_message = options.max_message.0;
+        let around = Surroundings { websocket: &websocket, hub: &hub, admission, max_message, tls: tls.is_some() };
         let socketio = Sockets::new(&options.socketio, &around)?;
         Ok(Self {
             listen,
             tls,
             websocket,
             socketio,
-            admission: AdmissionLimits {
-                connections: max_connections,
-                per_address: per_address(options.max_connections_per_address, max_connections),
-            },
+            admission,
             patience: Patience {
                 handshake: options.handshake_timeout,
                 request: options.request_timeout,

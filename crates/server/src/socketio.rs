@@ -6,7 +6,7 @@ use std::time::Duration;
 use http::header::{HeaderMap, HeaderValue, ORIGIN};
 use switchboard_io::engine::{AllowOrigin, ClientFiles, Cookie, Cors, Data, HttpCompression, SameSite, Transports};
 use switchboard_io::{Builder, Limits, Namespace, Parser, RecoverySettings, SocketIo};
-use switchboard_ws::{Config, DeflateConfig, Hub, Origins, OutboxLimits, Overflow};
+use switchboard_ws::{AdmissionLimits, Config, DeflateConfig, Hub, Origins, OutboxLimits, Overflow, PerAddress};
 
 use crate::cli::Switch;
 use crate::cli::socketio::{ParserName, SameSiteName, SocketIoFlags, TransportName};
@@ -40,8 +40,8 @@ pub struct Surroundings<'a> {
     pub websocket: &'a Config,
     /// The hub of the rooms.
     pub hub: &'a Hub,
-    /// How many clients there may be.
-    pub max_connections: usize,
+    /// How many connections there may be, which is true of Socket.IO's sessions as well.
+    pub admission: AdmissionLimits,
     /// How long a message of a plain WebSocket may be.
     pub max_message: usize,
     /// Whether it is served over TLS.
@@ -91,6 +91,7 @@ fn attributes(flags: &SocketIoFlags) -> String {
 
 fn builder(flags: &SocketIoFlags, around: &Surroundings<'_>, plain: Plain) -> Result<Builder, SettingsError> {
     let max_payload = flags.socketio_max_payload.0;
+    let children = count(flags.socketio_max_child_namespaces);
     let mut limits = Limits::default();
     limits.attachments = flags.socketio_max_attachments.into();
     limits.depth = flags.socketio_max_depth;
@@ -100,7 +101,8 @@ fn builder(flags: &SocketIoFlags, around: &Surroundings<'_>, plain: Plain) -> Re
         .hub(around.hub.clone())
         .plain_form(move |event, args| plain.form(event, args))
         .websockets(around.websocket.clone())
-        .max_clients(around.max_connections)
+        .max_clients(around.admission.connections)
+        .clients_per_address(around.admission.per_address)
         .path(path(&flags.socketio_path)?)
         .add_trailing_slash(flags.socketio_add_trailing_slash == Switch::On)
         .client_files(client_files(flags)?)
@@ -116,7 +118,8 @@ fn builder(flags: &SocketIoFlags, around: &Surroundings<'_>, plain: Plain) -> Re
         .outbox(outbox(flags))
         .max_namespaces(flags.socketio_max_namespaces.into())
         .max_auth(flags.socketio_max_auth.0)
-        .max_child_namespaces(count(flags.socketio_max_child_namespaces))
+        .max_child_namespaces(children)
+        .child_namespaces_per_address(a_tenth(around.admission.per_address, children))
         .in_flight(count(flags.socketio_in_flight))
         .outgoing_attachments(flags.socketio_max_attachments.into())
         .max_http_buffer_size(max_payload)
@@ -145,6 +148,16 @@ fn builder(flags: &SocketIoFlags, around: &Surroundings<'_>, plain: Plain) -> Re
         builder = builder.initial_packet(Data::Text(text.clone().into()));
     }
     Ok(builder)
+}
+
+/// Where an address may not have all connections, its clients may have made a tenth of all of something else.
+fn a_tenth(connections: PerAddress, all: usize) -> PerAddress {
+    let tenth = (all / 10).max(1);
+    match connections {
+        PerAddress::Unlimited => PerAddress::Unlimited,
+        PerAddress::Public(_) => PerAddress::Public(tenth),
+        PerAddress::Every(_) => PerAddress::Every(tenth),
+    }
 }
 
 /// A number that a flag says, for which memory is the bound.
@@ -249,4 +262,16 @@ fn cookie(name: &str, flags: &SocketIoFlags, tls: bool) -> Result<Cookie, Settin
         same_site: Some(same_site),
         ..Cookie::default()
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_tenth_is_for_those_who_have_no_more_connections_than_others() {
+        assert_eq!(a_tenth(PerAddress::Public(7), 40), PerAddress::Public(4));
+        assert_eq!(a_tenth(PerAddress::Every(7), 9), PerAddress::Every(1));
+        assert_eq!(a_tenth(PerAddress::Unlimited, 40), PerAddress::Unlimited);
+    }
 }

@@ -317,7 +317,7 @@ impl Context<'_> {
         self.connection.latency()
     }
 
-    /// Stops reading until the application has taken messages out of the inbox.
+    /// Stops reading until the application has taken messages out of the inbox, or is done with some. Counted.
     pub(crate) fn pause_for_inbox(&mut self) {
         self.own.config.get_metrics().inbox_full();
         self.pause();

@@ -76,7 +76,7 @@ where
         }
         let under_way = UnderWay::begin(&self.in_flight, self.limit, &sender);
         if self.in_flight.load(Ordering::Acquire) >= self.limit {
-            cx.pause();
+            cx.pause_for_inbox();
             // One may have ended in between, before there was a pause to end.
             if self.in_flight.load(Ordering::Acquire) < self.limit {
                 sender.resume();

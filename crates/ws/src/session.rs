@@ -442,9 +442,10 @@ impl<H: Handler> Session<H> {
         if let Some(link) = &self.own.link {
             link.end(outcome.clone());
         }
-        // Peers that come and go are no news; what else ends a connection is.
+        // Peers that come and go are no news. What else ends a connection is counted, and as a rule the peer's doing: it is
+        // not to fill a log.
         if let Some(error) = outcome.error().filter(|error| !matches!(error, Error::Disconnected | Error::Terminated)) {
-            tracing::info!(peer = %self.own.info.peer(), %error, "a connection failed");
+            tracing::debug!(peer = %self.own.info.peer(), %error, "a connection failed");
         }
         if stage != Stage::New && !self.has_panicked() {
             let closed = catch_unwind(AssertUnwindSafe(|| self.handler.on_close(&outcome)));

@@ -1,10 +1,11 @@
 //! Answers of the HTTP service: bodies are whole, and headers are Node's.
 
 use bytes::Bytes;
-use http::header::{CACHE_CONTROL, CONTENT_LENGTH, CONTENT_TYPE, USER_AGENT};
+use http::header::{CACHE_CONTROL, CONTENT_LENGTH, CONTENT_TYPE, RETRY_AFTER, USER_AGENT};
 use http::{HeaderMap, HeaderName, HeaderValue, Response, StatusCode};
 use http_body_util::Full;
 use switchboard_io_proto::engine::HandshakeError;
+use switchboard_ws::NoRoom;
 
 /// The body of an answer.
 pub type EngineBody = Full<Bytes>;
@@ -48,6 +49,21 @@ pub(crate) fn refused_upgrade(error: &HandshakeError) -> Answer {
     // to a request for an upgrade as a page.
     let mut answer = with_body(StatusCode::BAD_REQUEST, HTML, error.text_body().to_owned());
     answer.headers_mut().insert(http::header::CONNECTION, HeaderValue::from_static("close"));
+    answer
+}
+
+/// A refusal for want of a place: in the form of one by the application, as it would be in Node, but with the status
+/// that tells a client to come back, and when.
+pub(crate) fn full(no_room: NoRoom, upgrade: bool) -> Answer {
+    let (status, words) = match no_room {
+        // RFC 6585 §4.
+        NoRoom::FromAddress => (StatusCode::TOO_MANY_REQUESTS, "Your address has as many sessions as it may have"),
+        _ => (StatusCode::SERVICE_UNAVAILABLE, "This server has as many sessions as it may"),
+    };
+    let error = HandshakeError::Forbidden(words.into());
+    let mut answer = if upgrade { refused_upgrade(&error) } else { refusal(&error) };
+    *answer.status_mut() = status;
+    answer.headers_mut().insert(RETRY_AFTER, HeaderValue::from_static("5"));
     answer
 }
 

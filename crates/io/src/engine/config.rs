@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use switchboard_io_proto::engine;
-use switchboard_ws::{Admission, Config as WsConfig, DeflateConfig, OutboxLimits};
+use switchboard_ws::{Admission, Config as WsConfig, DeflateConfig, OutboxLimits, PerAddress};
 
 use super::answer::Answer;
 use super::client_files::ClientFiles;
@@ -30,8 +30,14 @@ pub struct EngineConfig {
     /// body of the largest size comes over 300 kbit/s. Longer: 408, and the session ends, as in Node, where it is 300
     /// seconds.
     pub body_timeout: Duration,
-    /// How many sessions there may be. Default: `None`, as many as come. Beyond: 503.
+    /// How many sessions there may be. Default: `None`, as many as come. Beyond: 503. Whoever asks for one has its
+    /// place before the [hooks](Self::hooks) are asked.
     pub max_sessions: Option<usize>,
+    /// How many of them one address may have, by the address that a [`Handshake`](super::Handshake::peer) tells: those
+    /// without one are not counted. One connection can open any number of sessions by polling, so a limit on
+    /// connections is none on these. Default: [`PerAddress::Unlimited`], as behind a proxy all clients have its
+    /// address. Beyond: 429.
+    pub sessions_per_address: PerAddress,
     /// How many connections there may be where the engine [serves](crate::engine::Engine::serve) a listener by itself,
     /// in all and from one address. Default: `None`, as many as come. Beyond: 503 or 429.
     pub admission: Option<Admission>,
@@ -62,6 +68,7 @@ impl Default for EngineConfig {
             outbox: OutboxLimits { messages: 16_384, bytes: 4 << 20, ..OutboxLimits::default() },
             body_timeout: Duration::from_secs(30),
             max_sessions: None,
+            sessions_per_address: PerAddress::Unlimited,
             admission: None,
             cors: None,
             cookie: None,

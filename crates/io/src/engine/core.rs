@@ -4,7 +4,10 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
 use switchboard_io_proto::engine;
-use switchboard_ws::{Budget, Config as WsConfig, Hub, Limits, Origins, ServerOptions};
+use switchboard_ws::{
+    Admission, AdmissionLimits, Admitted, Budget, Config as WsConfig, Hub, Limits, NoRoom, Origins, PeerAddr,
+    ServerOptions,
+};
 
 use super::app::App;
 use super::clock::Clock;
@@ -21,6 +24,8 @@ pub(crate) struct Core<S, T> {
     pub(crate) hub: Hub,
     pub(crate) ws: WsConfig,
     pub(crate) registry: Registry<S>,
+    /// Of sessions.
+    places: Admission,
     pub(crate) metrics: Metrics,
     pub(crate) clock: Clock<T>,
     pub(crate) closing: AtomicBool,
@@ -32,28 +37,29 @@ impl<S, T> Core<S, T> {
         self.ws.get_budget()
     }
 
+    /// A place for a session of this client, if there is one.
+    pub(crate) fn admit(&self, peer: PeerAddr) -> Result<Admitted, NoRoom> {
+        self.places.admit(peer)
+    }
+
     pub(crate) fn new(config: EngineConfig, app: Arc<dyn App<S>>, hub: Hub) -> Self {
         // The outbox bounds what waits, and is emptied into the machine only as far as one answer needs.
         let proto = engine::Config { max_queued: usize::MAX, max_queued_bytes: usize::MAX, ..config.session.clone() };
         let ws = ws_config(config.websockets.clone(), &config, &hub);
+        let connections = config.max_sessions.unwrap_or(usize::MAX);
+        let places = Admission::new(AdmissionLimits { connections, per_address: config.sessions_per_address });
         Self {
             proto: Arc::new(proto),
             app,
             hub,
             ws,
             registry: Registry::default(),
+            places,
             metrics: Metrics::default(),
             clock: Clock::default(),
             closing: AtomicBool::new(false),
             config,
         }
-    }
-}
-
-impl<S: Clone, T> Core<S, T> {
-    /// There are as many sessions as may be.
-    pub(crate) fn is_full(&self) -> bool {
-        self.config.max_sessions.is_some_and(|max| self.registry.len() >= max)
     }
 }
 

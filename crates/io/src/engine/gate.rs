@@ -42,17 +42,19 @@ impl Engine {
         }
         let query = Query::parse(request.uri().query().unwrap_or_default());
         match judge(core, request.method(), request.headers(), &query, true).ok()? {
-            Verdict::Open(applicant) if !core.is_full() => {
+            Verdict::Open(applicant) => {
                 let known = applicant.admit(&core.config.session).ok()?;
+                // Who finds no place is told so, and counted, by the service.
+                let place = core.admit(peer).ok()?;
                 let (parts, ()) = request.clone().into_parts();
                 let sid = core.config.hooks.make_id(&parts).ok()?;
                 let secure = request.extensions().get::<Secure>().is_some_and(|secure| secure.0);
                 let handshake = Handshake::new(request.uri(), request.headers(), peer, secure);
-                let opening = Opening { core: Arc::clone(core), sid, known, b64: query.b64, handshake };
+                let opening = Opening { core: Arc::clone(core), sid, known, b64: query.b64, handshake, place };
                 Some(Way::New(Box::new(opening)))
             }
             Verdict::Upgrade(sid) => Some(Way::Upgrade(core.registry.get(&sid)?, query.b64)),
-            _ => None,
+            Verdict::Poll(_) | Verdict::Post(_) | Verdict::UnknownMethod(_) => None,
         }
     }
 }

@@ -7,6 +7,16 @@
 pub enum Limit {
     /// Sessions at once: the client was told 503.
     Sessions,
+    /// Sessions of one address at once: the client was told 429.
+    AddressSessions,
+    /// A WebSocket for a session while another is its candidate: refused with 400.
+    Candidates,
+    /// Bytes that a client sends while its poll waits for an answer: its connection was closed, and the session ended.
+    /// Only where connections are served by [`http1`](crate::http1).
+    ReadAhead,
+    /// Bytes, or the time, of what is read and forgotten of a body that nobody wants
+    /// ([`MOST_UNREAD`](crate::engine::MOST_UNREAD)): its connection was closed.
+    UnreadBody,
     /// The time for the body of a POST: 408, and the session ended.
     BodyTime,
     /// The time for a client to take some of an answer: its connection was cut. Only where connections are served by
@@ -28,6 +38,8 @@ pub enum Limit {
     Auth,
     /// Children of a parent namespace: refused.
     ChildNamespaces,
+    /// Child namespaces that the clients of one address have brought into being: refused.
+    AddressChildNamespaces,
     /// Acks awaited from one socket: nothing was sent.
     Acks,
     /// Handlers of one client under way: it was not read from for a while.
@@ -39,8 +51,12 @@ pub enum Limit {
 
 impl Limit {
     /// All of them.
-    pub const ALL: [Self; 14] = [
+    pub const ALL: [Self; 19] = [
         Self::Sessions,
+        Self::AddressSessions,
+        Self::Candidates,
+        Self::ReadAhead,
+        Self::UnreadBody,
         Self::BodyTime,
         Self::WriteTime,
         Self::PacketBytes,
@@ -51,6 +67,7 @@ impl Limit {
         Self::Namespaces,
         Self::Auth,
         Self::ChildNamespaces,
+        Self::AddressChildNamespaces,
         Self::Acks,
         Self::Handlers,
         Self::Backlog,
@@ -61,6 +78,10 @@ impl Limit {
     pub fn name(self) -> &'static str {
         match self {
             Self::Sessions => "sessions",
+            Self::AddressSessions => "sessions_per_address",
+            Self::Candidates => "upgrade_under_way",
+            Self::ReadAhead => "behind_a_poll",
+            Self::UnreadBody => "unread_body",
             Self::BodyTime => "body_timeout",
             Self::WriteTime => "write_timeout",
             Self::PacketBytes => "packet_too_big",
@@ -71,6 +92,7 @@ impl Limit {
             Self::Namespaces => "too_many_namespaces",
             Self::Auth => "auth_too_big",
             Self::ChildNamespaces => "too_many_child_namespaces",
+            Self::AddressChildNamespaces => "child_namespaces_per_address",
             Self::Acks => "too_many_acks",
             Self::Handlers => "handlers_in_flight",
             Self::Backlog => "messages_waiting",

@@ -18,7 +18,7 @@ use switchboard_hub::Outbox;
 use switchboard_io_proto::engine::{
     self, Applicant, BadRequest, HandshakeError, Known, Query, Sid, Transport, Verdict,
 };
-use switchboard_ws::is_upgrade;
+use switchboard_ws::{Admitted, NoRoom, PeerAddr, is_upgrade};
 use tower_service::Service;
 
 use super::answer::{self, Answer, EngineBody};
@@ -29,7 +29,7 @@ use super::hooks::{ConnectionError, Stop};
 use super::limit::Limit;
 use super::polling::{self, Polling, Told};
 use super::posting;
-use super::registry::NoPlace;
+use super::registry::Taken;
 use super::session::{Call, Core, Session};
 use super::unread::Unread;
 use super::websocket::{EngineSocket, Opening};
@@ -79,7 +79,9 @@ where
     B::Data: Send,
 {
     let (parts, body) = request.into_parts();
-    let body = Unread::new(body, &parts.headers, core.config.body_timeout);
+    let counted = Arc::clone(core);
+    let body = Unread::new(body, &parts.headers, core.config.body_timeout)
+        .on_cut(move || counted.metrics.hit(Limit::UnreadBody));
     // In a box of its own: it is large, and nothing of it is needed while a poll waits.
     let begun = Box::pin(begin(core, Request::from_parts(parts, body))).await;
     match begun {
@@ -203,9 +205,21 @@ impl<E: Into<HandshakeError>> From<E> for Failure {
 
 fn refuse(core: &Core, parts: &Parts, upgrade: bool, failure: &Failure) -> Answer {
     let Failure { error, detail } = failure;
+    if *error == BadRequest::Upgrading.into() {
+        core.metrics.hit(Limit::Candidates);
+    }
     core.metrics.refuse(error);
     core.config.hooks.tell(&ConnectionError { request: parts, error, detail: detail.as_deref() });
     if upgrade { answer::refused_upgrade(error) } else { answer::refusal(error) }
+}
+
+/// There is no place for another session.
+fn turn_away(core: &Core, no_room: NoRoom, upgrade: bool) -> Answer {
+    core.metrics.hit(match no_room {
+        NoRoom::FromAddress => Limit::AddressSessions,
+        _ => Limit::Sessions,
+    });
+    answer::full(no_room, upgrade)
 }
 
 async fn serve<B: Body>(
@@ -224,12 +238,13 @@ async fn serve<B: Body>(
             if core.closing.load(Ordering::Acquire) || !core.budget().admit() {
                 return Ok(Served::Answer(answer::empty(StatusCode::SERVICE_UNAVAILABLE)));
             }
-            if core.is_full() {
-                core.metrics.hit(Limit::Sessions);
-                return Ok(Served::Answer(answer::empty(StatusCode::SERVICE_UNAVAILABLE)));
-            }
+            // Before the application is asked: those who wait for its word are bounded as well.
+            let place = match core.admit(PeerAddr::of(&parts.extensions)) {
+                Ok(place) => place,
+                Err(no_room) => return Ok(Served::Answer(turn_away(core, no_room, upgrade))),
+            };
             core.config.hooks.ask(parts).await?;
-            open(core, parts, query, applicant, body).await?
+            open(core, parts, query, (applicant, place), body).await?
         }
         Verdict::Upgrade(sid) => {
             let handler = EngineSocket::candidate(session(sid)?, query.b64, None);
@@ -267,24 +282,41 @@ pub(crate) fn judge(
     if upgrade && !may_open_websocket(core.config.cors.as_ref(), headers) {
         return Err(HandshakeError::forbidden(None));
     }
+    if let Verdict::Upgrade(sid) = verdict {
+        check_upgrade(core, &sid)?;
+    }
     Ok(verdict)
+}
+
+/// A session has one candidate at a time, and none when it is on a WebSocket: whoever knows its id could otherwise hold
+/// any number of WebSockets that nobody counts. Node opens them first, and closes them then.
+fn check_upgrade(core: &Core, sid: &Sid) -> Result<(), HandshakeError> {
+    let session = core.registry.get(sid).ok_or(HandshakeError::UnknownSid)?;
+    let state = session.lock();
+    if state.machine.has_candidate() {
+        return Err(BadRequest::Upgrading.into());
+    }
+    if state.machine.transport() == Transport::WebSocket {
+        return Err(BadRequest::TransportMismatch.into());
+    }
+    Ok(())
 }
 
 async fn open<B: Body>(
     core: &Arc<Core>,
     parts: &Arc<Parts>,
     query: &Query,
-    applicant: Applicant,
+    (applicant, place): (Applicant, Admitted),
     body: B,
 ) -> Result<Answer, Failure> {
     let known = applicant.admit(&core.config.session)?;
     let sid = core.config.hooks.make_id(parts)?;
     let handshake = Handshake::of(parts);
     if known.transport == Transport::WebSocket {
-        let opening = Opening { core: Arc::clone(core), sid, known, b64: query.b64, handshake };
+        let opening = Opening { core: Arc::clone(core), sid, known, b64: query.b64, handshake, place };
         return Ok(switch(core, parts, body, EngineSocket::open(opening, None)));
     }
-    let Some(session) = open_polling(core, sid, known, query, handshake)? else {
+    let Some(session) = open_polling(core, sid, known, query, (handshake, place))? else {
         return Ok(answer::empty(StatusCode::SERVICE_UNAVAILABLE));
     };
     let mut answer = match Polling::begin(&session) {
@@ -300,13 +332,13 @@ async fn open<B: Body>(
     Ok(answer)
 }
 
-/// `None`: the last place was taken meanwhile, or the engine closes.
+/// `None`: the engine closes.
 fn open_polling(
     core: &Arc<Core>,
     sid: Sid,
     known: Known,
     query: &Query,
-    handshake: Handshake,
+    (handshake, place): (Handshake, Admitted),
 ) -> Result<Option<Session>, BadRequest> {
     let outbox = Arc::new(Outbox::with_budget(core.config.outbox, core.budget()));
     // Nobody listens until there is a poll: what is for those alone is not kept.
@@ -316,14 +348,7 @@ fn open_polling(
     let session = Session::new(core, sid, known, b64, handshake, member, Some(outbox));
     // Whoever finds it there may close it, and its conversation is to have begun by then.
     session.lock().calls.inbox.push_back(Call::Open);
-    match core.registry.insert(session.sid(), &session, core.config.max_sessions) {
-        Ok(()) => {}
-        Err(NoPlace::Full) => {
-            core.metrics.hit(Limit::Sessions);
-            return Ok(None);
-        }
-        Err(NoPlace::Taken) => return Err(BadRequest::IdGeneration),
-    }
+    core.registry.insert(session.sid(), &session, place).map_err(|Taken| BadRequest::IdGeneration)?;
     core.metrics.open(Transport::Polling);
     Ok(session.begin().then_some(session))
 }

@@ -32,6 +32,7 @@ where
     /// Whether the client waits for a word before it sends anything.
     asks_first: bool,
     until: Instant,
+    on_cut: Option<Box<dyn FnOnce() + Send>>,
 }
 
 impl<B> Unread<B>
@@ -43,7 +44,15 @@ where
     #[must_use]
     pub fn new(body: B, headers: &HeaderMap, time: Duration) -> Self {
         let rest = (!body.is_end_stream()).then(|| Box::pin(body));
-        Self { rest, asks_first: headers.contains_key(EXPECT), until: Instant::now() + time }
+        Self { rest, asks_first: headers.contains_key(EXPECT), until: Instant::now() + time, on_cut: None }
+    }
+
+    /// Has this called when the rest is not read to its end as it is longer, or slower, than is bearable. Not when the
+    /// client goes.
+    #[must_use]
+    pub fn on_cut(mut self, tell: impl FnOnce() + Send + 'static) -> Self {
+        self.on_cut = self.rest.is_some().then(|| Box::new(tell) as _);
+        self
     }
 }
 
@@ -91,23 +100,32 @@ where
 {
     fn drop(&mut self) {
         let Some(rest) = self.rest.take() else { return };
-        let is_worth_it = !self.asks_first && rest.size_hint().lower() <= MOST_UNREAD && self.until > Instant::now();
+        let is_late = self.until <= Instant::now();
         // Without a runtime nothing can be read, and nobody waits for an answer.
-        if is_worth_it && let Ok(runtime) = Handle::try_current() {
-            runtime.spawn(timeout_at(self.until, forget(rest)));
+        let (false, false, Ok(runtime)) = (self.asks_first, is_late, Handle::try_current()) else { return };
+        let (until, on_cut) = (self.until, self.on_cut.take());
+        let tell = move || on_cut.into_iter().for_each(|tell| tell());
+        if rest.size_hint().lower() > MOST_UNREAD {
+            return tell();
         }
+        runtime.spawn(async move {
+            if !timeout_at(until, forget(rest)).await.unwrap_or(false) {
+                tell();
+            }
+        });
     }
 }
 
-/// Reads to the end, or as far as is bearable.
-async fn forget<B: Body>(body: Pin<Box<B>>) {
+/// Reads to the end, or as far as is bearable. `false`: there is more.
+async fn forget<B: Body>(body: Pin<Box<B>>) -> bool {
     let (mut body, mut read) = (pin!(body), 0);
     while let Some(Ok(frame)) = body.frame().await {
         read += frame.data_ref().map_or(0, |data| data.remaining() as u64);
         if read > MOST_UNREAD {
-            return;
+            return false;
         }
     }
+    true
 }
 
 #[cfg(test)]
@@ -173,24 +191,31 @@ mod tests {
     async fn what_nobody_wants_is_read_to_its_end() {
         let pieces = Pieces::new(5, 10);
         let seen = Arc::clone(&pieces.left);
-        let mut body = Unread::new(pieces, &HeaderMap::new(), TIME);
+        let (tell, mut told) = tokio::sync::mpsc::unbounded_channel();
+        let mut body =
+            Unread::new(pieces, &HeaderMap::new(), TIME).on_cut(move || tell.send(()).expect("the test listens"));
         assert_eq!(body.frame().await.expect("a piece").expect("no error").data_ref().map(Bytes::len), Some(10));
         assert_eq!(seen.load(Ordering::Relaxed), 4);
         drop(body);
         assert_eq!(left(&seen).await, 0);
+        assert_eq!(told.recv().await, None, "nothing was cut off");
     }
 
     #[tokio::test]
     async fn but_not_more_than_is_bearable() {
+        let (tell, mut told) = tokio::sync::mpsc::unbounded_channel();
         let pieces = Pieces::new(20, 1 << 20);
         let seen = Arc::clone(&pieces.left);
-        drop(Unread::new(pieces, &HeaderMap::new(), TIME));
+        let telling = tell.clone();
+        drop(Unread::new(pieces, &HeaderMap::new(), TIME).on_cut(move || telling.send(1).expect("the test listens")));
         assert_eq!(left(&seen).await, 11);
+        assert_eq!(told.recv().await, Some(1));
         let mut pieces = Pieces::new(20, 1 << 20);
         pieces.told = MOST_UNREAD + 1;
         let seen = Arc::clone(&pieces.left);
-        drop(Unread::new(pieces, &HeaderMap::new(), TIME));
+        drop(Unread::new(pieces, &HeaderMap::new(), TIME).on_cut(move || tell.send(2).expect("the test listens")));
         assert_eq!(left(&seen).await, 20, "more was announced: not begun");
+        assert_eq!(told.recv().await, Some(2));
     }
 
     #[tokio::test(start_paused = true)]

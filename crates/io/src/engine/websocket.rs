@@ -5,14 +5,12 @@ use std::time::{Duration, Instant};
 
 use switchboard_io_proto::engine::{AttachError, Event, Known, Out, Packet, Protocol, Sid, Transport, open_packet};
 use switchboard_ws::{
-    CloseCode, CloseFrame, Context, Error, Handler, Message, MessageRef, Outcome, Parcel, ProtocolError,
+    Admitted, CloseCode, CloseFrame, Context, Error, Handler, Message, MessageRef, Outcome, Parcel, ProtocolError,
 };
 
 use super::forms;
 use super::handshake::Handshake;
 use super::lane::{self, Item, Load};
-use super::limit::Limit;
-use super::registry::NoPlace;
 use super::session::{Call, Core, Session};
 
 /// A candidate looks this often whether it still is one: its session may have ended by polling.
@@ -25,6 +23,7 @@ pub(crate) struct Opening {
     pub(crate) known: Known,
     pub(crate) b64: bool,
     pub(crate) handshake: Handshake,
+    pub(crate) place: Admitted,
 }
 
 /// What admitted the connection, kept for as long as it lives.
@@ -67,7 +66,7 @@ impl EngineSocket {
 
     /// The first words of a session.
     fn begin(&mut self, opening: Opening, cx: &mut Context<'_>) {
-        let Opening { core, sid, known, b64, handshake } = opening;
+        let Opening { core, sid, known, b64, handshake, place } = opening;
         let member = cx.join(&core.hub);
         let session = Session::new(&core, sid, known, b64, handshake, member, None);
         // Whoever finds it among the others may close it: its conversation is to have begun by then, and its first
@@ -77,10 +76,7 @@ impl EngineSocket {
             state.calls.inbox.push_back(Call::Open);
             state.take_frames()
         };
-        if let Err(refused) = core.registry.insert(session.sid(), &session, core.config.max_sessions) {
-            if refused == NoPlace::Full {
-                core.metrics.hit(Limit::Sessions);
-            }
+        if core.registry.insert(session.sid(), &session, place).is_err() {
             return close(cx, CloseCode::TRY_AGAIN_LATER);
         }
         core.metrics.open(Transport::WebSocket);

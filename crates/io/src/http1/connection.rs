@@ -18,8 +18,8 @@ use super::linger::Linger;
 use super::reply::Reply;
 use super::request::{Asked, Plain, Reader};
 use super::stop::stop;
-use super::wire::{Incoming, Wire, attended, lock};
-use crate::engine::{Begun, Engine, MOST_UNREAD, Secure, begin};
+use super::wire::{Incoming, TooFarAhead, Wire, attended, lock};
+use crate::engine::{Begun, Engine, Limit, MOST_UNREAD, Secure, begin};
 
 /// What the connections of a listener are served with.
 #[derive(Debug)]
@@ -112,7 +112,7 @@ impl Connection {
             };
             is_first = false;
             let is_last = asked.is_last;
-            let answer = self.answer(asked).await?;
+            let answer = self.answer(asked).await.inspect_err(|error| self.count(error))?;
             if Box::pin(self.write(answer, is_last)).await? {
                 return Ok(End::Closed);
             }
@@ -161,6 +161,12 @@ impl Connection {
         }
     }
 
+    fn count(&self, error: &io::Error) {
+        if TooFarAhead::is(error) {
+            self.terms.engine.metrics().hit(Limit::ReadAhead);
+        }
+    }
+
     async fn answer(&self, asked: Box<Plain>) -> io::Result<Response<Bytes>> {
         let mut beginning = self.begin(asked);
         let begun = attended(&self.wire, |cx| beginning.as_mut().poll(cx)).await;
@@ -184,26 +190,35 @@ impl Connection {
     /// Returns whether that was the connection's last answer.
     async fn write(&mut self, answer: Response<Bytes>, is_last: bool) -> io::Result<bool> {
         let is_stopping = self.terms.stopping.as_ref().is_some_and(|stopping| *stopping.borrow());
-        let (headers, time) = (self.terms.headers, self.terms.engine.config().body_timeout);
-        let stopping = self.terms.stopping.clone();
-        let wire = self.wire();
+        let Self { wire, terms, .. } = self;
+        let Terms { headers, engine, stopping, .. } = &**terms;
+        let wire = wire.get_mut().unwrap_or_else(PoisonError::into_inner);
         // What nobody wants of a body is read all the same: closing over it would reset the connection, and take the
         // answer along.
         let unread = wire.skip();
-        let mut reply = Reply::new(answer, is_last || is_stopping || unread > MOST_UNREAD, headers);
+        let is_too_long = unread > MOST_UNREAD;
+        let mut reply = Reply::new(answer, is_last || is_stopping || is_too_long, *headers);
         let io = &mut wire.io;
         io.write_all_buf(&mut reply.bytes).await?;
         io.flush().await?;
-        let closes = reply.is_last
-            || unread > 0
-                && !tokio::select! {
-                    forgotten = timeout(time, wire.forget(MOST_UNREAD)) => forgotten.unwrap_or(Ok(false))?,
-                    // What has been answered holds up nobody's shutdown.
-                    () = stop(&stopping) => false,
-                };
+        if is_too_long {
+            engine.metrics().hit(Limit::UnreadBody);
+        }
+        let mut closes = reply.is_last;
+        if !closes && unread > 0 {
+            let forgotten = tokio::select! {
+                forgotten = timeout(engine.config().body_timeout, wire.forget(MOST_UNREAD)) => forgotten,
+                // What has been answered holds up nobody's shutdown.
+                () = stop(stopping) => Ok(Ok(false)),
+            };
+            if forgotten.is_err() {
+                engine.metrics().hit(Limit::UnreadBody);
+            }
+            closes = !forgotten.unwrap_or(Ok(false))?;
+        }
         if closes {
             wire.io.shutdown().await?;
-            let mut linger = Linger::new(stopping);
+            let mut linger = Linger::new(stopping.clone());
             poll_fn(|cx| linger.poll(&mut wire.io, cx)).await;
         }
         Ok(closes)

@@ -82,7 +82,9 @@ impl Foreign {
                 let (mut parts, body) = request.into_parts();
                 parts.extensions.insert(peer);
                 parts.extensions.insert(secure);
-                let body = Unread::new(body, &parts.headers, head_timeout);
+                let metrics = Arc::clone(&metrics);
+                let body =
+                    Unread::new(body, &parts.headers, head_timeout).on_cut(move || metrics.refuse("unread_body"));
                 answer(Request::from_parts(parts, body))
             });
             let (metrics, upgraded) = (&metrics, &upgraded);

@@ -1,6 +1,7 @@
 //! A client's transport, and what was read of it ahead of being wanted. It is shared between whoever works on a request
 //! and reads its body, and whoever sees meanwhile whether the client is still there.
 
+use std::fmt;
 use std::future::{Future, poll_fn};
 use std::io;
 use std::mem::MaybeUninit;
@@ -20,6 +21,24 @@ pub const READ: usize = 8 << 10;
 pub const READ_AHEAD: usize = 16 << 10;
 /// What counts for a connection besides what was read ahead: its task, and the socket's place in the runtime.
 const IDLE: usize = 1 << 10;
+
+/// More came than may wait behind a request that is worked on.
+#[derive(Debug)]
+pub(super) struct TooFarAhead;
+
+impl TooFarAhead {
+    pub(super) fn is(error: &io::Error) -> bool {
+        error.get_ref().and_then(|error| error.downcast_ref::<Self>()).is_some()
+    }
+}
+
+impl fmt::Display for TooFarAhead {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("the client sends request after request and waits for no answer")
+    }
+}
+
+impl std::error::Error for TooFarAhead {}
 
 pub(super) struct Wire {
     pub(super) io: HttpIo,
@@ -90,7 +109,7 @@ impl Wire {
         // The rest of a body is for whoever works on the request.
         while self.left == 0 {
             if self.ahead.len() >= READ_AHEAD {
-                return Poll::Ready(io::Error::other("the client sends request after request and waits for no answer"));
+                return Poll::Ready(io::Error::other(TooFarAhead));
             }
             match ready!(self.poll_fill(cx)) {
                 Ok(0) => return Poll::Ready(io::ErrorKind::UnexpectedEof.into()),

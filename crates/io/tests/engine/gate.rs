@@ -11,12 +11,12 @@ use hyper_util::rt::TokioIo;
 use hyper_util::service::TowerToHyperService;
 use switchboard_io::engine::{Engine, EngineConfig, Hooks, Limit, Transport};
 use switchboard_testkit::{Wire, frame, within};
-use switchboard_ws::{Config, Gate, GatedListener, Handler, Limits, NoRoom, Pass, PeerAddr, Visitor};
+use switchboard_ws::{Config, Gate, GatedListener, Handler, Limits, NoRoom, Pass, PeerAddr, PerAddress, Visitor};
 use tokio::io::AsyncReadExt as _;
 use tokio::net::TcpListener;
 use tokio::runtime::Handle;
 
-use crate::support::{Client, Heard, Host, POLLING, WEBSOCKET, engine, text};
+use crate::support::{Client, Heard, Host, POLLING, WEBSOCKET, engine, post, sid, text};
 
 struct Porter {
     engine: Engine,
@@ -85,6 +85,48 @@ async fn refusals_and_hooks_are_the_services() {
     let hooked = host(EngineConfig { hooks, ..EngineConfig::default() }).await;
     let head = Wire::ask(hooked.address, WEBSOCKET, "").await.head().await;
     assert!(head.contains("x-each: 1"), "{head}");
+}
+
+/// As sessions on polling need no connection of their own.
+#[tokio::test]
+async fn an_address_has_so_many_sessions_over_however_few_connections() {
+    let config = EngineConfig { sessions_per_address: PerAddress::Every(2), ..EngineConfig::default() };
+    let (engine, heard) = engine(config);
+    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.expect("a free port");
+    let address = listener.local_addr().expect("an address");
+    let serving = engine.clone();
+    tokio::spawn(async move { serving.serve(listener).await });
+    let mut host = Host::of(engine, address, heard);
+    let from_there = || Wire::connect_from(address, [127, 0, 0, 9], 64 << 10);
+    let mut wire = from_there().await;
+    let mut opened = Vec::new();
+    for _ in 0..2 {
+        opened.push(sid(&wire.get(POLLING).await.body));
+        host.session().await;
+    }
+    let refused = wire.get(POLLING).await;
+    assert_eq!((refused.status, refused.header("retry-after")), (429, Some("5")));
+    assert_eq!(refused.body, r#"{"code":4,"message":"Your address has as many sessions as it may have"}"#);
+    let mut other = from_there().await;
+    other.request(WEBSOCKET, "").await;
+    let refused = other.response().await;
+    assert_eq!((refused.status, &*refused.body), (429, "Your address has as many sessions as it may have"));
+    assert_eq!(host.engine.metrics().limit(Limit::AddressSessions), 2);
+    // A session that goes over to a WebSocket is still one.
+    let mut upgraded = from_there().await;
+    upgraded.request(&format!("{WEBSOCKET}&sid={}", opened[0]), "").await;
+    assert!(upgraded.head().await.starts_with("http/1.1 101 "));
+    for word in ["2probe", "5", "4hi"] {
+        upgraded.say(&frame::text(word).masked()).await;
+    }
+    assert_eq!([text(&mut upgraded).await, text(&mut upgraded).await], ["3probe", "4hi"]);
+    assert_eq!(host.heard().await, Heard::Message("hi".into()));
+    // Others have their own, and one that is over makes room.
+    host.polling().await;
+    host.websocket().await;
+    wire.send(post(&format!("{POLLING}&sid={}", opened[1]), "", "1")).await;
+    assert_eq!(wire.response().await.body, "ok");
+    assert_eq!(wire.get(POLLING).await.status, 200);
 }
 
 #[tokio::test]

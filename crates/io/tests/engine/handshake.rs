@@ -262,14 +262,13 @@ async fn there_are_no_more_sessions_than_there_may_be() {
 }
 
 #[tokio::test]
-async fn who_loses_the_race_for_the_last_place_is_told_that_there_is_none() {
+async fn who_waits_for_the_applications_word_has_its_place_already() {
     let (tell, mut asked) = tokio::sync::mpsc::unbounded_channel();
     let (may_go_on, waits) = tokio::sync::watch::channel(false);
     let hooks = Hooks::default().allow_request(move |parts| {
         let (tell, mut waits) = (tell.clone(), waits.clone());
         async move {
             if parts.uri.query().is_some_and(|query| query.contains("slow")) {
-                // It was seen before that there is a place.
                 let _ = tell.send(());
                 let _ = waits.wait_for(|may| *may).await;
             }
@@ -280,8 +279,11 @@ async fn who_loses_the_race_for_the_last_place_is_told_that_there_is_none() {
     let mut slow = Wire::connect(host.address).await;
     slow.send(format!("GET {POLLING}&slow HTTP/1.1\r\nHost: localhost\r\n\r\n")).await;
     within("the hook to be asked", asked.recv()).await.expect("it tells");
-    let _quick = host.polling().await;
-    may_go_on.send(true).expect("it waits");
-    assert_eq!(slow.response().await.status, 503);
+    let quick = Wire::connect(host.address).await.get(POLLING).await;
+    assert_eq!((quick.status, quick.header("retry-after")), (503, Some("5")));
+    assert_eq!(quick.body, r#"{"code":4,"message":"This server has as many sessions as it may"}"#);
     assert_eq!(host.engine.metrics().limit(Limit::Sessions), 1);
+    may_go_on.send(true).expect("it waits");
+    assert_eq!(slow.response().await.status, 200);
+    host.session().await;
 }

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use switchboard_io::engine::{CloseReason, EngineConfig, ParcelOptions, SessionConfig, Transport, parcel};
+use switchboard_io::engine::{CloseReason, EngineConfig, Limit, ParcelOptions, SessionConfig, Transport, parcel};
 use switchboard_testkit::{Wire, frame};
 use switchboard_ws::{Config, DeflateConfig, Message, OutboxLimits, Overflow};
 
@@ -199,16 +199,28 @@ async fn a_candidate_that_goes_away_leaves_the_session_as_it_was() {
 }
 
 #[tokio::test]
-async fn a_second_websocket_is_closed() {
+async fn a_second_websocket_is_refused() {
     let mut host = Host::new(EngineConfig::default()).await;
     let (client, _) = host.polling().await;
+    let path = format!("{WEBSOCKET}&sid={}", client.sid);
+    let second = async |address| {
+        let answer = Wire::ask(address, &path, "").await.response().await;
+        assert_eq!((answer.status, &*answer.body), (400, "Bad request"));
+    };
     let mut first = client.websocket().await;
     probe(&mut first).await;
-    assert_eq!(client.websocket().await.frame().await.first, 0x88, "while another is probed");
+    // While another is probed.
+    second(host.address).await;
+    second(host.address).await;
+    assert_eq!(host.engine.metrics().limit(Limit::Candidates), 2);
     first.say(&frame::text("5").masked()).await;
     first.say(&frame::text("4hi").masked()).await;
     assert_eq!(text(&mut first).await, "4hi");
-    assert_eq!(client.websocket().await.frame().await.first, 0x88, "when another has taken over");
+    // When another has taken over.
+    second(host.address).await;
+    let metrics = host.engine.metrics();
+    assert_eq!((metrics.limit(Limit::Candidates), metrics.refused(3)), (2, 3));
+    assert_eq!((metrics.upgrades_begun(), metrics.upgrades_dropped()), (1, 0));
 }
 
 #[tokio::test]

@@ -5,7 +5,7 @@ use std::time::Duration;
 use switchboard_io::engine::Limit;
 use switchboard_io::{AckError, EmitError, HubLimits, JoinError, Limits, Name, Refusal, Socket, SocketIo, Value};
 use switchboard_testkit::within;
-use switchboard_ws::Hub;
+use switchboard_ws::{Hub, PerAddress};
 use tokio::sync::mpsc::UnboundedSender;
 
 use crate::client::{Client, fenced, get, journal, serve};
@@ -147,6 +147,41 @@ async fn one_child_namespace_too_many_is_unknown() {
     assert_eq!(parent.children().len(), 3);
     client.enter("/x-4").await;
     assert_eq!(hits(&io), [("too_many_child_namespaces", 1)]);
+}
+
+#[tokio::test]
+async fn an_address_makes_so_many_child_namespaces_and_no_more() {
+    let io = SocketIo::builder()
+        .child_namespaces_per_address(PerAddress::Every(2))
+        .cleanup_empty_child_namespaces(true)
+        .build();
+    io.of_pattern("/x-{id}").unwrap();
+    io.of_function(async |name, _| name.starts_with("/y-"));
+    // It knows its clients' addresses.
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let (address, serving) = (listener.local_addr().unwrap(), io.clone());
+    tokio::spawn(async move { serving.serve(listener).await });
+    let (mut client, mut other) = (Client::open(address).await, Client::open(address).await);
+    client.enter("/x-1").await;
+    client.enter("/y-1").await;
+    for (name, client) in [("/x-2", &mut client), ("/y-2", &mut other)] {
+        client.say(&format!("40{name},")).await;
+        client.expect(&format!(r#"44{name},{{"message":"Invalid namespace"}}"#)).await;
+    }
+    assert_eq!(hits(&io), [("child_namespaces_per_address", 2)]);
+    // Those that are there are for everyone, and those of the application count for nobody.
+    other.enter("/x-1").await;
+    let _ = io.of("/x-3");
+    other.enter("/x-3").await;
+    // One that is gone makes room.
+    client.say("41/y-1,").await;
+    within("the namespace to be gone", async {
+        while io.namespaces().iter().any(|namespace| namespace.name() == "/y-1") {
+            tokio::task::yield_now().await;
+        }
+    })
+    .await;
+    client.enter("/x-2").await;
 }
 
 /// All of them find the limit not reached yet, if each looks for itself.

@@ -101,7 +101,8 @@ pub struct SocketIoFlags {
     #[arg(long, value_name = "BYTES", env = "SWITCHBOARD_SOCKETIO_MAX_AUTH", default_value_t = Bytes(16 << 10))]
     pub socketio_max_auth: Bytes,
 
-    /// How many namespaces all clients together may have made; to those that want more there is none.
+    /// How many namespaces all clients together may have made; to those that want more there is none. The clients of an
+    /// address that --max-connections-per-address holds for may have made a tenth of them.
     #[arg(long, value_name = "COUNT", env = "SWITCHBOARD_SOCKETIO_MAX_CHILD_NAMESPACES", default_value_t = 10_000)]
     pub socketio_max_child_namespaces: u32,
 

@@ -1,7 +1,9 @@
 //! `/metrics`, after traffic whose every byte is known.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
+use switchboard_io::engine::Limit;
+use switchboard_server::limits;
 use switchboard_testkit::Wire;
 use switchboard_testkit::frame;
 use tokio_tungstenite::tungstenite::Message;
@@ -16,11 +18,46 @@ async fn a_server_that_did_nothing_says_so() {
     assert_eq!(response.header("content-type"), Some(content_type));
     assert!(response.body.ends_with("# EOF\n"));
     // The budget is what it is, and whoever asks for it counts; each worker has a task, and so has this request.
-    let busy =
-        ["switchboard_memory_budget_bytes", "switchboard_memory_held_bytes{part=\"connections\"}", "switchboard_tasks"];
+    let busy = [
+        "switchboard_connections_admitted",
+        "switchboard_memory_budget_bytes",
+        "switchboard_memory_held_bytes{part=\"connections\"}",
+        "switchboard_tasks",
+    ];
     let metrics = server.metrics().await;
     assert!(metrics.iter().all(|(name, value)| *value == 0 || busy.contains(&&**name)), "{metrics:?}");
     assert!(busy.iter().all(|name| metrics[*name] > 0), "{metrics:?}");
+}
+
+/// What SECURITY.md says that limits are counted in.
+#[tokio::test]
+async fn every_metric_that_the_table_of_limits_names_is_there() {
+    let server = Server::start(&["--socketio-recovery", "1m"]).await;
+    let page = server.get("/metrics").await.body;
+    let kinds: Vec<_> = page.lines().filter_map(|line| line.strip_prefix("# TYPE ")?.split(' ').next()).collect();
+    let table = limits::markdown();
+    // The last column of each table.
+    let cells = table.lines().filter_map(|line| line.strip_suffix(" |")?.rsplit_once('|').map(|(_, cell)| cell));
+    let counted: BTreeSet<_> = cells.flat_map(|cell| cell.split('`').skip(1).step_by(2)).collect();
+    let named: Vec<_> = counted.iter().filter(|word| word.starts_with("switchboard_")).collect();
+    assert!(named.len() > 10, "{counted:?}");
+    for name in named {
+        assert!(kinds.contains(name), "{name} is in the table, and not in\n{page}");
+    }
+    for limit in Limit::ALL {
+        assert!(counted.contains(limit.name()), "{limit:?} is in no table");
+    }
+}
+
+#[tokio::test]
+async fn connections_that_are_no_websockets_are_counted_while_they_last() {
+    let server = Server::start(&[]).await;
+    let silent = [Wire::connect(server.address()).await, Wire::connect(server.address()).await];
+    let _open = Wire::open(server.address(), "/echo").await;
+    // And the one that asks.
+    server.counts(&[("connections_admitted", 4), ("connections_open", 1)]).await;
+    drop(silent);
+    server.counts(&[("connections_admitted", 2)]).await;
 }
 
 #[tokio::test]

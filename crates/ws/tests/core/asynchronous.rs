@@ -53,13 +53,15 @@ async fn with_too_many_under_way_reading_pauses(driver: Driver) {
         }
     })
     .in_flight(3);
-    let (_end, mut peer) = serve(driver, &Config::default(), waiting).await;
+    let config = Config::default();
+    let (_end, mut peer) = serve(driver, &config, waiting).await;
     for i in 0..10 {
         peer.says(&[frame::text(i.to_string())]).await;
         // Time stands still while anybody has something to do.
         tokio::time::sleep(Duration::from_millis(1)).await;
     }
     assert_eq!(started.load(Ordering::SeqCst), 3);
+    assert_eq!(config.get_metrics().snapshot().inbox_full, 1);
     gate.add_permits(10);
     for i in 0..10 {
         peer.expects(frame::text(i.to_string())).await;
