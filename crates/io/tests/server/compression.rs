@@ -6,7 +6,7 @@ use switchboard_io::{Ack, Data, Socket, SocketIo};
 use switchboard_testkit::{Wire, frame};
 use switchboard_ws::DeflateConfig;
 
-use crate::client::{Client, Heard, Poller, WEBSOCKET, journal, serve};
+use crate::client::{Client, Poller, WEBSOCKET, journal, serve};
 
 const OFFER: &str = "Sec-WebSocket-Extensions: permessage-deflate; client_max_window_bits\r\n";
 
