@@ -20,6 +20,10 @@ export const checks = (peer) => [
       ]
     : []),
   ...(peer.transport === 'upgrade' ? [['upgrades to WebSocket', () => upgrades(peer)]] : []),
+  // Version 2 offers none, whatever it is told.
+  ...(peer.transport !== 'polling' && peer.version > 2
+    ? [['gets the first of its subprotocols', () => subprotocol(peer)]]
+    : []),
 ];
 
 async function connects(peer) {
@@ -103,6 +107,12 @@ async function greeted(peer) {
   await next(socket, 'connect');
   await call(socket, 'whoami');
   same(story, ['connect', 1, 2, 3], 'what came');
+}
+
+async function subprotocol(peer) {
+  const socket = await peer.connect('/', { protocols: ['v2.example', 'v1'] });
+  await upgraded(socket);
+  assert.equal(socket.io.engine.transport.ws.protocol, 'v2.example');
 }
 
 async function upgrades(peer) {

@@ -134,7 +134,8 @@ export class Frames {
     this.socket.close();
   }
 
-  end() {
-    return within(this.closed, 'the close');
+  /** The server closes, and does not say why. */
+  async end() {
+    assert.equal(await within(this.closed, 'the close'), 1005, 'the code');
   }
 }

@@ -15,7 +15,7 @@ async fn ends_the_connection(arena: &mut Arena, packets: &[&str]) {
         let mut client = arena.join().await;
         client.say(&text(packet)).await;
         let code = closed(&mut client).await;
-        assert!([1000, 1002, 1008, 1009].contains(&code), "{packet:.60}: {code}");
+        assert!([1005, 1002, 1008, 1009].contains(&code), "{packet:.60}: {code}");
         arena.is_well().await;
     }
 }

@@ -235,9 +235,7 @@ impl<M> Session<M> {
     }
 
     /// "Anything else" than a probe and the upgrade that follows it costs the candidate its candidacy, and nothing
-    /// more.
-    ///
-    /// Stricter than Node: an upgrade without a probe before it is "anything else" as well.
+    /// more. A client that does without the probe may, as in Node.
     fn candidate_says(&mut self, packet: Result<Packet<'_>, PacketError>, now: Instant) -> Option<Event<'static>> {
         let candidate = self.extra.as_mut()?.candidate.as_mut()?;
         match packet {
@@ -248,7 +246,7 @@ impl<M> Session<M> {
                 self.prepare_upgrade(now);
                 Some(Event::Upgrading)
             }
-            Ok(Packet::Upgrade) if candidate.probed => {
+            Ok(Packet::Upgrade) => {
                 self.encoding.b64 = candidate.b64;
                 self.upgrade(now);
                 Some(Event::Upgraded)

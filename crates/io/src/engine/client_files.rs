@@ -3,7 +3,6 @@
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
-use std::hash::{DefaultHasher, Hasher as _};
 use std::io;
 use std::path::Path;
 use std::sync::{Arc, OnceLock};
@@ -27,8 +26,10 @@ const MAIN: &str = "socket.io.js";
 /// The client's files, to serve to pages: `socket.io.js`, `socket.io.min.js`, `socket.io.esm.min.js`,
 /// `socket.io.msgpack.min.js` and the `.map` of each, as far as they are there. Clones share them.
 ///
-/// They are served as Node serves them: with an `ETag`, to be asked for again each time (`max-age=0`) and answered with
-/// 304 where nothing has changed, in brotli, gzip or deflate as the browser likes.
+/// They are served as Node serves them: with their version as the `ETag`, to be asked for again each time (`max-age=0`)
+/// and answered with 304 where nothing has changed, in brotli, gzip or deflate as the browser likes. The version is what
+/// a script's first comment says (`Socket.IO v4.8.4`), and a `.map` has that of its script. Without one the tag is made
+/// of the content.
 #[derive(Debug, Clone)]
 pub struct ClientFiles(Arc<Files>);
 
@@ -54,22 +55,31 @@ impl ClientFiles {
     /// # Errors
     /// The folder or a file cannot be read, or there is no `socket.io.js` in it.
     pub fn read(folder: impl AsRef<Path>) -> io::Result<Self> {
-        let mut by_name = BTreeMap::new();
+        let mut contents = BTreeMap::new();
         for entry in std::fs::read_dir(folder)? {
             let entry = entry?;
             if let Some(name) = entry.file_name().to_str().filter(|name| is_file_name(name)) {
-                by_name.insert(name.to_owned(), File::new(name, std::fs::read(entry.path())?));
+                contents.insert(name.to_owned(), std::fs::read(entry.path())?.into());
             }
         }
-        if !by_name.contains_key(MAIN) {
+        if !contents.contains_key(MAIN) {
             return Err(io::Error::new(io::ErrorKind::NotFound, format!("there is no {MAIN} in it")));
         }
-        Ok(Self(Arc::new(Files { by_name, missing: "There is no such file of the client here.\n".into() })))
+        Ok(Self::new(&contents, "There is no such file of the client here.\n".into()))
+    }
+
+    fn new(contents: &BTreeMap<String, Bytes>, missing: Cow<'static, str>) -> Self {
+        let file = |(name, content): (&String, &Bytes)| {
+            let script = contents.get(name.strip_suffix(".map").unwrap_or(name));
+            let version = script.and_then(|script| version(script));
+            (name.clone(), File::new(name, content.clone(), version))
+        };
+        Self(Arc::new(Files { by_name: contents.iter().map(file).collect(), missing }))
     }
 
     /// No files: whoever asks for one is answered with 404 and this sentence.
     pub fn missing(sentence: impl Into<Cow<'static, str>>) -> Self {
-        Self(Arc::new(Files { by_name: BTreeMap::new(), missing: sentence.into() }))
+        Self::new(&BTreeMap::new(), sentence.into())
     }
 
     /// The answer to a request for a file of the client, if it is one.
@@ -89,16 +99,15 @@ impl ClientFiles {
 }
 
 impl File {
-    fn new(name: &str, content: Vec<u8>) -> Self {
-        let mut hasher = DefaultHasher::new();
-        hasher.write(&content);
+    fn new(name: &str, content: Bytes, version: Option<&str>) -> Self {
+        let version = version.map_or_else(|| format!("{:016x}", fnv(&content)), str::to_owned);
         // RFC 9110 §8.8.3: an opaque-tag is quoted.
-        let tag = format!("\"{:016x}\"", hasher.finish()).parse().expect("digits and quotes");
+        let tag = format!("\"{version}\"").parse().expect("letters, digits and quotes");
         let kind = match name.ends_with(".map") {
             true => "application/json; charset=utf-8",
             false => "application/javascript; charset=utf-8",
         };
-        Self { kind, tag, content: content.into(), encoded: Default::default() }
+        Self { kind, tag, content, encoded: Default::default() }
     }
 
     fn answer(&self, request: &HeaderMap) -> Answer {
@@ -138,6 +147,20 @@ impl File {
     }
 }
 
+/// What the comment at the beginning of a script says that it is.
+fn version(script: &[u8]) -> Option<&str> {
+    const MARK: &[u8] = b"Socket.IO v";
+    let comment = &script[..script.len().min(100)];
+    let at = comment.windows(MARK.len()).position(|text| text == MARK)? + MARK.len();
+    let end = comment[at..].iter().position(|byte| !byte.is_ascii_alphanumeric() && !b".-+".contains(byte))?;
+    std::str::from_utf8(&comment[at..at + end]).ok().filter(|version| !version.is_empty())
+}
+
+/// FNV-1a: by every build of this server the same, so that a new one makes nobody load a file again.
+fn fnv(content: &[u8]) -> u64 {
+    content.iter().fold(0xcbf2_9ce4_8422_2325, |hash, byte| (hash ^ u64::from(*byte)).wrapping_mul(0x100_0000_01b3))
+}
+
 /// Whether it is the name of one of the client's files: `socket.io`, perhaps `.msgpack` or `.esm`, perhaps `.min`,
 /// `.js`, perhaps `.map`.
 fn is_file_name(name: &str) -> bool {
@@ -154,9 +177,18 @@ mod tests {
     use super::*;
 
     fn files() -> ClientFiles {
-        let names = ["socket.io.js", "socket.io.min.js.map"];
-        let by_name = names.map(|name| (name.to_owned(), File::new(name, "client ".repeat(500).into_bytes())));
-        ClientFiles(Arc::new(Files { by_name: by_name.into(), missing: "none".into() }))
+        let contents = ["socket.io.js", "socket.io.min.js.map"].map(|name| (name, "client ".repeat(500)));
+        with(contents)
+    }
+
+    fn with<const N: usize>(contents: [(&str, String); N]) -> ClientFiles {
+        let contents = contents.map(|(name, content)| (name.to_owned(), content.into()));
+        ClientFiles::new(&contents.into(), "none".into())
+    }
+
+    fn tag(files: &ClientFiles, name: &str) -> String {
+        let answer = files.answer(name, &Method::GET, &HeaderMap::new()).expect("a file's name");
+        answer.headers()[ETAG].to_str().expect("text").to_owned()
     }
 
     fn get(name: &str, header: (http::HeaderName, &'static str)) -> Answer {
@@ -182,8 +214,8 @@ mod tests {
         assert_eq!((plain.status(), plain.body().len()), (StatusCode::OK, 3500));
         assert_eq!(plain.headers()[CACHE_CONTROL], "public, max-age=0");
         assert_eq!(plain.headers()[CONTENT_TYPE], "application/javascript; charset=utf-8");
-        let tag = plain.headers()[ETAG].to_str().expect("text").to_owned();
-        assert!(tag.starts_with('"') && tag.ends_with('"') && tag.len() > 2, "{tag}");
+        let tag = tag(&files(), "socket.io.js");
+        assert_eq!(plain.headers()[ETAG], *tag);
         for known in [tag.clone(), format!("W/{tag}"), format!("\"x\", {tag}"), "*".to_owned()] {
             let request = HeaderMap::from_iter([(IF_NONE_MATCH, known.parse().expect("a value"))]);
             let answer = files().answer("socket.io.js", &Method::GET, &request).expect("a file's name");
@@ -193,6 +225,31 @@ mod tests {
         assert_eq!(get("socket.io.js", (IF_NONE_MATCH, "\"x\"")).status(), StatusCode::OK);
         let map = get("socket.io.min.js.map", (http::header::ACCEPT, "*/*"));
         assert_eq!(map.headers()[CONTENT_TYPE], "application/json; charset=utf-8");
+    }
+
+    #[test]
+    fn the_tag_is_the_version_that_the_script_tells() {
+        let script = |version: &str| format!("/*!\n * Socket.IO v{version}\n * (c) 2014-2026\n */\n!function(){{}}");
+        let files = with([
+            ("socket.io.js", script("4.8.4")),
+            ("socket.io.js.map", "{}".into()),
+            ("socket.io.min.js", script("5.0.0-beta.1")),
+            ("socket.io.esm.min.js", "export{}".into()),
+            ("socket.io.esm.min.js.map", "{}".into()),
+            ("socket.io.msgpack.min.js", script("\"4")),
+        ]);
+        assert_eq!(tag(&files, "socket.io.js"), "\"4.8.4\"");
+        assert_eq!(tag(&files, "socket.io.js.map"), "\"4.8.4\"");
+        assert_eq!(tag(&files, "socket.io.min.js"), "\"5.0.0-beta.1\"");
+        // Without one, by the content, and by every compiler the same.
+        assert_eq!(tag(&files, "socket.io.esm.min.js"), "\"77e73adb7c1f931f\"");
+        assert_ne!(tag(&files, "socket.io.esm.min.js.map"), tag(&files, "socket.io.esm.min.js"));
+        assert_eq!(tag(&files, "socket.io.msgpack.min.js").len(), 18);
+        for known in ["\"4.8.4\"", "W/\"4.8.4\""] {
+            let request = HeaderMap::from_iter([(IF_NONE_MATCH, HeaderValue::from_static(known))]);
+            let answer = files.answer("socket.io.js", &Method::GET, &request).expect("a file's name");
+            assert_eq!(answer.status(), StatusCode::NOT_MODIFIED, "{known}");
+        }
     }
 
     #[test]

@@ -50,7 +50,8 @@ pub struct EngineConfig {
     /// permessage-deflate for WebSockets. Default: `None`, off, as in Node.
     pub per_message_deflate: Option<DeflateConfig>,
     /// What WebSockets are made from: with the settings of another endpoint they are counted and closed with its own.
-    /// Limits, origins, outbox and hub are the engine's. Default: an endpoint for themselves.
+    /// Limits, origins, outbox and hub are the engine's; where no subprotocol is set, the first that a client offers is
+    /// answered, as in Node. Default: an endpoint for themselves.
     pub websockets: WsConfig,
     /// The client's own files, answered for below the path (Node: `serveClient`). Default: `None`, as if there were no
     /// such path.

@@ -6,7 +6,7 @@ use std::sync::atomic::AtomicBool;
 use switchboard_io_proto::engine;
 use switchboard_ws::{
     Admission, AdmissionLimits, Admitted, Budget, Config as WsConfig, Hub, Limits, NoRoom, Origins, PeerAddr,
-    ServerOptions,
+    Protocols, ServerOptions,
 };
 
 use super::app::App;
@@ -76,7 +76,14 @@ pub(crate) fn ws_config(base: WsConfig, config: &EngineConfig, hub: &Hub) -> WsC
         deflate: config.per_message_deflate.clone(),
         ..(**base.get_limits()).clone()
     };
+    let options = base.get_handshake().clone();
+    // As Node: the stock client's option `protocols` is for proxies, and a browser that gets none of them fails the
+    // connection (RFC 6455 §4.1).
+    let protocols = match options.protocols {
+        Protocols::None => Protocols::Choose(Arc::new(|offer| offer.protocols.first().map(|name| (*name).to_owned()))),
+        chosen => chosen,
+    };
     // Who may come is decided by what is said of CORS.
-    let options = ServerOptions { origins: Origins::Any, ..base.get_handshake().clone() };
+    let options = ServerOptions { origins: Origins::Any, protocols, ..options };
     base.limits(limits).handshake(options).outbox(config.outbox).hub(hub.clone()).keep_request(false)
 }

@@ -99,7 +99,7 @@ impl EngineSocket {
             Err(error) => {
                 tracing::debug!(peer = %session.handshake().peer(), %error, "a WebSocket is no candidate");
                 session.core().metrics.drop_upgrade();
-                return close(cx, CloseCode::NORMAL);
+                return close(cx, CloseCode::NO_STATUS);
             }
         }
         self.set_deadline(Some(cx.now() + LOOK), cx);
@@ -156,7 +156,7 @@ impl EngineSocket {
             session.core().metrics.drop_upgrade();
         }
         self.deadline = None;
-        close(cx, CloseCode::NORMAL);
+        close(cx, CloseCode::NO_STATUS);
     }
 
     fn tick(&mut self, cx: &mut Context<'_>) {
@@ -172,7 +172,7 @@ impl EngineSocket {
                 write_frames(session, cx);
                 if !session.is_open() {
                     // The word that it is to close may have found no room on its way here.
-                    close(cx, CloseCode::NORMAL);
+                    close(cx, CloseCode::NO_STATUS);
                 }
                 self.rest(cx);
             }
@@ -365,7 +365,7 @@ fn send_load(load: Load, cx: &mut Context<'_>) {
         match item {
             Item::Parcel(parcel) => drop(cx.send_parcel(parcel)),
             Item::Text(range) => drop(cx.send(&load.text[range.clone()])),
-            Item::Close => close(cx, CloseCode::NORMAL),
+            Item::Close => close(cx, CloseCode::NO_STATUS),
         }
     }
     lane::restore(load);
@@ -395,7 +395,7 @@ fn write_all(session: &Session, frames: Vec<Out<Parcel>>, cx: &mut Context<'_>) 
             Out::Pong { probe: true } => drop(cx.send("3probe")),
             Out::Pong { probe: false } => drop(cx.send("3")),
             Out::Message(parcel) => drop(cx.send_parcel(&parcel)),
-            Out::Close => close(cx, CloseCode::NORMAL),
+            Out::Close => close(cx, CloseCode::NO_STATUS),
             // Only polls end with it.
             Out::Noop => {}
         }
@@ -433,6 +433,7 @@ fn pause(session: &Session, cx: &mut Context<'_>) {
     }
 }
 
+/// Closes after what was sent. Node's server says no code ([`CloseCode::NO_STATUS`]), whatever the reason: pages see 1005.
 fn close(cx: &mut Context<'_>, code: CloseCode) {
     if let Err(error) = cx.close(code, "") {
         // Only codes that may be sent are used here.

@@ -16,7 +16,7 @@ use tokio::io::AsyncReadExt as _;
 use tokio::net::TcpListener;
 use tokio::runtime::Handle;
 
-use crate::support::{Client, Heard, Host, POLLING, WEBSOCKET, engine, post, sid, text};
+use crate::support::{Client, Heard, Host, POLLING, WEBSOCKET, engine, gets_the_first_subprotocol, post, sid, text};
 
 struct Porter {
     engine: Engine,
@@ -73,6 +73,11 @@ async fn websockets_and_upgrades_are_opened_by_the_shard() {
     wire.say(&frame::text("4hi").masked()).await;
     assert_eq!(text(&mut wire).await, "4hi");
     assert_eq!(session.transport(), Transport::WebSocket);
+}
+
+#[tokio::test]
+async fn a_shard_answers_the_first_subprotocol_that_is_offered() {
+    gets_the_first_subprotocol(&mut host(EngineConfig::default()).await).await;
 }
 
 #[tokio::test]

@@ -4,8 +4,9 @@ use switchboard_io::engine::{
     CloseReason, Cookie, EngineConfig, Hooks, IdError, Limit, Refusal, SessionConfig, Stop, Transport,
 };
 use switchboard_testkit::{Wire, frame, within};
+use switchboard_ws::{Config, Protocols, ServerOptions};
 
-use crate::support::{Client, Heard, Host, POLLING, WEBSOCKET, sid, text};
+use crate::support::{Client, Heard, Host, POLLING, WEBSOCKET, gets_the_first_subprotocol, sid, text};
 
 #[tokio::test]
 async fn polling_opens_with_five_keys() {
@@ -224,7 +225,7 @@ async fn junk_behind_an_upgrade_request_ends_that_websocket_alone() {
     let mut wire = Wire::connect(host.address).await;
     wire.send(request(&format!("{WEBSOCKET}&sid={}", client.sid))).await;
     assert!(wire.head().await.starts_with("http/1.1 101 "));
-    assert_eq!(wire.frame().await.first, 0x88);
+    assert_eq!(wire.frame().await, frame::close(1002, ""));
     assert_eq!(client.post("4fine").await.body, "ok");
     assert_eq!(host.heard().await, Heard::Message("fine".into()));
     // The next candidate is let in.
@@ -286,4 +287,26 @@ async fn who_waits_for_the_applications_word_has_its_place_already() {
     may_go_on.send(true).expect("it waits");
     assert_eq!(slow.response().await.status, 200);
     host.session().await;
+}
+
+#[tokio::test]
+async fn the_first_subprotocol_that_is_offered_is_answered() {
+    gets_the_first_subprotocol(&mut Host::new(EngineConfig::default()).await).await;
+    // Unless the application has a mind of its own.
+    let options = ServerOptions { protocols: Protocols::Preference(vec!["v1".into()]), ..ServerOptions::default() };
+    let websockets = Config::default().handshake(options);
+    let host = Host::new(EngineConfig { websockets, ..EngineConfig::default() }).await;
+    let offer = "Sec-WebSocket-Protocol: v2, v1\r\n";
+    let head = Wire::ask(host.address, WEBSOCKET, offer).await.head().await;
+    assert!(head.contains("sec-websocket-protocol: v1\r\n"), "{head}");
+}
+
+/// As in Node, where a query is an object.
+#[tokio::test]
+async fn of_a_field_that_comes_twice_the_last_counts() {
+    let host = Host::new(EngineConfig::default()).await;
+    let mut wire = Wire::connect(host.address).await;
+    assert_eq!(wire.get("/engine.io/?EIO=3&EIO=4&transport=polling").await.status, 200);
+    let refused = wire.get("/engine.io/?EIO=4&transport=polling&transport=websocket").await;
+    assert_eq!((refused.status, &*refused.body), (400, r#"{"code":3,"message":"Bad request"}"#));
 }

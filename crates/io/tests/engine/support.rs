@@ -162,6 +162,20 @@ impl Client {
     }
 }
 
+/// A WebSocket that is offered these subprotocols gets the first, as by Node's server, new or for an upgrade.
+pub(crate) async fn gets_the_first_subprotocol(host: &mut Host) {
+    let (client, _) = host.polling().await;
+    for path in [WEBSOCKET.to_owned(), format!("{WEBSOCKET}&sid={}", client.sid)] {
+        let offer = "Sec-WebSocket-Protocol: v2.example, v1\r\nSec-WebSocket-Protocol: v3\r\n";
+        let head = Wire::ask(host.address, &path, offer).await.head().await;
+        assert!(head.starts_with("http/1.1 101 ") && head.contains("sec-websocket-protocol: v2.example\r\n"), "{head}");
+        let head = Wire::ask(host.address, &path, "").await.head().await;
+        assert!(head.starts_with("http/1.1 101 ") && !head.contains("sec-websocket-protocol"), "{head}");
+    }
+    let no_token = "Sec-WebSocket-Protocol: a b\r\n";
+    assert_eq!(Wire::ask(host.address, WEBSOCKET, no_token).await.response().await.status, 400);
+}
+
 pub(crate) fn post(path: &str, headers: &str, body: &str) -> String {
     let length = body.len();
     format!("POST {path} HTTP/1.1\r\nHost: localhost\r\n{headers}Content-Length: {length}\r\n\r\n{body}")

@@ -161,8 +161,7 @@ async fn a_candidate_that_does_not_claim_is_closed_and_the_session_stays() {
     let (mut client, session) = host.polling().await;
     let mut wire = client.websocket().await;
     probe(&mut wire).await;
-    let close = wire.frame().await;
-    assert_eq!(close.first, 0x88);
+    assert_eq!(wire.frame().await, frame::empty_close());
     session.send_text("4still here");
     assert_eq!(client.poll().await.body, "4still here");
     assert_eq!(host.engine.metrics().upgrades_dropped(), 1);
@@ -178,13 +177,27 @@ async fn a_candidate_that_does_not_claim_is_closed_and_the_session_stays() {
 async fn a_candidate_that_says_anything_else_is_closed() {
     let mut host = Host::new(EngineConfig::default()).await;
     let (mut client, _) = host.polling().await;
-    for word in ["4hello", "5", "2", "x", "1"] {
+    for word in ["4hello", "2", "x", "1"] {
         let mut wire = client.websocket().await;
         wire.say(&frame::text(word).masked()).await;
-        assert_eq!(wire.frame().await.first, 0x88, "{word}");
+        assert_eq!(wire.frame().await, frame::empty_close(), "{word}");
     }
     assert_eq!(client.post("4alive").await.body, "ok");
     assert_eq!(host.heard().await, Heard::Message("alive".into()));
+}
+
+/// As in Node: what waited for a poll comes by the WebSocket.
+#[tokio::test]
+async fn a_candidate_that_does_without_the_probe_takes_over() {
+    let mut host = Host::new(EngineConfig::default()).await;
+    let (client, session) = host.polling().await;
+    session.send_text("4waited");
+    let mut wire = client.websocket().await;
+    wire.say(&frame::text("5").masked()).await;
+    assert_eq!(text(&mut wire).await, "4waited");
+    wire.say(&frame::text("4hi").masked()).await;
+    assert_eq!(text(&mut wire).await, "4hi");
+    assert_eq!(session.transport(), Transport::WebSocket);
 }
 
 #[tokio::test]
@@ -231,7 +244,7 @@ async fn a_candidate_of_a_session_that_ends_is_closed() {
     probe(&mut wire).await;
     assert_eq!(client.post("1").await.body, "ok");
     assert_eq!(host.heard().await, Heard::Closed(CloseReason::TransportClose));
-    assert_eq!(wire.frame().await.first, 0x88);
+    assert_eq!(wire.frame().await, frame::empty_close());
     assert_eq!(Wire::connect(host.address).await.get(&format!("{POLLING}&sid={}", client.sid)).await.status, 400);
 }
 

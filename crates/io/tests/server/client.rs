@@ -38,7 +38,8 @@ pub(crate) struct Client {
 pub(crate) enum Heard {
     Text(String),
     Binary(Vec<u8>),
-    Close,
+    /// With a code, or 1005 without.
+    Close(u16),
 }
 
 impl Client {
@@ -114,7 +115,10 @@ impl Client {
                     text => return Heard::Text(text),
                 },
                 2 => return Heard::Binary(frame.payload),
-                8 => return Heard::Close,
+                8 => {
+                    let code = frame.payload.first_chunk().map_or(1005, |code| u16::from_be_bytes(*code));
+                    return Heard::Close(code);
+                }
                 other => panic!("a frame of kind {other}"),
             }
         }
@@ -143,9 +147,14 @@ impl Client {
         assert_eq!(self.hear().await, Heard::Binary(bytes.to_vec()));
     }
 
-    /// The next thing is the end.
+    /// The next thing is the end, without a code: so Node's server ends connections, whatever the reason.
     pub(crate) async fn expect_end(&mut self) {
-        assert_eq!(self.hear().await, Heard::Close);
+        self.expect_end_with(1005).await;
+    }
+
+    /// The next thing is the end, of which a limit's code tells.
+    pub(crate) async fn expect_end_with(&mut self, code: u16) {
+        assert_eq!(self.hear().await, Heard::Close(code));
     }
 
     /// Nothing has been said to it: it asks and gets the answer next. Needs [`fenced`].

@@ -328,7 +328,7 @@ async fn a_message_that_is_too_long_ends_the_connection() {
     client.say(&format!(r#"42["e","{}"]"#, "x".repeat(80))).await;
     client.expect_nothing().await;
     client.say(&format!(r#"42["e","{}"]"#, "x".repeat(100))).await;
-    client.expect_end().await;
+    client.expect_end_with(1009).await;
 }
 
 #[tokio::test]

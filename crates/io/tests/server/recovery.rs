@@ -55,7 +55,7 @@ async fn back(address: SocketAddr, pid: &str, offset: Option<&str>) -> (Client, 
             Heard::Text(text) if text.starts_with("40{") => return (client, missed, text),
             Heard::Text(text) => missed.push(text),
             Heard::Binary(bytes) => missed.push(format!("{bytes:?}")),
-            Heard::Close => panic!("it is not let in"),
+            Heard::Close(_) => panic!("it is not let in"),
         }
     }
 }
