@@ -73,6 +73,16 @@ pub struct Serve {
     #[arg(long, value_name = "BYTES", env = "SWITCHBOARD_MEMORY_BUDGET")]
     pub memory_budget: Option<MaybeBytes>,
 
+    /// How many messages may wait for one WebSocket that does not take them; with more it is closed (1013).
+    #[arg(long, value_name = "COUNT", env = "SWITCHBOARD_OUTBOX_MESSAGES", default_value_t = 1024,
+        value_parser = clap::value_parser!(u32).range(1..))]
+    pub outbox_messages: u32,
+
+    /// How much may wait for one WebSocket that does not take it; with more it is closed (1013). One message may,
+    /// however long it is.
+    #[arg(long, value_name = "BYTES", env = "SWITCHBOARD_OUTBOX_BYTES", default_value_t = Bytes(1 << 20))]
+    pub outbox_bytes: Bytes,
+
     /// How often to look whether most of the memory that was held for clients is free again, and then to give it back
     /// to the system, or `off`. Only on Linux with glibc, and where there is a --memory-budget.
     #[arg(long, value_name = "DURATION", env = "SWITCHBOARD_GIVE_BACK_MEMORY", default_value = "10s")]

@@ -292,7 +292,7 @@ fn client() -> Table {
 }
 
 fn queues() -> Table {
-    let (outbox, inbox) = (OutboxLimits::default(), InboxLimits::default());
+    let (flags, outbox, inbox) = (Flags, OutboxLimits::default(), InboxLimits::default());
     let policy = match outbox.overflow {
         Overflow::Close => "close",
         Overflow::DropOldest => "the oldest go",
@@ -302,8 +302,12 @@ fn queues() -> Table {
     let rows = vec![
         row([
             "outbox: messages; bytes",
-            &format!("{}; {}", count(outbox.messages), bytes(outbox.bytes)),
-            "`messages`, `bytes`",
+            &format!(
+                "{}; {}",
+                same([count(outbox.messages), count(flags.get::<u32>("outbox-messages"))]),
+                same([bytes(outbox.bytes), bytes(flags.get::<Bytes>("outbox-bytes").0)])
+            ),
+            "`messages`, `bytes`; `--outbox-messages`, `--outbox-bytes`",
             "`send` waits, `try_send` says full; a publish follows the policy",
             "none: whoever sends is told",
         ]),

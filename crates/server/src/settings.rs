@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use switchboard_ws::{
     AdmissionLimits, Budget, Config, DeflateConfig, HandshakeLimits, Hub, HubLimits, Identity, Limits, Origins,
-    PerAddress, ServerOptions, ServerTls,
+    OutboxLimits, Overflow, PerAddress, ServerOptions, ServerTls,
 };
 use tracing_subscriber::EnvFilter;
 
@@ -177,7 +177,13 @@ fn websocket(options: &Serve, origins: Origins, hub: &Hub) -> Config {
     };
     let head = HandshakeLimits { timeout: options.handshake_timeout, ..HandshakeLimits::default() };
     let handshake = ServerOptions { origins, limits: head, ..ServerOptions::default() };
-    let config = Config::default().limits(limits).handshake(handshake).hub(hub.clone()).keep_request(false);
+    let outbox = OutboxLimits {
+        messages: socketio::count(options.outbox_messages),
+        bytes: options.outbox_bytes.0,
+        overflow: Overflow::Close,
+    };
+    let config =
+        Config::default().limits(limits).handshake(handshake).outbox(outbox).hub(hub.clone()).keep_request(false);
     match options.driver {
         Driver::Auto => config,
         Driver::Task => config.task_per_connection(),

@@ -93,7 +93,11 @@ impl<S: Io, H: Handler> Driver<S, H> {
         }
         for _ in 0..READS_PER_TURN {
             match self.turn(|driver, turn| driver.steps(turn, cx)) {
-                Ok(Progress::Made) => break,
+                Ok(Progress::Made) => {
+                    // A peer that never pauses is under its deadlines too.
+                    self.poll_timer(cx);
+                    break;
+                }
                 Ok(Progress::Blocked) => match self.end(cx) {
                     Poll::Ready(outcome) => return Poll::Ready(outcome),
                     Poll::Pending if self.poll_timer(cx) => {}

@@ -27,7 +27,8 @@ use crate::engine::{Secure, Unread};
 /// What counts for a connection while hyper serves it: its buffers, and its task.
 const HELD: usize = 24 << 10;
 /// What the sender of a request that can be read in two ways is told.
-const REFUSAL: &str = "This request can be read in two ways, and is not answered.\n";
+const REFUSAL: &str =
+    "This request can be read in two ways: it needs one Host, lines that end with CR LF, and one length.\n";
 
 /// How a connection is served by hyper, which reads no request that can be read in two ways.
 pub struct Foreign {

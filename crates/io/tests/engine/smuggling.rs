@@ -69,7 +69,7 @@ async fn what_can_be_read_in_two_ways_is_refused() {
             let told = told(address, &request).await;
             assert_eq!(statuses(&told), ["400"], "{request:?}");
             assert!(told.to_ascii_lowercase().contains("\r\nconnection: close\r\n"), "{told}");
-            assert!(told.ends_with("This request can be read in two ways, and is not answered.\n"), "{told}");
+            assert!(told.ends_with("This request can be read in two ways: it needs one Host, lines that end with CR LF, and one length.\n"), "{told}");
             refused += 1;
             assert_eq!(metrics.snapshot().refused.get("ambiguous"), Some(&refused));
         }

@@ -276,7 +276,10 @@ async fn the_answer_is_read_by_clients_that_send_on() {
         wire.send(request).await;
         let response = wire.response().await;
         assert_eq!((response.status, response.header("connection")), (400, Some("close")));
-        assert_eq!(response.body, "This request can be read in two ways, and is not answered.\n");
+        assert_eq!(
+            response.body,
+            "This request can be read in two ways: it needs one Host, lines that end with CR LF, and one length.\n"
+        );
         crate::pages::check_headers("400", &response);
     }
 }
