@@ -1,9 +1,12 @@
 //! Attacks by quantity: peers that send and never read, that stay, or that are too many.
 
+use std::time::Duration;
+
 use switchboard_io::engine::CloseReason;
 use switchboard_testkit::{Wire, frame, within};
 
 use crate::arena::{Arena, Side, text};
+use crate::way::{Line, Way, on_every_way};
 
 const KIB: usize = 1 << 10;
 const MIB: usize = 1 << 20;
@@ -12,22 +15,34 @@ const NARROW: u32 = 4 << 10;
 const HERE: [u8; 4] = [127, 0, 0, 1];
 const ELSEWHERE: [u8; 4] = [127, 0, 0, 2];
 
+on_every_way!(
+    attack_9_what_waits_for_a_slow_reader_is_bounded,
+    attack_9_what_waits_for_a_slow_reader_of_socket_io_is_bounded,
+    attack_9_what_waits_for_a_poll_is_bounded,
+    attack_10_pings_of_one_who_does_not_read_cost_one_pong,
+    attack_10_pings_of_engine_io_are_no_better,
+    attack_25_a_slow_reader_is_cut_off,
+    attack_25_a_slow_reader_of_acks_is_cut_off,
+    attack_25_a_slow_reader_of_polls_is_cut_off,
+    attack_25_a_slow_reader_of_pages_is_cut_off,
+    half_open_peers_are_noticed,
+);
+
 /// A WebSocket of which nothing more is read than its handshake.
-async fn deaf(arena: &Arena, path: &str) -> Wire {
-    let mut wire = Wire::connect_from(arena.address, HERE, NARROW).await;
+async fn deaf(arena: &Arena, path: &str) -> Wire<Line> {
+    let mut wire = arena.connect_from(HERE, NARROW).await;
     wire.request(path, "").await;
     assert!(wire.head().await.starts_with("http/1.1 101 "));
     wire
 }
 
 /// CVE-2020-35896, RUSTSEC-2020-0043: what waited for a slow reader had no limit.
-#[tokio::test]
-async fn attack_9_what_waits_for_a_slow_reader_is_bounded() {
-    let mut arena = Arena::new(&[]).await;
+async fn attack_9_what_waits_for_a_slow_reader_is_bounded(way: Way) {
+    let mut arena = Arena::on(way, &[]).await;
     let message = frame::binary(vec![7; 256 * KIB]).masked().bytes();
     arena.begin();
-    let _deaf = deaf(&arena, "/rooms/a").await;
-    let mut loud = Wire::open(arena.address, "/rooms/a").await;
+    let mut deaf = deaf(&arena, "/rooms/a").await;
+    let mut loud = arena.open_at("/rooms/a").await;
     // The kernel takes some megabytes first.
     within("an overflow", async {
         while arena.count_ended("outbox_overflow") == 0 {
@@ -36,14 +51,40 @@ async fn attack_9_what_waits_for_a_slow_reader_is_bounded() {
         }
     })
     .await;
+    deaf.last_words().await;
     // An outbox, what is encoded, and a message on its way.
     arena.ends(3 * MIB).await;
 }
 
+/// The same of a client of Socket.IO in a room.
+async fn attack_9_what_waits_for_a_slow_reader_of_socket_io_is_bounded(way: Way) {
+    let mut arena = Arena::on(way, &[]).await;
+    let mut deaf = deaf(&arena, Side::Io.path()).await;
+    deaf.frame().await;
+    deaf.say(&text("40")).await;
+    deaf.frame().await;
+    deaf.say(&text(r#"421["join","a"]"#)).await;
+    assert_eq!(deaf.frame().await, frame::text("431[1]"));
+    let mut loud = arena.join().await;
+    loud.say(&text(r#"421["join","a"]"#)).await;
+    assert_eq!(loud.frame().await, frame::text("431[2]"));
+    let event = text(&format!(r#"42["say","{}"]"#, "x".repeat(200 * KIB))).bytes();
+    arena.begin();
+    within("an overflow", async {
+        while arena.engine().overflowed() == 0 {
+            loud.send(&event).await;
+            arena.is_well().await;
+        }
+    })
+    .await;
+    deaf.last_words().await;
+    // The same 4 MiB, and what is encoded of them.
+    arena.ends(10 * MIB).await;
+}
+
 /// The same of a session that polls, and does not: engine.io#420.
-#[tokio::test]
-async fn attack_9_what_waits_for_a_poll_is_bounded() {
-    let mut arena = Arena::new(&[]).await;
+async fn attack_9_what_waits_for_a_poll_is_bounded(way: Way) {
+    let mut arena = Arena::on(way, &[]).await;
     let quiet = arena.session().await;
     assert_eq!(arena.post(&quiet, b"40").await, 200);
     assert_eq!(arena.post(&quiet, br#"42["join","a"]"#).await, 200);
@@ -66,9 +107,8 @@ async fn attack_9_what_waits_for_a_poll_is_bounded() {
 
 /// ws's `maxPendingAutoPongs`, tyrus#954, `OkHttp`: pings from one who reads no pong. They cost little, and in the end the
 /// connection: it takes nothing of what waits for it.
-#[tokio::test]
-async fn attack_10_pings_of_one_who_does_not_read_cost_one_pong() {
-    let mut arena = Arena::new(&["--write-timeout=300ms"]).await;
+async fn attack_10_pings_of_one_who_does_not_read_cost_one_pong(way: Way) {
+    let mut arena = Arena::in_haste(way, &["--write-timeout"]).await;
     let pings = frame::ping([7; 125]).masked().bytes().repeat(500);
     arena.begin();
     for (number, side) in (1..).zip(Side::BOTH) {
@@ -81,9 +121,8 @@ async fn attack_10_pings_of_one_who_does_not_read_cost_one_pong() {
 }
 
 /// The same with pings of Engine.IO 3, which are messages.
-#[tokio::test]
-async fn attack_10_pings_of_engine_io_are_no_better() {
-    let mut arena = Arena::new(&["--write-timeout=300ms", "--socketio-allow-eio3=on"]).await;
+async fn attack_10_pings_of_engine_io_are_no_better(way: Way) {
+    let mut arena = Arena::in_haste(way, &["--write-timeout", "--socketio-allow-eio3=on"]).await;
     let pings = text("2").bytes().repeat(5000);
     arena.begin();
     let mut wire = deaf(&arena, "/socket.io/?EIO=3&transport=websocket").await;
@@ -99,22 +138,22 @@ async fn attack_24_one_address_does_not_take_all_connections() {
     let mut arena = Arena::new(&["--max-connections-per-address=8", "--handshake-timeout=1h"]).await;
     let mut taken = Vec::new();
     for _ in 0..8 {
-        taken.push(Wire::connect_from(arena.address, ELSEWHERE, NARROW).await);
+        taken.push(arena.connect_from(ELSEWHERE, NARROW).await);
     }
     for number in 1..20 {
-        let mut wire = Wire::connect_from(arena.address, ELSEWHERE, NARROW).await;
+        let mut wire = arena.connect_from(ELSEWHERE, NARROW).await;
         let told = String::from_utf8(wire.last_words().await).unwrap();
         assert!(told.starts_with("HTTP/1.1 429 ") && told.contains("Retry-After: 5"), "{told}");
         arena.refused("max_connections_per_address", number).await;
     }
     arena.is_well().await;
     // Everyone else has room, and so has this address when it leaves some.
-    let mut other = Wire::connect_from(arena.address, [127, 0, 0, 3], NARROW).await;
+    let mut other = arena.connect_from([127, 0, 0, 3], NARROW).await;
     assert_eq!(other.get("/health").await.status, 200);
     drop(taken.pop());
     within("a free place", async {
         loop {
-            let mut wire = Wire::connect_from(arena.address, ELSEWHERE, NARROW).await;
+            let mut wire = arena.connect_from(ELSEWHERE, NARROW).await;
             let told = wire.try_upgrade(Side::Plain.path()).await;
             if told.is_some_and(|head| head.starts_with("http/1.1 101 ")) {
                 break;
@@ -131,10 +170,10 @@ async fn attack_24_beyond_all_connections_nobody_is_hurt() {
     let mut arena = Arena::new(&["--max-connections=10", "--handshake-timeout=1h"]).await;
     let mut taken = Vec::new();
     for _ in 0..8 {
-        taken.push(Wire::connect(arena.address).await);
+        taken.push(arena.connect().await);
     }
     for number in 1..20 {
-        let told = String::from_utf8(Wire::connect(arena.address).await.last_words().await).unwrap();
+        let told = String::from_utf8(arena.connect().await.last_words().await).unwrap();
         assert!(told.starts_with("HTTP/1.1 503 ") && told.contains("Retry-After: 5"), "{told}");
         arena.refused("max_connections", number).await;
         arena.is_well().await;
@@ -143,9 +182,8 @@ async fn attack_24_beyond_all_connections_nobody_is_hurt() {
 }
 
 /// Jetty#740, #4824, CVE-2024-22201: one who does not read his echoes holds them, and the connection, for ever.
-#[tokio::test]
-async fn attack_25_a_slow_reader_is_cut_off() {
-    let mut arena = Arena::new(&["--write-timeout=300ms"]).await;
+async fn attack_25_a_slow_reader_is_cut_off(way: Way) {
+    let mut arena = Arena::in_haste(way, &["--write-timeout"]).await;
     let message = frame::binary(vec![7; 64 * KIB]).masked().bytes();
     arena.begin();
     let mut wire = deaf(&arena, Side::Plain.path()).await;
@@ -154,13 +192,51 @@ async fn attack_25_a_slow_reader_is_cut_off() {
     arena.ends(3 * MIB).await;
 }
 
+/// The same over Socket.IO: events that ask for acks, and no ack is read.
+async fn attack_25_a_slow_reader_of_acks_is_cut_off(way: Way) {
+    let mut arena = Arena::in_haste(way, &["--write-timeout"]).await;
+    let events = text(r#"421["e"]"#).bytes().repeat(5000);
+    arena.begin();
+    let mut wire = deaf(&arena, Side::Io.path()).await;
+    wire.say(&text("40")).await;
+    arena.cuts_off(&mut wire, &events).await;
+    arena.is_left_with(0).await;
+    arena.has_sessions(0).await;
+    arena.ends(6 * MIB).await;
+}
+
+/// The same of one who polls: he asks, and reads no answer.
+async fn attack_25_a_slow_reader_of_polls_is_cut_off(way: Way) {
+    let mut arena = Arena::in_haste(way, &["--write-timeout"]).await;
+    let session = arena.session().await;
+    assert_eq!(arena.post(&session, b"40").await, 200);
+    assert_eq!(arena.post(&session, br#"42["join","a"]"#).await, 200);
+    let mut loud = arena.join().await;
+    loud.say(&text(r#"421["join","a"]"#)).await;
+    assert_eq!(loud.frame().await, frame::text("431[2]"));
+    let event = text(&format!(r#"42["say","{}"]"#, "x".repeat(900 * KIB))).bytes();
+    let poll = format!("GET {session} HTTP/1.1\r\nHost: localhost\r\n\r\n");
+    arena.begin();
+    let mut wire = arena.connect_from(HERE, NARROW).await;
+    // The kernel takes some of them.
+    within("the limit", async {
+        while arena.count("write_timeout") == 0 {
+            loud.send(&event).await;
+            wire.try_send(&poll).await;
+            arena.is_well().await;
+        }
+    })
+    .await;
+    wire.last_words().await;
+    arena.ends(12 * MIB).await;
+}
+
 /// The same before the upgrade: requests one after another, and no answer is read.
-#[tokio::test]
-async fn attack_25_a_slow_reader_of_pages_is_cut_off() {
-    let mut arena = Arena::new(&["--write-timeout=300ms"]).await;
+async fn attack_25_a_slow_reader_of_pages_is_cut_off(way: Way) {
+    let mut arena = Arena::in_haste(way, &["--write-timeout"]).await;
     let requests = "GET /style.css HTTP/1.1\r\nHost: localhost\r\n\r\n".repeat(100);
     arena.begin();
-    let mut wire = Wire::connect_from(arena.address, HERE, NARROW).await;
+    let mut wire = arena.connect_from(HERE, NARROW).await;
     arena.cuts_off(&mut wire, requests.as_bytes()).await;
     arena.refused("write_timeout", 1).await;
     arena.ends(512 * KIB).await;
@@ -168,18 +244,19 @@ async fn attack_25_a_slow_reader_of_pages_is_cut_off() {
 
 /// Those who vanished without a word: nothing comes, not even the end of the stream, and pings are not answered. The
 /// others answer them.
-#[tokio::test]
-async fn half_open_peers_are_noticed() {
+async fn half_open_peers_are_noticed(way: Way) {
     let flags = ["--socketio-ping-interval=500ms", "--socketio-ping-timeout=5s", "--idle-timeout=5s"];
-    let mut arena = Arena::new(&flags).await;
-    let gone = [arena.open(Side::Plain).await, arena.open(Side::Io).await];
+    let mut arena = Arena::patient(way, &flags, Duration::from_secs(5)).await;
+    let mut gone = [arena.open(Side::Plain).await, arena.open(Side::Io).await];
     let polling = arena.session().await;
     // Nobody answers the Close frame either.
     let noticed =
         |arena: &Arena| arena.count_ended("close_timeout") > 0 && arena.engine().closed(CloseReason::PingTimeout) >= 2;
     arena.is_well_until("all have been noticed", noticed).await;
     assert!(arena.get(&polling).await.body.contains("Session ID unknown"));
-    drop(gone);
     arena.is_left_with(0).await;
+    for wire in &mut gone {
+        wire.last_words().await;
+    }
     arena.ends(256 * KIB).await;
 }
