@@ -100,6 +100,8 @@ async fn attack_3_bombs_stop_at_the_limit(way: Way) {
             let mut wire = arena.open_offering(side, DEFLATE).await;
             wire.try_send(&bomb).await;
             assert_eq!(closed(&mut wire).await, 1009, "{side:?}");
+            // One that is cut off with something on its way is another cause in the counters.
+            wire.last_words().await;
             arena.is_well().await;
         }
     }
@@ -132,6 +134,8 @@ async fn attack_4_fragments_cost_their_bytes_and_are_counted(way: Way) {
             let mut wire = arena.open(side).await;
             wire.try_send(frames).await;
             assert_eq!(closed(&mut wire).await, 1008, "{side:?}");
+            // One that is cut off with something on its way is another cause in the counters.
+            wire.last_words().await;
             arena.is_well().await;
         }
     }
@@ -172,7 +176,7 @@ async fn attack_8_what_comes_back_is_what_was_sent(way: Way) {
         }
         wire.say(&frame::close(4000, "why").masked()).await;
         let close = wire.frame().await;
-        assert!(close.payload.len() <= 5 && close.payload.starts_with(&4000_u16.to_be_bytes()), "{close:?}");
+        assert!(close.first == 0x88 && b"\x0f\xa0why".starts_with(&close.payload), "{side:?} {close:?}");
         assert!(wire.rest().await.is_empty(), "{side:?}");
     }
     arena.ends(256 * KIB).await;

@@ -123,7 +123,7 @@ async fn attack_10_pings_of_one_who_does_not_read_cost_one_pong(way: Way) {
 /// The same with pings of Engine.IO 3, which are messages.
 async fn attack_10_pings_of_engine_io_are_no_better(way: Way) {
     let mut arena = Arena::in_haste(way, &["--write-timeout", "--socketio-allow-eio3=on"]).await;
-    let pings = text("2").bytes().repeat(5000);
+    let pings = text(&format!("2{}", "x".repeat(120))).bytes().repeat(500);
     arena.begin();
     let mut wire = deaf(&arena, "/socket.io/?EIO=3&transport=websocket").await;
     arena.cuts_off(&mut wire, &pings).await;
@@ -195,10 +195,12 @@ async fn attack_25_a_slow_reader_is_cut_off(way: Way) {
 /// The same over Socket.IO: events that ask for acks, and no ack is read.
 async fn attack_25_a_slow_reader_of_acks_is_cut_off(way: Way) {
     let mut arena = Arena::in_haste(way, &["--write-timeout"]).await;
-    let events = text(r#"421["e"]"#).bytes().repeat(5000);
+    // Acks name the namespace: in one with a long name, they fill the kernel's buffers sooner.
+    let namespace = format!("/{}", "n".repeat(200));
+    let events = text(&format!(r#"42{namespace},1["e"]"#)).bytes().repeat(500);
     arena.begin();
     let mut wire = deaf(&arena, Side::Io.path()).await;
-    wire.say(&text("40")).await;
+    wire.say(&text(&format!("40{namespace},"))).await;
     arena.cuts_off(&mut wire, &events).await;
     arena.is_left_with(0).await;
     arena.has_sessions(0).await;

@@ -54,8 +54,8 @@ impl Way {
     pub(crate) fn each(self) -> usize {
         match self {
             Self::Shards => 0,
-            Self::Tasks => 48 << 10,
-            Self::Tls => 160 << 10,
+            Self::Tasks => 8 << 10,
+            Self::Tls => 32 << 10,
         }
     }
 
