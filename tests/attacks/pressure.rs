@@ -64,7 +64,7 @@ async fn attack_9_what_waits_for_a_slow_reader_is_bounded(way: Way) {
         }
     })
     .await;
-    deaf.last_words().await;
+    deaf.drain().await;
     // An outbox, what is encoded, and a message on its way.
     arena.ends(3 * MIB).await;
 }
@@ -82,7 +82,7 @@ async fn attack_9_what_waits_for_a_slow_reader_of_socket_io_is_bounded(way: Way)
         }
     })
     .await;
-    deaf.last_words().await;
+    deaf.drain().await;
     // The same 4 MiB, and what is encoded of them.
     arena.ends(10 * MIB).await;
 }
@@ -212,8 +212,8 @@ async fn attack_25_a_slow_reader_of_events_is_cut_off(way: Way) {
         arena.is_well().await;
     }
     arena.ended("write_timeout", 1).await;
-    deaf.last_words().await;
-    arena.ends(24 * MIB).await;
+    deaf.drain().await;
+    arena.ends(16 * MIB).await;
 }
 
 /// The same of one who polls: he asks, and reads no answer.
@@ -238,7 +238,7 @@ async fn attack_25_a_slow_reader_of_polls_is_cut_off(way: Way) {
         }
     })
     .await;
-    wire.last_words().await;
+    wire.drain().await;
     arena.ends(12 * MIB).await;
 }
 

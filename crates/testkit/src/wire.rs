@@ -228,6 +228,14 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Wire<S> {
         words
     }
 
+    /// Reads until the connection ends, properly or not, and keeps nothing of it.
+    pub async fn drain(&mut self) {
+        let mut nowhere = tokio::io::sink();
+        let reading = tokio::io::copy(&mut self.stream, &mut nowhere);
+        let _ = within("the end of the connection", reading).await;
+        self.refused(Refusal::CutOff);
+    }
+
     /// Notes it, once: what is said after somebody was cut off only explains it.
     fn refused(&mut self, how: Refusal) {
         match self.refused {
