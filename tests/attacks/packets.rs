@@ -168,7 +168,7 @@ async fn ghsa_55mf_67qm_4wpg_a_message_beyond_the_limit_is_not_kept(way: Way) {
     let mut wire = arena.open(Side::Io).await;
     wire.try_send(&parts).await;
     assert_eq!(closed(&mut wire).await, 1009);
-    arena.ends(2 * MIB).await;
+    arena.ends(3 * MIB).await;
 }
 
 /// GHSA-c6g7-r2mf-pf5g: data within data cost stack for each level.
