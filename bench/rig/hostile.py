@@ -1,4 +1,5 @@
-"""Hostile peers: as many as are wanted, of all kinds alike, each replaced once it is cut off.
+"""Hostile peers: as many as are wanted, of all kinds alike, each replaced once it is cut off. Of a server with TLS
+(a third argument, "tls") they never finish the handshake.
 
 A process of its own. It prints a line of JSON once all are there, and another when its input ends.
 """
@@ -23,6 +24,8 @@ ECHO = "/echo?greet=0"
 # A masked frame of 125 bytes: a ping, and binary data.
 PINGS = (b"\x89\xfd\0\0\0\0" + bytes(125)) * 10
 ECHOES = (b"\x82\xfd\0\0\0\0" + bytes(125)) * 10
+# The start of a ClientHello of 16 KB.
+HELLO = b"\x16\x03\x01\x3f\x00\x01\x00\x3e\xfc\x03\x03"
 # Those who drip do so this often; the server's deadlines are longer.
 DRIP = 1.0
 # The kernel's buffer of one who does not read.
@@ -85,11 +88,22 @@ async def dripping_later_head(peer: Peer) -> None:
 
 
 async def dripping_body(peer: Peer) -> None:
-    await peer.send(f"GET {POLLING} HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n")
-    sid = (await peer.head()).split(b'"sid":"')[1][:20].decode()
+    sid = await session(peer)
     target = f"POST {POLLING}&sid={sid} HTTP/1.1"
     await peer.send(f"{target}\r\nHost: a\r\nContent-Length: 99999\r\n\r\n4")
     await peer.drip(b"x")
+
+
+async def session(peer: Peer) -> str:
+    """The id of a session that polls."""
+    await peer.send(f"GET {POLLING} HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n")
+    answer = await peer.head()
+    while b'"sid":"' not in answer or len(answer.split(b'"sid":"')[1]) < 20:
+        more = await peer.loop.sock_recv(peer.socket, 4096)
+        if not more:
+            raise ConnectionError
+        answer += more
+    return answer.split(b'"sid":"')[1][:20].decode()
 
 
 async def deaf_to_pages(peer: Peer) -> None:
@@ -118,11 +132,63 @@ async def vanishing(peer: Peer) -> None:
     await asyncio.sleep(random.random() * 10)
 
 
+async def vanishing_poll(peer: Peer) -> None:
+    """Has a session after a moment, joins, and is gone within a POST or a poll, or after them."""
+    await asyncio.sleep(random.random() * 5)
+    sid = await session(peer)
+    post = f"POST {POLLING}&sid={sid} HTTP/1.1\r\nHost: a\r\nContent-Length: "
+    if random.random() < 0.3:
+        return await peer.send(post + "100\r\n\r\n4")
+    await peer.send(post + "2\r\n\r\n40")
+    await peer.head()
+    for _ in range(2):
+        # The first poll fetches the welcome, the second waits.
+        await peer.send(f"GET {POLLING}&sid={sid} HTTP/1.1\r\nHost: a\r\n\r\n")
+        if random.random() < 0.3:
+            return
+        await asyncio.sleep(random.random())
+
+
+async def vanishing_upgrade(peer: Peer) -> None:
+    """Has a session after a moment, and is gone within its upgrade: within the request or the probe."""
+    await asyncio.sleep(random.random() * 5)
+    sid = await session(peer)
+    probing = Peer(peer.port)
+    try:
+        await probing.connect()
+        request = UPGRADE.format(path=f"{WEBSOCKET}&sid={sid}")
+        for step in (request[:50], request[50:]):
+            await probing.send(step)
+            if random.random() < 0.3:
+                return
+        await probing.head()
+        # "2probe", as a masked text.
+        await probing.send(b"\x81\x86\0\0\0\x002probe")
+        await asyncio.sleep(random.random())
+    finally:
+        probing.socket.close()
+
+
 async def half_open(peer: Peer) -> None:
     """Never answers a ping, and does not say that it is gone."""
     await peer.send(UPGRADE.format(path=random.choice((ECHO, WEBSOCKET))))
     await peer.head()
     await peer.until_cut_off()
+
+
+async def dripping_hello(peer: Peer) -> None:
+    await peer.send(HELLO)
+    await peer.drip(b"\0")
+
+
+async def half_hello(peer: Peer) -> None:
+    await peer.send(HELLO)
+    await peer.until_cut_off()
+
+
+async def vanishing_hello(peer: Peer) -> None:
+    await peer.send(HELLO[: random.randrange(len(HELLO))])
+    await asyncio.sleep(random.random() * 10)
 
 
 KINDS: tuple[Callable[[Peer], Awaitable[None]], ...] = (
@@ -134,8 +200,11 @@ KINDS: tuple[Callable[[Peer], Awaitable[None]], ...] = (
     deaf_to_pongs,
     deaf_to_echoes,
     vanishing,
+    vanishing_poll,
+    vanishing_upgrade,
     half_open,
 )
+KINDS_OF_TLS = (silent, dripping_hello, half_hello, vanishing_hello)
 
 
 class Flood:
@@ -161,11 +230,11 @@ class Flood:
             self.cut_off[kind.__name__] += 1
 
 
-async def main(port: int, count: int) -> None:
+async def main(port: int, count: int, kinds: tuple[Callable[[Peer], Awaitable[None]], ...]) -> None:
     flood = Flood(port)
     # They come within a few seconds: how fast many can connect is another question.
     tasks = [
-        asyncio.create_task(flood.occupy(KINDS[number % len(KINDS)], number / 2000))
+        asyncio.create_task(flood.occupy(kinds[number % len(kinds)], number / 2000))
         for number in range(count)
     ]
     while flood.there < 0.95 * count:
@@ -178,4 +247,5 @@ async def main(port: int, count: int) -> None:
 
 
 if __name__ == "__main__":
-    asyncio.run(main(int(sys.argv[1]), int(sys.argv[2])))
+    wanted = KINDS_OF_TLS if sys.argv[3:] == ["tls"] else KINDS
+    asyncio.run(main(int(sys.argv[1]), int(sys.argv[2]), wanted))

@@ -24,7 +24,7 @@ async fn an_attachment_named_many_times_is_not_multiplied_for_plain_websockets()
     member.say(&text(r#"42["message","short"]"#)).await;
     assert_eq!(plain.frame().await, frame::text("short"), "what is next arrives");
     assert_eq!(arena.too_long_for_plain(), 1);
-    arena.ends(8 * MIB).await;
+    arena.goes_on(8 * MIB).await;
 }
 
 /// Events to the rooms of somebody who is in a thousand. Each took time by the square of that, 2.4 ms, and all of a read were
@@ -42,7 +42,7 @@ async fn events_to_a_thousand_rooms_are_heard_by_turns() {
     arena.is_well().await;
     member.say(&text(r#"422["e"]"#)).await;
     assert_eq!(member.frame().await, frame::text("432[0]"), "all were heard, the last one last");
-    arena.ends(512 * KIB).await;
+    arena.goes_on(512 * KIB).await;
 }
 
 /// A list of rooms to join that is the same one, a quarter of a million times: each was counted anew.
@@ -55,5 +55,5 @@ async fn nobody_joins_a_room_a_quarter_of_a_million_times_at_once() {
     member.say(&join).await;
     let answer = String::from_utf8(member.frame().await.payload.to_vec()).unwrap();
     assert!(answer.starts_with(r#"431[{"error":"give the name of a room"#), "{answer}");
-    arena.ends(6 * MIB).await;
+    arena.goes_on(6 * MIB).await;
 }

@@ -1,29 +1,31 @@
 //! Where attacks take place: a server in this process, as its flags say, and two connections that were there before. They
-//! are heard from before, while and after it is attacked, and what the process holds meanwhile has a bound.
+//! are heard from before, while and after it is attacked, what the process holds meanwhile has a bound, and how those who
+//! attack are refused is told, with the time that it took.
 
+use std::collections::BTreeMap;
 use std::net::SocketAddr;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
+use std::time::Duration;
 
 use clap::Parser as _;
-use rcgen::{CertificateParams, KeyPair};
-use rustls::pki_types::ServerName;
-use rustls::{ClientConfig, RootCertStore};
 use switchboard_server::app::App;
 use switchboard_server::cli::Cli;
 use switchboard_server::settings::{Address, Settings};
 use switchboard_server::tasks::Tasks;
 use switchboard_server::workers::Workers;
 use switchboard_server::{listen, run};
-use switchboard_testkit::{Frame, Response, Wire, frame, within};
+use switchboard_testkit::refusals::{self, Refusal};
+use switchboard_testkit::{Frame, Response, Wire, counting, frame, within};
 use switchboard_ws::Budget;
 use tokio::io::{AsyncRead, AsyncWrite};
-use tokio::net::TcpStream;
 use tokio::sync::{Mutex, MutexGuard, watch};
-use tokio_rustls::TlsConnector;
-use tokio_rustls::client::TlsStream;
 
-use switchboard_testkit::counting;
+use crate::way::{Dialer, Line, Way};
+
+/// The time limits of an arena that is in haste.
+const HASTE: Duration = Duration::from_millis(300);
+/// A shard reads its clock once a turn: the time of who comes within one counts from its beginning. So much is left for
+/// that.
+const TURN_OF_A_SHARD: Duration = Duration::from_millis(64);
 
 /// Attacks take turns: they are measured.
 static TURN: Mutex<()> = Mutex::const_new(());
@@ -56,78 +58,85 @@ impl Side {
     }
 }
 
+/// Clients of Socket.IO speak msgpack.
+pub(crate) const MSGPACK: &str = "--socketio-parser=msgpack";
 pub(crate) const POLLING: &str = "/socket.io/?EIO=4&transport=polling";
 
 pub(crate) struct Arena {
     pub(crate) address: SocketAddr,
+    pub(crate) way: Way,
+    pub(crate) dialer: Dialer,
     app: App,
     workers: Option<Workers>,
     _stopping: watch::Sender<bool>,
     plain: Wire<Line>,
-    /// `None` where clients of Socket.IO speak msgpack.
+    /// `None` where clients of Socket.IO speak msgpack only: then it is `packed`.
     io: Option<Wire<Line>>,
+    packed: Option<Wire<Line>>,
     said: u32,
+    /// Nobody is cut off sooner.
+    patience: Duration,
     _turn: MutexGuard<'static, ()>,
 }
 
 impl Arena {
+    /// Where clients come by shards.
     pub(crate) async fn new(flags: &[&str]) -> Self {
-        Self::start(flags, true, dial).await
+        Self::on(Way::Shards, flags).await
     }
 
-    /// Its clients of Socket.IO speak msgpack, and are only those who attack.
-    pub(crate) async fn with_msgpack() -> Self {
-        Self::start(&["--socketio-parser=msgpack"], false, dial).await
+    pub(crate) async fn on(way: Way, flags: &[&str]) -> Self {
+        Self::start(way, flags, Duration::ZERO).await
     }
 
-    /// By TLS, and what its clients need for that.
-    pub(crate) async fn over_tls(flags: &[&str]) -> (Self, Tls) {
-        let pair = KeyPair::generate().unwrap();
-        let certificate = CertificateParams::new(["127.0.0.1".to_owned()]).unwrap().self_signed(&pair).unwrap();
-        // Attacks take turns, but not in what they prepare.
-        static NUMBER: AtomicUsize = AtomicUsize::new(0);
-        let number = NUMBER.fetch_add(1, Relaxed);
-        let folder = std::env::temp_dir().join(format!("switchboard-attacks-{}-{number}", std::process::id()));
-        std::fs::create_dir_all(&folder).unwrap();
-        let (cert, key) = (folder.join("cert.pem"), folder.join("key.pem"));
-        std::fs::write(&cert, certificate.pem()).unwrap();
-        std::fs::write(&key, pair.serialize_pem()).unwrap();
-        let files = [format!("--tls-cert={}", cert.display()), format!("--tls-key={}", key.display())];
-        let flags: Vec<_> = files.iter().map(String::as_str).chain(flags.iter().copied()).collect();
-        let mut roots = RootCertStore::empty();
-        roots.add(certificate.der().clone()).unwrap();
-        let tls = Tls(Arc::new(ClientConfig::builder().with_root_certificates(roots).with_no_client_auth()));
-        let dial = async |address| {
-            let line: Line = Box::new(tls.shake_hands(connect(address).await).await?);
-            Some(line)
-        };
-        let arena = Self::start(&flags, true, dial).await;
-        std::fs::remove_dir_all(&folder).unwrap();
-        (arena, tls)
+    /// Each flag without a value is a time limit, and gets a short one. Nobody is cut off before that has passed.
+    pub(crate) async fn in_haste(way: Way, flags: &[&str]) -> Self {
+        let timed = |flag: &&str| if flag.contains('=') { (*flag).to_owned() } else { format!("{flag}={HASTE:?}") };
+        let flags: Vec<_> = flags.iter().map(timed).collect();
+        Self::start(way, &flags.iter().map(String::as_str).collect::<Vec<_>>(), HASTE).await
     }
 
-    async fn start(flags: &[&str], json: bool, dial: impl AsyncFn(SocketAddr) -> Option<Line>) -> Self {
+    /// Nobody is cut off before the limit has passed that the flags name.
+    pub(crate) async fn patient(way: Way, flags: &[&str], patience: Duration) -> Self {
+        Self::start(way, flags, patience).await
+    }
+
+    async fn start(way: Way, flags: &[&str], patience: Duration) -> Self {
         let turn = turn().await;
-        let always = ["switchboard", "--listen=127.0.0.1:0", "--workers=1"];
-        let cli = Cli::try_parse_from(always.iter().chain(flags)).expect("known flags");
+        let always = ["switchboard", "--listen=127.0.0.1:0", "--workers=1"].map(str::to_owned);
+        let identity = way.identity();
+        let flags = always.into_iter().chain(identity.flags()).chain(flags.iter().map(|flag| (*flag).to_owned()));
+        let flags: Vec<_> = flags.collect();
+        let cli = Cli::try_parse_from(&flags).expect("known flags");
         let settings = Settings::try_from(cli.serve).expect("possible settings");
         let (listeners, _) = listen::bind(&settings.listen, 1).expect("a free port");
         let Ok(Address::Tcp(address)) = listeners[0][0].address() else { panic!("no address") };
         let tasks = Tasks::default();
         let (app, service, stopping) = run::prepare(&settings, &tasks);
         let workers = Workers::start(listeners, &app, &service, &tasks).expect("a thread");
-        let plain = opened(&dial, address, Side::Plain).await;
-        let io = if json { Some(enter(opened(&dial, address, Side::Io).await).await) } else { None };
+        let dialer = identity.dialer(address);
+        let plain = opened(&dialer, Side::Plain, "").await;
+        let other = opened(&dialer, Side::Io, "").await;
+        let (io, packed) = if flags.contains(&MSGPACK.to_owned()) {
+            (None, Some(enter_by_msgpack(other).await))
+        } else {
+            (Some(enter(other).await), None)
+        };
         let (said, workers) = (0, Some(workers));
-        let mut arena = Self { address, app, workers, _stopping: stopping, plain, io, said, _turn: turn };
+        let _stopping = stopping;
+        let _turn = turn;
+        let mut arena =
+            Self { address, way, dialer, app, workers, _stopping, plain, io, packed, said, patience, _turn };
         arena.is_well().await;
         arena.begin();
         arena
     }
 
-    /// What is held from here on is the attack's.
+    /// What is held from here on is the attack's, and whoever is refused.
     pub(crate) fn begin(&mut self) {
         counting::begin();
+        refusals::begin();
+        self.dialer.begin();
     }
 
     /// Both connections that were there before are heard.
@@ -135,6 +144,18 @@ impl Arena {
         self.said += 1;
         let said = self.said;
         echoes(&mut self.plain, &format!("still here {said}")).await;
+        if let Some(packed) = &mut self.packed {
+            // An event that asks for an ack, and the ack.
+            let id = [0xce].into_iter().chain(said.to_be_bytes()).collect::<Vec<_>>();
+            let event = [&b"\x84\xa4type\x02\xa3nsp\xa1/\xa4data\x91\xa5still\xa2id"[..], &id].concat();
+            packed.say(&frame::binary(event).masked()).await;
+            loop {
+                match packed.frame().await {
+                    ping if ping == frame::text("2") => packed.say(&text("3")).await,
+                    ack => break assert!(ack.payload.windows(6).any(|bytes| bytes == b"\xa4type\x03"), "{ack:?}"),
+                }
+            }
+        }
         let Some(io) = &mut self.io else { return };
         io.say(&text(&format!(r#"42{said}["still here"]"#))).await;
         loop {
@@ -145,12 +166,49 @@ impl Arena {
         }
     }
 
-    /// The attack is over. The others are well, and it never took more than so many bytes.
-    pub(crate) async fn ends(mut self, most: usize) {
+    /// The attack is over. Somebody was refused, the others are well, and it never took more than so many bytes, with what
+    /// each connection costs by its way.
+    pub(crate) async fn ends(self, most: usize) {
+        assert!(!refusals::noted().is_empty(), "whoever attacks is refused");
+        self.goes_on(most).await;
+    }
+
+    /// The same where there is nothing to refuse.
+    pub(crate) async fn goes_on(mut self, most: usize) {
         self.is_well().await;
         let taken = counting::peak();
-        println!("{taken} bytes at the worst moment, of {most}");
+        let most = most + self.dialer.dialed() * self.way.each();
+        println!("{}", self.told(taken, most));
         assert!(taken <= most, "{taken} bytes at the worst moment, and {most} are allowed");
+        for refused in refusals::noted() {
+            let waited = matches!(refused.how, Refusal::CutOff | Refusal::Status(408));
+            let after = refused.after + TURN_OF_A_SHARD;
+            assert!(
+                !waited || after >= self.patience,
+                "{} before {:?}: {:?}",
+                refused.how,
+                self.patience,
+                refused.after
+            );
+        }
+    }
+
+    /// What the attack cost, how those who attacked were refused, and how long that took. No longest time is asked for:
+    /// it is that of the machine too.
+    fn told(&self, taken: usize, most: usize) -> String {
+        let mut ways = BTreeMap::<_, Vec<_>>::new();
+        for refused in refusals::noted() {
+            ways.entry(refused.how).or_default().push(refused.after);
+        }
+        let refused = ways.iter_mut().map(|(how, after)| {
+            after.sort_unstable();
+            format!("; {how} ×{} after {:.1?} to {:.1?}", after.len(), after[0], after[after.len() - 1])
+        });
+        let name = std::thread::current().name().unwrap_or_default().to_owned();
+        let refused: String = refused.collect();
+        let nobody = if refused.is_empty() { "; nobody refused" } else { "" };
+        let least = if self.patience.is_zero() { String::new() } else { format!("; limit {:?}", self.patience) };
+        format!("{name}: {taken} bytes at most, of {most}{refused}{nobody}{least}; others heard {} times", self.said)
     }
 
     /// Connects and says this within the time that the flags leave for it: how often someone was refused for this reason
@@ -166,7 +224,10 @@ impl Arena {
     }
 
     /// Goes on sending this until the server cuts the connection off. The others are heard meanwhile, which paces it.
-    pub(crate) async fn cuts_off(&mut self, wire: &mut Wire, bytes: &[u8]) {
+    pub(crate) async fn cuts_off<S>(&mut self, wire: &mut Wire<S>, bytes: &[u8])
+    where
+        S: AsyncRead + AsyncWrite + Unpin,
+    {
         for _ in 0..1_000_000 {
             if !wire.try_send(bytes).await {
                 return;
@@ -176,21 +237,57 @@ impl Arena {
         panic!("the server never had enough");
     }
 
-    /// An open WebSocket.
-    pub(crate) async fn open(&self, side: Side) -> Wire {
+    /// A connection by which nothing was said.
+    pub(crate) async fn connect(&self) -> Wire<Line> {
+        self.dialer.connect().await
+    }
+
+    /// The same from another address of this machine, of whoever reads little or nothing.
+    pub(crate) async fn connect_from(&self, from: [u8; 4], room: u32) -> Wire<Line> {
+        self.dialer.connect_from(from, room).await
+    }
+
+    /// Connects by itself, for tasks that attack.
+    pub(crate) fn dialer(&self) -> Dialer {
+        self.dialer.clone()
+    }
+
+    /// A connection by which a WebSocket was asked for, with further headers.
+    pub(crate) async fn ask(&self, path: &str, headers: &str) -> Wire<Line> {
+        let mut wire = self.connect().await;
+        wire.request(path, headers).await;
+        wire
+    }
+
+    /// The same where the answer is yes.
+    pub(crate) async fn open_at(&self, path: &str) -> Wire<Line> {
+        let mut wire = self.ask(path, "").await;
+        let head = wire.head().await;
+        assert!(head.starts_with("http/1.1 101 "), "{head}");
+        wire
+    }
+
+    /// A connection by which a page was had. Where the flags leave little time to ask for one, others come before.
+    pub(crate) async fn answered(&self, path: &str) -> Wire<Line> {
+        within("a page", async {
+            loop {
+                let mut wire = self.connect().await;
+                if wire.try_get(path).await.is_some_and(|page| page.status == 200) {
+                    break wire;
+                }
+            }
+        })
+        .await
+    }
+
+    /// An open WebSocket. Where the flags leave little time to ask for one, it is asked for until it is there.
+    pub(crate) async fn open(&self, side: Side) -> Wire<Line> {
         self.open_offering(side, "").await
     }
 
-    /// An open WebSocket on the plain side, where the flags leave little time to ask for it.
-    pub(crate) async fn open_in_time(&self) -> Wire {
-        opened(async |address| Some(connect(address).await), self.address, Side::Plain).await
-    }
-
-    /// An open WebSocket that was asked for with further headers.
-    pub(crate) async fn open_offering(&self, side: Side, headers: &str) -> Wire {
-        let mut wire = Wire::ask(self.address, side.path(), headers).await;
-        let head = wire.head().await;
-        assert!(head.starts_with("http/1.1 101 "), "{head}");
+    /// The same, asked for with further headers.
+    pub(crate) async fn open_offering(&self, side: Side, headers: &str) -> Wire<Line> {
+        let mut wire = opened(&self.dialer, side, headers).await;
         if side == Side::Io {
             greeting(&mut wire).await;
         }
@@ -199,27 +296,24 @@ impl Arena {
 
     /// A Socket.IO client in the main namespace.
     pub(crate) async fn join(&self) -> Wire<Line> {
-        enter(opened(&dial, self.address, Side::Io).await).await
+        enter(opened(&self.dialer, Side::Io, "").await).await
     }
 
     /// The same in msgpack.
-    pub(crate) async fn join_by_msgpack(&self) -> Wire {
-        let mut wire = self.open(Side::Io).await;
-        wire.say(&frame::binary(b"\x82\xa4type\x00\xa3nsp\xa1/").masked()).await;
-        assert_eq!(wire.frame().await.first, 0x82, "welcome");
-        wire
+    pub(crate) async fn join_by_msgpack(&self) -> Wire<Line> {
+        enter_by_msgpack(opened(&self.dialer, Side::Io, "").await).await
     }
 
     /// All that is answered to some bytes, until the server closes.
     pub(crate) async fn answer(&self, bytes: impl AsRef<[u8]>) -> String {
-        let mut wire = Wire::connect(self.address).await;
+        let mut wire = self.connect().await;
         wire.try_send(bytes).await;
         String::from_utf8_lossy(&wire.last_words().await).into_owned()
     }
 
     /// The status of the answer to some bytes. The server need not close.
     pub(crate) async fn status(&self, bytes: impl AsRef<[u8]>) -> u16 {
-        let mut wire = Wire::connect(self.address).await;
+        let mut wire = self.connect().await;
         wire.try_send(bytes).await;
         status(&wire.head().await)
     }
@@ -232,12 +326,12 @@ impl Arena {
     }
 
     pub(crate) async fn get(&self, path: &str) -> Response {
-        Wire::connect(self.address).await.get(path).await
+        self.connect().await.get(path).await
     }
 
     /// The status of a POST.
     pub(crate) async fn post(&self, path: &str, body: &[u8]) -> u16 {
-        let mut wire = Wire::connect(self.address).await;
+        let mut wire = self.connect().await;
         wire.send(post(path, body.len())).await;
         wire.try_send(body).await;
         status(&wire.head().await)
@@ -360,43 +454,12 @@ pub(crate) async fn turn() -> MutexGuard<'static, ()> {
     TURN.lock().await
 }
 
-/// The client's side of TLS.
-pub(crate) struct Tls(Arc<ClientConfig>);
-
-impl Tls {
-    /// `None`: the server hung up.
-    pub(crate) async fn shake_hands(&self, stream: TcpStream) -> Option<TlsStream<TcpStream>> {
-        let name = ServerName::IpAddress(stream.peer_addr().ok()?.ip().into());
-        let connecting = TlsConnector::from(Arc::clone(&self.0)).connect(name, stream);
-        within("a TLS handshake", connecting).await.ok()
-    }
-}
-
-/// A connection, with TLS or without.
-pub(crate) type Line = Box<dyn Duplex>;
-
-pub(crate) trait Duplex: AsyncRead + AsyncWrite + Unpin + Send {}
-impl<T: AsyncRead + AsyncWrite + Unpin + Send> Duplex for T {}
-
-async fn dial(address: SocketAddr) -> Option<Line> {
-    Some(Box::new(connect(address).await))
-}
-
-async fn connect(address: SocketAddr) -> TcpStream {
-    within("a connection", TcpStream::connect(address)).await.expect("someone listens")
-}
-
 /// An open WebSocket. A client that the machine kept from asking in time, as the flags may say it, comes again.
-async fn opened<S: AsyncRead + AsyncWrite + Unpin>(
-    dial: impl AsyncFn(SocketAddr) -> Option<S>,
-    address: SocketAddr,
-    side: Side,
-) -> Wire<S> {
+async fn opened(dialer: &Dialer, side: Side, headers: &str) -> Wire<Line> {
     within("a WebSocket", async {
         loop {
-            let Some(stream) = dial(address).await else { continue };
-            let mut wire = Wire::new(stream);
-            match wire.try_upgrade(side.path()).await {
+            let mut wire = dialer.connect().await;
+            match wire.try_request(side.path(), headers).await {
                 Some(head) if head.starts_with("http/1.1 408 ") => {}
                 Some(head) => {
                     assert!(head.starts_with("http/1.1 101 "), "{head}");
@@ -415,6 +478,14 @@ async fn enter(mut wire: Wire<Line>) -> Wire<Line> {
     wire.say(&text("40")).await;
     let welcome = wire.frame().await;
     assert!(welcome.payload.starts_with(b"40{"), "{welcome:?}");
+    wire
+}
+
+/// The same in msgpack.
+async fn enter_by_msgpack(mut wire: Wire<Line>) -> Wire<Line> {
+    greeting(&mut wire).await;
+    wire.say(&frame::binary(b"\x82\xa4type\x00\xa3nsp\xa1/").masked()).await;
+    assert_eq!(wire.frame().await.first, 0x82, "welcome");
     wire
 }
 

@@ -1,19 +1,35 @@
-//! All kinds of hostile peers at once beside healthy ones: every healthy one is answered, every hostile one is refused or
-//! cut off, and memory has a bound. How fast the healthy ones are answered meanwhile is measured by `bench/flood`.
-
-use std::net::SocketAddr;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
+//! All kinds of hostile peers at once beside healthy ones: every healthy one is answered all the while, every hostile one
+//! is refused or cut off, and memory has a bound. How fast the healthy ones are answered meanwhile is measured by `bench/flood`.
 
 use switchboard_io::engine::Limit;
 use switchboard_testkit::{Wire, frame, within};
 use tokio::task::JoinSet;
 
 use crate::arena::{Arena, POLLING, Side, echoes, post, text};
+use crate::way::{Dialer, Line, Way};
 
 const HEALTHY: usize = 20;
-const OF_EACH_KIND: usize = 25;
+const OF_EACH_KIND: usize = 10;
 const ROOM: u32 = 4 << 10;
+
+mod hostile_peers_of_all_kinds_beside_healthy_ones {
+    use crate::way::Way;
+
+    #[tokio::test]
+    async fn over_shards() {
+        super::beside_healthy_ones(Way::Shards).await;
+    }
+
+    #[tokio::test]
+    async fn over_tasks() {
+        super::beside_healthy_ones(Way::Tasks).await;
+    }
+
+    #[tokio::test]
+    async fn over_tls() {
+        super::beside_healthy_ones(Way::Tls).await;
+    }
+}
 
 /// What hostile peers do, until the server has had enough.
 #[derive(Debug, Clone, Copy)]
@@ -56,8 +72,8 @@ const KINDS: [Kind; 10] = [
 impl Kind {
     /// Attacks until the server has had enough. One whom the machine keeps from it for so long that another limit comes
     /// first is turned away before.
-    async fn attack(self, address: SocketAddr) {
-        let mut wire = Wire::connect_from(address, [127, 0, 0, 1], ROOM).await;
+    async fn attack(self, dialer: Dialer) {
+        let mut wire = dialer.connect_from([127, 0, 0, 1], ROOM).await;
         match self {
             Self::Silent => {}
             Self::HalfAHead => drop(wire.try_send("GET /echo HTTP/1.1\r\nHost: local").await),
@@ -104,66 +120,66 @@ impl Kind {
 }
 
 /// A page, unless it was asked for too late.
-async fn page(wire: &mut Wire, path: &str) -> Option<String> {
+async fn page(wire: &mut Wire<Line>, path: &str) -> Option<String> {
     let page = wire.try_get(path).await?;
     assert!([200, 408].contains(&page.status), "{}", page.head);
     (page.status == 200).then_some(page.body)
 }
 
 /// Whether a WebSocket is opened: it is, unless it was asked for too late.
-async fn opens(wire: &mut Wire, side: Side) -> bool {
+async fn opens(wire: &mut Wire<Line>, side: Side) -> bool {
     let Some(head) = wire.try_upgrade(side.path()).await else { return false };
     assert!(head.starts_with("http/1.1 101 ") || head.starts_with("http/1.1 408 "), "{head}");
     head.starts_with("http/1.1 101 ")
 }
 
-#[tokio::test]
-async fn hostile_peers_of_all_kinds_beside_healthy_ones() {
+async fn beside_healthy_ones(way: Way) {
     let flags = ["--handshake-timeout=1s", "--request-timeout=1s", "--write-timeout=1s", "--socketio-body-timeout=1s"];
-    let mut arena = Arena::new(&flags).await;
-    let attacking = Arc::new(AtomicBool::new(true));
-    let mut healthy = JoinSet::new();
-    for number in 0..HEALTHY {
-        let (mut wire, attacking) = (arena.open_in_time().await, Arc::clone(&attacking));
-        healthy.spawn(async move {
-            let mut rounds = 0;
-            while attacking.load(Relaxed) {
-                echoes(&mut wire, &format!("{number} {rounds}")).await;
-                rounds += 1;
-            }
-            (wire, rounds)
-        });
+    let mut arena = Arena::on(way, &flags).await;
+    let mut healthy = Vec::new();
+    for _ in 0..HEALTHY {
+        healthy.push(arena.open(Side::Plain).await);
     }
     let mut hostile = JoinSet::new();
     for _ in 0..OF_EACH_KIND {
         for kind in KINDS {
-            hostile.spawn(kind.attack(arena.address));
+            hostile.spawn(kind.attack(arena.dialer()));
         }
     }
-    while let Some(attacked) = within("a hostile peer's end", hostile.join_next()).await {
-        attacked.unwrap();
+    // All the while each healthy one makes its round trips: one at least for every hostile one that ends.
+    let mut round = 0;
+    while !hostile.is_empty() {
+        for (number, wire) in healthy.iter_mut().enumerate() {
+            echoes(wire, &format!("{number} {round}")).await;
+        }
         arena.is_well().await;
+        if let Some(attacked) = hostile.try_join_next() {
+            attacked.unwrap();
+        }
+        round += 1;
+        assert!(round < 1_000_000, "the server never has enough");
     }
+    assert!(round >= OF_EACH_KIND * KINDS.len());
+    println!("each of {HEALTHY} healthy ones made {round} round trips beside them");
     // Those who were turned away before come again, now that there is time.
     let each = u64::try_from(OF_EACH_KIND).unwrap();
     let refused = |reason| move |arena: &Arena| arena.count(reason);
-    come_again(&mut arena, Kind::Silent, each, refused("silent")).await;
-    come_again(&mut arena, Kind::HalfAHead, each, refused("handshake_timeout")).await;
-    come_again(&mut arena, Kind::HalfALaterHead, each, refused("head_timeout")).await;
+    // To tasks, all three of them are heads that do not come.
+    let (silent, half) =
+        if way == Way::Shards { ("silent", "handshake_timeout") } else { ("head_timeout", "head_timeout") };
+    let sum = if way == Way::Shards { each } else { 3 * each };
+    come_again(&mut arena, Kind::Silent, each, refused(silent)).await;
+    come_again(&mut arena, Kind::HalfAHead, sum.min(2 * each), refused(half)).await;
+    come_again(&mut arena, Kind::HalfALaterHead, sum, refused("head_timeout")).await;
     come_again(&mut arena, Kind::DeafToPages, each, refused("write_timeout")).await;
     come_again(&mut arena, Kind::DeafToEchoes, 2 * each, |arena| arena.count_ended("write_timeout")).await;
     let bodies = |arena: &Arena| arena.engine().limit(Limit::BodyTime);
     let again = come_again(&mut arena, Kind::HalfABody, each, bodies).await;
     assert!(bodies(&arena) <= each + again, "no other body is given up");
     arena.is_left_with(HEALTHY).await;
-    attacking.store(false, Relaxed);
-    let mut open = Vec::new();
-    while let Some(heard) = within("a healthy peer", healthy.join_next()).await {
-        let (wire, rounds) = heard.unwrap();
-        assert!(rounds > 0);
-        open.push(wire);
+    for wire in &mut healthy {
+        echoes(wire, "still here").await;
     }
-    assert_eq!(open.len(), HEALTHY);
     // Most cost a few KiB; those who talk and do not read, what may wait for one: 1 MiB, in a buffer that doubles.
     let most = OF_EACH_KIND * KINDS.len() * (64 << 10) + OF_EACH_KIND * (2 << 20);
     arena.ends(most).await;
@@ -175,7 +191,7 @@ async fn come_again(arena: &mut Arena, kind: Kind, least: u64, counter: impl Fn(
     let mut times = 0;
     within("attacks that come to their end", async {
         while counter(arena) < least {
-            kind.attack(arena.address).await;
+            kind.attack(arena.dialer()).await;
             arena.is_well().await;
             times += 1;
         }

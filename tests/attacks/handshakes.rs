@@ -1,12 +1,26 @@
 //! Attacks by requests: the opening handshake of WebSockets, and HTTP around it.
 
-use switchboard_testkit::{Wire, frame};
+use switchboard_testkit::frame;
 
 use crate::arena::{Arena, POLLING, Side, post, status, text};
+use crate::way::{Way, on_every_way};
 
 const KIB: usize = 1 << 10;
 const UPGRADE: &str = "Host: localhost\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Key: \
                        dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n";
+
+on_every_way!(
+    attack_5_a_long_head_in_small_pieces_is_refused_at_its_limit,
+    attack_6_lists_in_headers_are_read_in_one_go,
+    attack_7_too_many_headers_are_refused,
+    attack_11_parameters_out_of_their_range_are_not_agreed_on,
+    attack_14_control_bytes_are_refused_and_never_sent_back,
+    attack_15_pages_of_other_sites_get_nothing,
+    attack_18_a_target_that_names_a_host_is_refused,
+    attack_19_ambiguous_requests_are_refused,
+    attack_20_frames_behind_the_request_are_heard,
+    bodies_that_nobody_asked_for_are_not_read,
+);
 
 /// A request for a WebSocket with further header lines.
 fn request(side: Side, headers: &str) -> String {
@@ -14,11 +28,10 @@ fn request(side: Side, headers: &str) -> String {
 }
 
 /// CVE-2023-43669, RUSTSEC-2023-0065: a long head was parsed anew with every read. Ours has a length, and is parsed once.
-#[tokio::test]
-async fn attack_5_a_long_head_in_small_pieces_is_refused_at_its_limit() {
-    let mut arena = Arena::new(&[]).await;
+async fn attack_5_a_long_head_in_small_pieces_is_refused_at_its_limit(way: Way) {
+    let mut arena = Arena::on(way, &[]).await;
     for side in Side::BOTH {
-        let mut wire = Wire::connect(arena.address).await;
+        let mut wire = arena.connect().await;
         let head = request(side, &format!("X-Long: {}\r\n", "x".repeat(20 << 10)));
         for piece in head.as_bytes().chunks(16) {
             if !wire.try_send(piece).await {
@@ -33,9 +46,8 @@ async fn attack_5_a_long_head_in_small_pieces_is_refused_at_its_limit() {
 }
 
 /// CVE-2021-32640, CVE-2020-7662, CVE-2020-7663: lists in headers whose parsing took exponential or quadratic time.
-#[tokio::test]
-async fn attack_6_lists_in_headers_are_read_in_one_go() {
-    let mut arena = Arena::new(&["--compression=on", "--socketio-compression=on"]).await;
+async fn attack_6_lists_in_headers_are_read_in_one_go(way: Way) {
+    let mut arena = Arena::on(way, &["--compression=on", "--socketio-compression=on"]).await;
     let many = |piece: &str| piece.repeat((14 << 10) / piece.len());
     let headers = [
         format!("Sec-WebSocket-Protocol: a{}b\r\n", many(" ")),
@@ -49,7 +61,7 @@ async fn attack_6_lists_in_headers_are_read_in_one_go() {
     ];
     for side in Side::BOTH {
         for header in &headers {
-            let mut wire = Wire::connect(arena.address).await;
+            let mut wire = arena.connect().await;
             wire.send(request(side, header)).await;
             let status = status(&wire.head().await);
             assert!([101, 400, 426].contains(&status), "{side:?} {status} {header:.60}");
@@ -60,9 +72,8 @@ async fn attack_6_lists_in_headers_are_read_in_one_go() {
 }
 
 /// CVE-2024-37890: with too many headers `Upgrade` was cut off, and missed with a crash.
-#[tokio::test]
-async fn attack_7_too_many_headers_are_refused() {
-    let mut arena = Arena::new(&[]).await;
+async fn attack_7_too_many_headers_are_refused(way: Way) {
+    let mut arena = Arena::on(way, &[]).await;
     let many: String = (0..101).map(|number| format!("X-{number}: 1\r\n")).collect();
     for side in Side::BOTH {
         assert_eq!(arena.status(request(side, &many)).await, 431, "{side:?}");
@@ -78,9 +89,8 @@ async fn attack_7_too_many_headers_are_refused() {
 }
 
 /// CVE-2026-2229: parameters of an extension that nobody had checked.
-#[tokio::test]
-async fn attack_11_parameters_out_of_their_range_are_not_agreed_on() {
-    let mut arena = Arena::new(&["--compression=on", "--socketio-compression=on"]).await;
+async fn attack_11_parameters_out_of_their_range_are_not_agreed_on(way: Way) {
+    let mut arena = Arena::on(way, &["--compression=on", "--socketio-compression=on"]).await;
     for side in Side::BOTH {
         for parameter in [
             "server_max_window_bits=7",
@@ -94,19 +104,18 @@ async fn attack_11_parameters_out_of_their_range_are_not_agreed_on() {
             "unknown",
         ] {
             let offer = format!("Sec-WebSocket-Extensions: permessage-deflate; {parameter}\r\n");
-            let head = Wire::ask(arena.address, side.path(), &offer).await.head().await;
+            let head = arena.ask(side.path(), &offer).await.head().await;
             assert!(head.starts_with("http/1.1 101 ") && !head.contains("permessage-deflate"), "{parameter}: {head}");
         }
         arena.is_well().await;
     }
-    arena.ends(512 * KIB).await;
+    arena.goes_on(512 * KIB).await;
 }
 
 /// CVE-2026-1527, PYSEC-2020-25, Beast's audit of 2024, sockudo#78: line ends and control bytes that reach a head or a
 /// page.
-#[tokio::test]
-async fn attack_14_control_bytes_are_refused_and_never_sent_back() {
-    let mut arena = Arena::new(&[]).await;
+async fn attack_14_control_bytes_are_refused_and_never_sent_back(way: Way) {
+    let mut arena = Arena::on(way, &[]).await;
     for side in Side::BOTH {
         let good = request(side, "X-Test: a\r\n");
         for (old, new) in [
@@ -136,18 +145,14 @@ async fn attack_14_control_bytes_are_refused_and_never_sent_back() {
 
 /// GO-2025-3874, GO-2026-4310, -5181, -5210, -5433, -5449, -5656 and CVE-2020-28481: pages of any site could act in the
 /// name of their visitors.
-#[tokio::test]
-async fn attack_15_pages_of_other_sites_get_nothing() {
-    let arena = Arena::new(&[]).await;
+async fn attack_15_pages_of_other_sites_get_nothing(way: Way) {
+    let arena = Arena::on(way, &[]).await;
     for (side, refusal) in [(Side::Plain, 403), (Side::Io, 400)] {
         for origin in ["https://evil.example", "http://localhost.evil.example", "http://localhost:1", "null"] {
             let status = arena.status(request(side, &format!("Origin: {origin}\r\n"))).await;
             assert_eq!(status, refusal, "{side:?} {origin}");
         }
-        assert_eq!(
-            status(&Wire::ask(arena.address, side.path(), "Origin: http://localhost\r\n").await.head().await),
-            101
-        );
+        assert_eq!(status(&arena.ask(side.path(), "Origin: http://localhost\r\n").await.head().await), 101);
     }
     let page = "Origin: https://evil.example\r\n";
     let polled = arena.answer(format!("GET {POLLING} HTTP/1.1\r\nHost: a\r\nConnection: close\r\n{page}\r\n")).await;
@@ -158,9 +163,8 @@ async fn attack_15_pages_of_other_sites_get_nothing() {
 
 /// GHSA-c4j6-fc7j-m34r: an upgrade whose target names another host made the server call there. (CVE-2022-31080, answers
 /// without an end, is in `clients.rs`.)
-#[tokio::test]
-async fn attack_18_a_target_that_names_a_host_is_refused() {
-    let arena = Arena::new(&[]).await;
+async fn attack_18_a_target_that_names_a_host_is_refused(way: Way) {
+    let arena = Arena::on(way, &[]).await;
     for side in Side::BOTH {
         for host in ["http://169.254.169.254", "https://internal:8443", "ws://localhost"] {
             let status = arena.status(request(side, "").replace("GET /", &format!("GET {host}/"))).await;
@@ -173,9 +177,8 @@ async fn attack_18_a_target_that_names_a_host_is_refused() {
 }
 
 /// sockudo#82, #83: what a proxy and the server read differently smuggles requests past the proxy.
-#[tokio::test]
-async fn attack_19_ambiguous_requests_are_refused() {
-    let mut arena = Arena::new(&[]).await;
+async fn attack_19_ambiguous_requests_are_refused(way: Way) {
+    let mut arena = Arena::on(way, &[]).await;
     for side in Side::BOTH {
         for twice in
             UPGRADE.split_inclusive("\r\n").filter(|line| !line.starts_with("Upgrade") && !line.starts_with("Conn"))
@@ -200,11 +203,10 @@ async fn attack_19_ambiguous_requests_are_refused() {
 }
 
 /// sockudo#17, #77: what came together with the request was lost, or taken for somebody else's.
-#[tokio::test]
-async fn attack_20_frames_behind_the_request_are_heard() {
-    let arena = Arena::new(&[]).await;
+async fn attack_20_frames_behind_the_request_are_heard(way: Way) {
+    let arena = Arena::on(way, &[]).await;
     for (side, said) in [(Side::Plain, "first words"), (Side::Io, "40")] {
-        let mut wire = Wire::connect(arena.address).await;
+        let mut wire = arena.connect().await;
         wire.send([request(side, "").into_bytes(), text(said).bytes(), frame::ping("p").masked().bytes()].concat())
             .await;
         assert_eq!(status(&wire.head().await), 101);
@@ -216,15 +218,14 @@ async fn attack_20_frames_behind_the_request_are_heard() {
         }
         assert_eq!(wire.frame().await, frame::pong("p"));
     }
-    arena.ends(256 * KIB).await;
+    arena.goes_on(256 * KIB).await;
 }
 
 /// A body on a request that wants none is not read, however long it says it is.
-#[tokio::test]
-async fn bodies_that_nobody_asked_for_are_not_read() {
-    let arena = Arena::new(&[]).await;
+async fn bodies_that_nobody_asked_for_are_not_read(way: Way) {
+    let arena = Arena::on(way, &[]).await;
     for path in ["/echo", "/metrics", "/rooms/a", "/nowhere"] {
-        let mut wire = Wire::connect(arena.address).await;
+        let mut wire = arena.connect().await;
         wire.send(post(path, 1 << 40)).await;
         assert!([404, 405].contains(&status(&wire.head().await)), "{path}");
         // The server has closed, or does so while this is sent.

@@ -1,7 +1,7 @@
 //! Attacks that were seen on servers like this one, each as a test named for it, against the whole server and on both of its
 //! sides: plain WebSockets and Socket.IO. Each shows what the attacker is told, that connections which were there before go
 //! on undisturbed, and how many bytes the process took at the worst moment, counted by an allocator
-//! (`cargo test --test attacks -- --nocapture` prints them). That time limits are for the whole and not for a read is shown
+//! (`cargo test --test attacks -- --nocapture` prints them), with how attackers were refused and after how long. That time limits are for the whole and not for a read is shown
 //! by peers that go on dripping until they are cut off.
 //!
 //! The numbers count the attacks; their advisories are in the line above each test. The layers below have finer tests of
@@ -32,3 +32,4 @@ mod memory;
 mod packets;
 mod pressure;
 mod shares;
+mod way;

@@ -2,12 +2,20 @@
 
 use std::collections::BTreeSet;
 
-use switchboard_testkit::{Wire, frame};
+use switchboard_testkit::frame;
 
-use crate::arena::{Arena, POLLING, Side, closed, is_over, text};
+use crate::arena::{Arena, MSGPACK, POLLING, Side, closed, is_over, text};
+use crate::way::{Way, on_every_way};
 
 const KIB: usize = 1 << 10;
 const MIB: usize = 1 << 20;
+
+on_every_way!(
+    cve_2020_36048_a_body_beyond_a_megabyte_is_not_kept,
+    cve_2020_36049_cve_2026_32689_packets_of_a_body_are_read_one_by_one,
+    ghsa_55mf_67qm_4wpg_a_message_beyond_the_limit_is_not_kept,
+    overlapping_requests_end_the_session,
+);
 
 /// Each of these ends the connection that says it, and no other.
 async fn ends_the_connection(arena: &mut Arena, packets: &[&str]) {
@@ -28,22 +36,21 @@ async fn cve_2017_16031_ids_cannot_be_guessed() {
         let session = arena.session().await;
         assert!(heads.insert(session[session.len() - 20..][..12].to_owned()), "no two ids begin alike");
     }
-    arena.ends(512 * KIB).await;
+    arena.goes_on(512 * KIB).await;
 }
 
-#[tokio::test]
-async fn cve_2020_36048_a_body_beyond_a_megabyte_is_not_kept() {
-    let mut arena = Arena::new(&[]).await;
+async fn cve_2020_36048_a_body_beyond_a_megabyte_is_not_kept(way: Way) {
+    let mut arena = Arena::on(way, &[]).await;
     let body = vec![b'x'; 100 * KIB];
     arena.begin();
     let session = arena.session().await;
     assert_eq!(arena.post(&session, &[]).await, 200, "an empty one says nothing");
     is_over(&arena, &session).await;
-    let mut wire = Wire::connect(arena.address).await;
+    let mut wire = arena.connect().await;
     wire.send(crate::arena::post(&arena.session().await, 1_000_001)).await;
     assert!(wire.head().await.starts_with("http/1.1 413 "), "told before any of it came");
     // One that does not say how long it is.
-    let mut wire = Wire::connect(arena.address).await;
+    let mut wire = arena.connect().await;
     let session = arena.session().await;
     wire.send(format!("POST {session} HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: chunked\r\n\r\n")).await;
     while wire.try_send(format!("{:x}\r\n", body.len())).await
@@ -58,9 +65,8 @@ async fn cve_2020_36048_a_body_beyond_a_megabyte_is_not_kept() {
 
 /// Decoding took quadratic time in the number of packets. (That of Phoenix, CVE-2026-32689: a body of nothing but
 /// separators became millions of list cells, before anyone had said who they are.)
-#[tokio::test]
-async fn cve_2020_36049_cve_2026_32689_packets_of_a_body_are_read_one_by_one() {
-    let mut arena = Arena::new(&[]).await;
+async fn cve_2020_36049_cve_2026_32689_packets_of_a_body_are_read_one_by_one(way: Way) {
+    let mut arena = Arena::on(way, &[]).await;
     let separators = vec![0x1e; 1_000_000];
     let messages = ["40", &"\u{1e}4x".repeat(300_000)].concat();
     let noops = ["6"; 499_999].join("\u{1e}");
@@ -98,7 +104,7 @@ async fn cve_2023_31125_an_unknown_transport_is_refused() {
     for transport in ["__proto__", "constructor", "websocket%00", "WebSocket", "", "polling&transport=__proto__"] {
         let target = format!("/socket.io/?EIO=4&transport={transport}");
         let answer = arena.get(&target).await;
-        let head = Wire::ask(arena.address, &target, "").await.head().await;
+        let head = arena.ask(&target, "").await.head().await;
         assert!(head.starts_with("http/1.1 400 ") || transport.contains('&'), "{transport}: {head}");
         let told = (answer.status, answer.body.as_str());
         let unknown = (400, r#"{"code":0,"message":"Transport unknown"}"#);
@@ -132,7 +138,7 @@ async fn cve_2024_38355_an_event_named_error_is_an_event_like_others() {
         assert!(answer == frame::text("431[0]") || answer.first == 0x88, "{name}: {answer:?}");
         arena.is_well().await;
     }
-    arena.ends(256 * KIB).await;
+    arena.goes_on(256 * KIB).await;
 }
 
 /// GHSA-677m-j7p3-52f9; GHSA-55mf-67qm-4wpg (with messages that have no bound).
@@ -151,19 +157,18 @@ async fn cve_2026_33151_no_more_than_ten_attachments_are_waited_for() {
         client.send(&attachment).await;
         arena.is_well().await;
     }
-    arena.ends(11 * MIB).await;
+    arena.goes_on(11 * MIB).await;
 }
 
-#[tokio::test]
-async fn ghsa_55mf_67qm_4wpg_a_message_beyond_the_limit_is_not_kept() {
-    let mut arena = Arena::new(&[]).await;
+async fn ghsa_55mf_67qm_4wpg_a_message_beyond_the_limit_is_not_kept(way: Way) {
+    let mut arena = Arena::on(way, &[]).await;
     let mut parts = frame::text(vec![b'4'; 600_000]).fin(false).masked().bytes();
     parts.extend(frame::continuation(vec![b'4'; 600_000]).masked().bytes());
     arena.begin();
     let mut wire = arena.open(Side::Io).await;
     wire.try_send(&parts).await;
     assert_eq!(closed(&mut wire).await, 1009);
-    arena.ends(2 * MIB).await;
+    arena.ends(3 * MIB).await;
 }
 
 /// GHSA-c6g7-r2mf-pf5g: data within data cost stack for each level.
@@ -178,11 +183,10 @@ async fn ghsa_c6g7_r2mf_pf5g_deep_data_costs_no_stack() {
     arena.ends(4 * MIB).await;
 }
 
-/// GHSA-7xpx-rcqc-8qjh: broken msgpack, and the same depth in it. The healthy one of Socket.IO speaks JSON and could not be
-/// there; plain WebSockets are.
+/// GHSA-7xpx-rcqc-8qjh: broken msgpack, and the same depth in it.
 #[tokio::test]
 async fn ghsa_7xpx_rcqc_8qjh_broken_msgpack_panics_nowhere() {
-    let mut arena = Arena::with_msgpack().await;
+    let mut arena = Arena::new(&[MSGPACK]).await;
     let mut deep = b"\x83\xa4type\x02\xa3nsp\xa1/\xa4data\x92\xa1e".to_vec();
     deep.extend(vec![0x91; 500_000]);
     deep.push(0xc0);
@@ -213,13 +217,12 @@ async fn packets_cut_within_a_character_end_that_connection_only() {
 }
 
 /// Polls and POSTs that overlap: each cost a waiting request, and whose the answer is was not said.
-#[tokio::test]
-async fn overlapping_requests_end_the_session() {
-    let mut arena = Arena::new(&[]).await;
+async fn overlapping_requests_end_the_session(way: Way) {
+    let mut arena = Arena::on(way, &[]).await;
     let session = arena.session().await;
     assert_eq!(arena.post(&session, b"40").await, 200);
     assert!(arena.get(&session).await.body.starts_with("40{"));
-    let mut first = Wire::connect(arena.address).await;
+    let mut first = arena.connect().await;
     let poll = format!("GET {session} HTTP/1.1\r\nHost: localhost\r\n\r\n");
     first.send(&poll).await;
     // One of them comes second, whichever, and both are answered.

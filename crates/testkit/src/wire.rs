@@ -2,12 +2,14 @@
 //! back.
 
 use std::net::SocketAddr;
+use std::time::Instant;
 
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::net::{TcpSocket, TcpStream};
 
 use crate::frame::Frame;
 use crate::program::within;
+use crate::refusals::{self, Refusal};
 
 /// What every request for a WebSocket has.
 const UPGRADE: &str = "Host: localhost\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\
@@ -15,7 +17,11 @@ const UPGRADE: &str = "Host: localhost\r\nUpgrade: websocket\r\nConnection: Upgr
 
 /// A connection.
 #[derive(Debug)]
-pub struct Wire<S = TcpStream>(S);
+pub struct Wire<S = TcpStream> {
+    stream: S,
+    began: Instant,
+    refused: Option<Refusal>,
+}
 
 /// A whole response.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -34,7 +40,9 @@ impl Wire {
     /// # Panics
     /// When nobody listens, as everything here does when the other end does not play along.
     pub async fn connect(address: SocketAddr) -> Self {
-        Self(within("a connection", TcpStream::connect(address)).await.expect("someone listens"))
+        let began = Instant::now();
+        let stream = within("a connection", TcpStream::connect(address)).await.expect("someone listens");
+        Self { stream, began, refused: None }
     }
 
     /// Connects, and asks for a WebSocket with further headers (each with its line end). The answer is still to be
@@ -56,30 +64,42 @@ impl Wire {
     /// Connects from another address of this machine, with room for so few bytes that a server soon notices when nobody
     /// reads. Nothing is sent yet.
     pub async fn connect_from(address: SocketAddr, from: [u8; 4], room: u32) -> Self {
+        let began = Instant::now();
         let socket = TcpSocket::new_v4().expect("a socket");
         socket.set_recv_buffer_size(room).expect("a smaller buffer");
         socket.bind((from, 0).into()).expect("all of 127.0.0.0/8 is this machine");
-        Self(within("a connection", socket.connect(address)).await.expect("someone listens"))
+        let stream = within("a connection", socket.connect(address)).await.expect("someone listens");
+        Self { stream, began, refused: None }
     }
 
     /// This end's address.
     #[must_use]
     pub fn local_addr(&self) -> SocketAddr {
-        self.0.local_addr().expect("it is connected")
+        self.stream.local_addr().expect("it is connected")
     }
 }
 
 impl<S: AsyncRead + AsyncWrite + Unpin> Wire<S> {
     /// On a stream that is open.
     pub fn new(stream: S) -> Self {
-        Self(stream)
+        Self { stream, began: Instant::now(), refused: None }
+    }
+
+    /// The same on a stream that was begun then.
+    pub fn since(began: Instant, stream: S) -> Self {
+        Self { stream, began, refused: None }
+    }
+
+    /// The stream, to have something put around it, and when it was begun.
+    pub fn into_stream(self) -> (S, Instant) {
+        (self.stream, self.began)
     }
 
     /// Writes bytes.
     pub async fn send(&mut self, bytes: impl AsRef<[u8]>) {
         let sending = async {
-            self.0.write_all(bytes.as_ref()).await?;
-            self.0.flush().await
+            self.stream.write_all(bytes.as_ref()).await?;
+            self.stream.flush().await
         };
         within("the peer to read", sending).await.expect("the peer reads");
     }
@@ -96,8 +116,13 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Wire<S> {
 
     /// Asks for a WebSocket; the head of the answer, and `None` when the server had hung up and none can be read.
     pub async fn try_upgrade(&mut self, path: &str) -> Option<String> {
+        self.try_request(path, "").await
+    }
+
+    /// The same with further headers, each with its line end.
+    pub async fn try_request(&mut self, path: &str, headers: &str) -> Option<String> {
         // What it said before it went may still be there.
-        self.try_send(upgrade(path, "")).await;
+        self.try_send(upgrade(path, headers)).await;
         self.try_head().await
     }
 
@@ -123,8 +148,13 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Wire<S> {
     pub async fn try_head(&mut self) -> Option<String> {
         let mut head = Vec::new();
         while !head.ends_with(b"\r\n\r\n") {
-            head.push(within("a byte", self.0.read_u8()).await.ok()?);
+            let Ok(byte) = within("a byte", self.stream.read_u8()).await else {
+                self.refused(Refusal::CutOff);
+                return None;
+            };
+            head.push(byte);
         }
+        self.refused_by(&head);
         Some(String::from_utf8(head).expect("headers are text").to_ascii_lowercase())
     }
 
@@ -136,7 +166,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Wire<S> {
 
     /// The rest of a response.
     async fn body_of(&mut self, head: String) -> Response {
-        let status = head.split(' ').nth(1).and_then(|status| status.parse().ok()).expect("a status");
+        let status = status(head.as_bytes()).expect("a status");
         let mut response = Response { status, head, body: String::new() };
         let length = response.header("content-length").and_then(|length| length.parse().ok()).expect("a length");
         response.body = String::from_utf8(self.bytes(length).await).expect("bodies are text");
@@ -160,34 +190,80 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Wire<S> {
             length => usize::from(length),
         };
         bytes.extend(self.bytes(length).await);
-        Frame::parse_all(&bytes).remove(0)
+        let frame = Frame::parse_all(&bytes).remove(0);
+        if let (0x88, Some(code)) = (frame.first, frame.payload.first_chunk()) {
+            self.refused(Refusal::Close(u16::from_be_bytes(*code)));
+        }
+        frame
     }
 
     /// All bytes until the peer ends the connection.
     pub async fn rest(&mut self) -> Vec<u8> {
         let mut rest = Vec::new();
-        within("the end of the connection", self.0.read_to_end(&mut rest)).await.expect("a proper end");
+        within("the end of the connection", self.stream.read_to_end(&mut rest)).await.expect("a proper end");
+        self.refused(Refusal::CutOff);
         rest
     }
 
     /// Writes bytes, if the peer is still there to take them. One that takes nothing and stays is waited for.
     pub async fn try_send(&mut self, bytes: impl AsRef<[u8]>) -> bool {
-        within("the peer to read or to go", self.0.write_all(bytes.as_ref())).await.is_ok()
+        let sending = async {
+            self.stream.write_all(bytes.as_ref()).await?;
+            self.stream.flush().await
+        };
+        let sent = within("the peer to read or to go", sending).await.is_ok();
+        if !sent {
+            self.refused(Refusal::CutOff);
+        }
+        sent
     }
 
     /// All bytes until the connection ends, properly or not: a peer that closes with something unread resets it.
     pub async fn last_words(&mut self) -> Vec<u8> {
         let mut words = Vec::new();
         // What came before a reset is kept.
-        let _ = within("the end of the connection", self.0.read_to_end(&mut words)).await;
+        let _ = within("the end of the connection", self.stream.read_to_end(&mut words)).await;
+        self.refused(Refusal::CutOff);
+        self.refused_by(&words);
         words
+    }
+
+    /// Reads until the connection ends, properly or not, and keeps nothing of it.
+    pub async fn drain(&mut self) {
+        let mut nowhere = tokio::io::sink();
+        let reading = tokio::io::copy(&mut self.stream, &mut nowhere);
+        let _ = within("the end of the connection", reading).await;
+        self.refused(Refusal::CutOff);
+    }
+
+    /// Notes it, once: what is said after somebody was cut off only explains it.
+    fn refused(&mut self, how: Refusal) {
+        match self.refused {
+            None => refusals::note(how, self.began),
+            Some(Refusal::CutOff) => refusals::explain(how, self.began),
+            Some(_) => return,
+        }
+        self.refused = Some(how);
+    }
+
+    /// The same, if this is the head of such an answer.
+    fn refused_by(&mut self, head: &[u8]) {
+        if let Some(status @ 400..) = status(head) {
+            self.refused(Refusal::Status(status));
+        }
     }
 
     async fn bytes(&mut self, count: usize) -> Vec<u8> {
         let mut bytes = vec![0; count];
-        within("bytes", self.0.read_exact(&mut bytes)).await.expect("the peer goes on");
+        within("bytes", self.stream.read_exact(&mut bytes)).await.expect("the peer goes on");
         bytes
     }
+}
+
+/// The status in the head of an answer.
+fn status(head: &[u8]) -> Option<u16> {
+    let status = head.get(..12)?.strip_prefix(b"HTTP/1.1 ").or_else(|| head.strip_prefix(b"http/1.1 "))?;
+    std::str::from_utf8(status.get(..3)?).ok()?.parse().ok()
 }
 
 /// A request for a WebSocket.
