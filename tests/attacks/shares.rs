@@ -65,7 +65,7 @@ async fn an_address_makes_no_more_namespaces_than_its_share() {
     let mut other = arena.open(Side::Io).await;
     other.say(&text("40/rooms/of others,")).await;
     assert!(other.frame().await.payload.starts_with(b"40/rooms/of others,{"));
-    arena.ends(256 * KIB).await;
+    arena.goes_on(256 * KIB).await;
 }
 
 /// All who knew a session's id got a WebSocket for it, which was then closed.

@@ -191,8 +191,10 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Wire<S> {
         };
         bytes.extend(self.bytes(length).await);
         let frame = Frame::parse_all(&bytes).remove(0);
-        if let (0x88, Some(code)) = (frame.first, frame.payload.first_chunk()) {
-            self.refused(Refusal::Close(u16::from_be_bytes(*code)));
+        if frame.first == 0x88 {
+            // One without a code reads as 1005 (RFC 6455 §7.1.5).
+            let code = frame.payload.first_chunk().map_or(1005, |code| u16::from_be_bytes(*code));
+            self.refused(Refusal::Close(code));
         }
         frame
     }
