@@ -228,7 +228,8 @@ fn give_back(recovery: &Recovery<Peer>, peer: &Arc<Peer>, claim: Option<Claim>) 
             (log, newest)
         }
         Some(mut claim) => {
-            // What was said since it came is for the rooms that it is in now: as if it had joined and left then.
+            // What was said since it came is for the rooms that it is in now: as if it had joined and left then. What
+            // another thread joins from here on counts from the welcome.
             claim.missed.move_to(peer.joined().into_iter().chain([peer.id.clone()]).collect());
             // Nearly all of it, while others may still publish.
             first.extend(claim.missed.take().iter().flat_map(publish::parts));

@@ -253,7 +253,9 @@ impl Peer {
     pub(crate) fn leave(&self, name: &str) {
         self.leave_those(|more| {
             // Those who watch were not told of it yet.
-            coming(more).map(|coming| coming.remove(name));
+            if let Some(coming) = coming(more) {
+                coming.remove(name);
+            }
             let is_in = !self.has_left() && self.take_out(name);
             is_in.then(|| Name::from(name)).into_iter().collect()
         });
