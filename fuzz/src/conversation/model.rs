@@ -292,6 +292,10 @@ impl State {
             return self.check(false, || format!("{key:?} left without having been there"));
         };
         self.lines[line].said.remove(&key.1);
+        if reason == ServerNamespaceDisconnect {
+            // Told just now, before anybody heard of it.
+            self.send(line, &key.1, What::Disconnect);
+        }
         let closes = !matches!(reason, ClientNamespaceDisconnect | ServerNamespaceDisconnect);
         let is_due = self.lines[line].is_due();
         self.check(!closes || is_due, || format!("{key:?} was closed for nothing: {reason}"));

@@ -178,10 +178,14 @@ async fn one_that_a_middleware_refuses_does_not_come_back() {
 type Change = fn(&Socket) -> Result<(), JoinError>;
 
 /// A server with recovery whose middleware does that, tells of it, and decides when it is notified.
-fn deciding(
-    builder: Builder,
-    change: Change,
-) -> (SocketIo, Journal<String>, Journal<Result<(), JoinError>>, Arc<Notify>) {
+struct Deciding {
+    io: SocketIo,
+    told: Journal<String>,
+    changed: Journal<Result<(), JoinError>>,
+    gate: Arc<Notify>,
+}
+
+fn deciding(builder: Builder, change: Change) -> Deciding {
     let settings = RecoverySettings { skip_middlewares: false, ..RecoverySettings::default() };
     let (io, told) = told_of(builder.connection_state_recovery(settings).build());
     let (tell, changed) = journal();
@@ -200,7 +204,7 @@ fn deciding(
             Ok(())
         }
     });
-    (io, told, changed, gate)
+    Deciding { io, told, changed, gate }
 }
 
 /// It used to hear at once what was said in a room that a middleware put it into, before all that it had missed, and once
@@ -211,7 +215,7 @@ async fn what_is_said_while_a_middleware_decides_comes_once_and_in_its_place() {
         socket.leave("left");
         socket.join(["kept", "new"])
     };
-    let (io, mut told, mut changed, gate) = deciding(SocketIo::builder(), change);
+    let Deciding { io, mut told, mut changed, gate } = deciding(SocketIo::builder(), change);
     let address = serve(&io).await;
     let client = Client::join(address).await;
     io.of("/").socket(&client.id).unwrap().join(["kept", "left"]).unwrap();
@@ -254,7 +258,7 @@ async fn one_that_comes_back_is_told_as_it_joins_whether_there_is_a_place_for_it
         refused
     };
     let hub = Hub::new(HubLimits { topics_per_member: 2, topic_bytes: 20 });
-    let (io, mut told, mut changed, gate) = deciding(SocketIo::builder().hub(hub), change);
+    let Deciding { io, mut told, mut changed, gate } = deciding(SocketIo::builder().hub(hub), change);
     let address = serve(&io).await;
     let client = Client::join(address).await;
     io.of("/").socket(&client.id).unwrap().join(["a", "b"]).unwrap();
@@ -267,7 +271,7 @@ async fn one_that_comes_back_is_told_as_it_joins_whether_there_is_a_place_for_it
 
 #[tokio::test]
 async fn one_that_is_refused_as_it_comes_back_is_in_no_room() {
-    let (io, mut told, mut changed, gate) = deciding(SocketIo::builder(), |socket| socket.join("new"));
+    let Deciding { io, mut told, mut changed, gate } = deciding(SocketIo::builder(), |socket| socket.join("new"));
     let address = serve(&io).await;
     let client = Client::join(address).await;
     io.of("/").socket(&client.id).unwrap().join("kept").unwrap();
