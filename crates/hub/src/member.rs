@@ -101,12 +101,8 @@ impl<P: Parcel> Member<P> {
     /// # Errors
     /// As [`subscribe`](Self::subscribe), which counts it once.
     pub fn subscribe_all(&self, names: &[impl AsRef<str>]) -> Result<Vec<bool>, HubError> {
-        names.iter().try_for_each(|name| self.hub.check_name(name.as_ref()))?;
         let State { door, topics } = &mut *self.lock();
-        let more: HashSet<&str> = names.iter().map(AsRef::as_ref).filter(|name| !topics.contains(name)).collect();
-        if !more.is_empty() {
-            self.hub.check_room(topics.counted() + more.len())?;
-        }
+        self.check(topics, names)?;
         let subscribe = |name: &str| {
             let is_new = !topics.contains(name);
             if is_new {
@@ -115,6 +111,20 @@ impl<P: Parcel> Member<P> {
             is_new
         };
         Ok(names.iter().map(AsRef::as_ref).map(subscribe).collect())
+    }
+
+    /// Whether [`subscribe_all`](Self::subscribe_all) would be refused now: for who is to know, and subscribes later.
+    ///
+    /// # Errors
+    /// As of that, which this counts too.
+    pub fn check_all(&self, names: &[impl AsRef<str>]) -> Result<(), HubError> {
+        self.check(&self.lock().topics, names)
+    }
+
+    fn check(&self, topics: &Topics, names: &[impl AsRef<str>]) -> Result<(), HubError> {
+        names.iter().try_for_each(|name| self.hub.check_name(name.as_ref()))?;
+        let more: HashSet<&str> = names.iter().map(AsRef::as_ref).filter(|name| !topics.contains(name)).collect();
+        if more.is_empty() { Ok(()) } else { self.hub.check_room(topics.counted() + more.len()) }
     }
 
     /// Subscribes to a topic that no limit counts: how many there are of them, and how long their names are, is the

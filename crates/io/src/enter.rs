@@ -153,8 +153,7 @@ fn peer(entrant: &Entrant, space: &Arc<Space<Peer>>, claim: Option<&Claim>) -> O
     let (seats, in_flight) = (Arc::downgrade(&entrant.seats), Arc::clone(&entrant.in_flight));
     let mut peer = Peer::new(id, pid, session.clone(), seats, in_flight, Arc::clone(space), auth.clone());
     if let Some(claim) = claim {
-        peer.recovered = true;
-        peer.set_data(claim.lost.data.clone());
+        peer.come_back(claim.lost.data.clone(), &claim.lost.rooms);
     }
     Some(peer)
 }
@@ -233,16 +232,14 @@ fn give_back(recovery: &Recovery<Peer>, peer: &Arc<Peer>, claim: Option<Claim>) 
             (log, newest)
         }
         Some(mut claim) => {
+            // What was said since it came is for the rooms that it is in now: as if it had joined and left then. What
+            // another thread joins from here on counts from the welcome.
+            claim.missed.move_to(peer.joined().into_iter().chain([peer.id.clone()]).collect());
             // Nearly all of it, while others may still publish.
             first.extend(claim.missed.take().iter().flat_map(publish::parts));
             let log = recovery.give_back(&mut claim).ok_or(Outside::Forgotten)?;
             first.extend(claim.missed.take().iter().flat_map(publish::parts));
-            // It was in all of them before: they are not too many.
-            let rooms = claim.lost.rooms.into_iter();
-            joined.extend(rooms.filter_map(|room| {
-                let told = peer.join_untold(std::slice::from_ref(&room)).ok()?;
-                Some((room, told.first().copied()?))
-            }));
+            joined = peer.enter_untold();
             // What is given back is on its way, and may be lost once more.
             (log, claim.received)
         }

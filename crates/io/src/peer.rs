@@ -1,7 +1,7 @@
 //! A socket as a namespace keeps it: who it is, how it is reached, what it listens to and what it still owes.
 
 use std::any::{Any, TypeId};
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 
@@ -61,6 +61,9 @@ struct More {
     data: Value,
     extensions: HashMap<TypeId, Arc<dyn Any + Send + Sync>>,
     acks: Option<Acks<Waiter>>,
+    /// The rooms of one that comes back, until it is welcomed: it is in there, but is not reached there. What is said
+    /// there meanwhile is given to it with what it missed, after all that was said before, and once.
+    coming: Option<BTreeSet<Name>>,
 }
 
 impl Peer {
@@ -90,6 +93,14 @@ impl Peer {
             confirmed: AtomicU64::new(0),
             more: Mutex::default(),
         }
+    }
+
+    /// It was here before, with this and in these rooms.
+    pub(crate) fn come_back(&mut self, data: Value, rooms: &[Name]) {
+        self.recovered = true;
+        let mut more = self.more();
+        let more = more.get_or_insert_default();
+        (more.data, more.coming) = (data, Some(rooms.iter().cloned().collect()));
     }
 
     pub(crate) fn stage(&self) -> Stage {
@@ -145,19 +156,17 @@ impl Peer {
     /// Joins all of them or none, and leaves it to the caller to [tell](Self::tell_joined) those who watch: they run
     /// what an application likes, which must not be under a lock. Of nothing that is to be told there may be nothing in
     /// the answer.
-    pub(crate) fn join_untold(&self, rooms: &[Name]) -> Result<Vec<Joined>, HubError> {
+    fn join_untold(&self, rooms: &[Name]) -> Result<Vec<Joined>, HubError> {
+        self.join_those(rooms, || self.subscribe(rooms))
+    }
+
+    /// Has `subscribe` join rooms, and finds out what there is to tell of that.
+    fn join_those(
+        &self,
+        rooms: &[Name],
+        subscribe: impl FnOnce() -> Result<Vec<bool>, HubError>,
+    ) -> Result<Vec<Joined>, HubError> {
         let space = &*self.space;
-        let topics: Vec<String> = self.but_own(rooms).map(|room| room::topic(&space.name, room)).collect();
-        let subscribe = || {
-            let _changing = self.more();
-            if self.has_left() {
-                return Ok(vec![false; rooms.len()]);
-            }
-            let mut subscribed = self.session.member().subscribe_all(&topics)?.into_iter();
-            let enter_own = || !self.in_own_room.swap(true, Ordering::AcqRel);
-            let is_new = |room: &Name| if self.is_own(room) { enter_own() } else { subscribed.next() == Some(true) };
-            Ok(rooms.iter().map(is_new).collect::<Vec<_>>())
-        };
         if space.watchers.is_empty() {
             return subscribe().map(|_| Vec::new());
         }
@@ -169,6 +178,57 @@ impl Peer {
             (false, _) => Joined::Untold,
         });
         Ok(joined.collect())
+    }
+
+    /// Whether it is reached in each from now on, and was not before.
+    fn subscribe(&self, rooms: &[Name]) -> Result<Vec<bool>, HubError> {
+        let member = self.session.member();
+        let topics: Vec<String> = self.but_own(rooms).map(|room| self.topic(room)).collect();
+        let mut more = self.more();
+        if self.has_left() {
+            return Ok(vec![false; rooms.len()]);
+        }
+        if let Some(coming) = coming(&mut more) {
+            let is_new = |room: &&Name| !coming.contains(*room) && !member.is_subscribed(&self.topic(room));
+            let new: Vec<&Name> = self.but_own(rooms).filter(is_new).collect();
+            if !new.is_empty() {
+                let topics: Vec<String> = coming.iter().chain(new.iter().copied()).map(|it| self.topic(it)).collect();
+                member.check_all(&topics)?;
+                coming.extend(new.into_iter().cloned());
+            }
+            return Ok(vec![false; rooms.len()]);
+        }
+        let mut subscribed = member.subscribe_all(&topics)?.into_iter();
+        let enter_own = || !self.in_own_room.swap(true, Ordering::AcqRel);
+        let is_new = |room: &Name| if self.is_own(room) { enter_own() } else { subscribed.next() == Some(true) };
+        Ok(rooms.iter().map(is_new).collect())
+    }
+
+    /// Who comes back is reached in its rooms from now on. What there is to tell of each.
+    pub(crate) fn enter_untold(&self) -> Vec<(Name, Joined)> {
+        let mut entered = Vec::new();
+        while let Some(room) = self.next_coming() {
+            let subscribe = || {
+                let mut more = self.more();
+                // Unless it has left it since. There is a place for it: it was in all of them before, or was told when
+                // it joined. If another of its client's namespaces took that meanwhile, the hub counts it.
+                let is_in = coming(&mut more).is_some_and(|coming| coming.remove(&room));
+                Ok(vec![is_in && self.session.member().subscribe(&self.topic(&room)) == Ok(true)])
+            };
+            let told = self.join_those(std::slice::from_ref(&room), subscribe).unwrap_or_default().first().copied();
+            entered.extend(told.map(|told| (room, told)));
+        }
+        entered
+    }
+
+    /// A room in which it is not reached yet. `None`: there is none any more, nor will be.
+    fn next_coming(&self) -> Option<Name> {
+        let mut more = self.more();
+        let next = coming(&mut more)?.first().cloned();
+        if let (None, Some(more)) = (&next, more.as_mut()) {
+            more.coming = None;
+        }
+        next
     }
 
     /// Joins the room that bears its id, as everyone does who is let in.
@@ -191,7 +251,11 @@ impl Peer {
 
     /// One that has left everything leaves nothing more.
     pub(crate) fn leave(&self, name: &str) {
-        self.leave_those(|| {
+        self.leave_those(|more| {
+            // Those who watch were not told of it yet.
+            if let Some(coming) = coming(more) {
+                coming.remove(name);
+            }
             let is_in = !self.has_left() && self.take_out(name);
             is_in.then(|| Name::from(name)).into_iter().collect()
         });
@@ -199,9 +263,12 @@ impl Peer {
 
     /// Leaves everything in this namespace, for good. When this returns it has, also if another thread was about it.
     pub(crate) fn leave_all(&self) {
-        self.leave_those(|| {
+        self.leave_those(|more| {
             if self.has_left.swap(true, Ordering::AcqRel) {
                 return Vec::new();
+            }
+            if let Some(more) = more {
+                more.coming = None;
             }
             self.session.member().unsubscribe(&self.space.everyone);
             let rooms = self.topics().into_iter().chain([self.id.clone()]);
@@ -210,12 +277,9 @@ impl Peer {
     }
 
     /// Has `leave` leave rooms, under the lock of `more`, and tells those who watch of which those were.
-    fn leave_those(&self, leave: impl FnOnce() -> Vec<Name>) {
+    fn leave_those(&self, leave: impl FnOnce(&mut Option<Box<More>>) -> Vec<Name>) {
         let space = &*self.space;
-        let leave = || {
-            let _changing = self.more();
-            leave()
-        };
+        let leave = || leave(&mut self.more());
         let watchers = space.watchers.all();
         if watchers.is_empty() {
             leave();
@@ -238,7 +302,7 @@ impl Peer {
 
     /// Whether it was in there. Under the lock of `more`.
     fn take_out(&self, room: &str) -> bool {
-        let unsubscribed = self.session.member().unsubscribe(&room::topic(&self.space.name, room));
+        let unsubscribed = self.session.member().unsubscribe(&self.topic(room));
         if self.is_own(room) { self.in_own_room.swap(false, Ordering::AcqRel) } else { unsubscribed }
     }
 
@@ -250,8 +314,12 @@ impl Peer {
 
     /// The rooms that it joined, without the one that bears its id.
     pub(crate) fn joined(&self) -> Vec<Name> {
-        let _changing = self.more();
-        if self.has_left() { Vec::new() } else { self.topics() }
+        let mut more = self.more();
+        if self.has_left() {
+            return Vec::new();
+        }
+        let coming = coming(&mut more).into_iter().flat_map(|coming| coming.iter().cloned());
+        self.topics().into_iter().chain(coming).collect()
     }
 
     /// The rooms of its session in this namespace, without the one that bears its id.
@@ -259,6 +327,10 @@ impl Peer {
         let topics = self.session.member().topics();
         let rooms = topics.iter().filter_map(|topic| room::of_topic(&self.space.name, topic));
         rooms.filter(|room| !self.is_own(room)).map(Name::from).collect()
+    }
+
+    fn topic(&self, room: &str) -> String {
+        room::topic(&self.space.name, room)
     }
 
     fn has_left(&self) -> bool {
@@ -276,7 +348,7 @@ impl Peer {
     pub(crate) fn make_own_room(&self) {
         let _changing = self.more();
         if self.is_in_own_room() {
-            self.session.member().subscribe_exempt(&room::topic(&self.space.name, &self.id));
+            self.session.member().subscribe_exempt(&self.topic(&self.id));
         }
     }
 
@@ -351,6 +423,11 @@ impl Peer {
     fn more(&self) -> MutexGuard<'_, Option<Box<More>>> {
         self.more.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+/// The rooms of one that comes back, until it is reached there.
+fn coming(more: &mut Option<Box<More>>) -> Option<&mut BTreeSet<Name>> {
+    more.as_mut()?.coming.as_mut()
 }
 
 /// How many are in a room, whether or not the hub knows of the one whose id it bears.

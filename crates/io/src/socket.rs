@@ -188,7 +188,8 @@ impl Socket {
 
     /// Joins rooms, all of them or none. Every broadcast that begins after this returns reaches it, also while a
     /// middleware still decides whether to let it in; stock clients keep what comes before they are told that they are
-    /// in. One that has left joins nothing.
+    /// in. One that [comes back](Self::recovered) gets that with what it missed, so nothing that is volatile or asks for
+    /// an answer. One that has left joins nothing.
     ///
     /// # Errors
     /// A name is too long, or the client would be in too many rooms; see [`HubLimits`](crate::HubLimits). What it is in

@@ -136,10 +136,13 @@ impl Client {
         }
     }
 
-    /// Answers one of the questions that it was asked.
+    /// Answers one of the questions that it was asked. Like stock clients it waits until it is in: one that a middleware
+    /// has put into a room may be asked before, and would be closed for an answer.
     pub(super) async fn answer(&mut self, number: u8, payload: Value) {
-        let Some(place) = usize::from(number).checked_rem(self.owed.len()) else { return };
-        let (namespace, id, tag) = self.owed.swap_remove(place);
+        let is_in = |namespace: &String| self.places.get(namespace).is_some_and(|place| place.is_in);
+        let may: Vec<usize> = (0..self.owed.len()).filter(|place| is_in(&self.owed[*place].0)).collect();
+        let Some(number) = usize::from(number).checked_rem(may.len()) else { return };
+        let (namespace, id, tag) = self.owed.swap_remove(may[number]);
         let Ok(frames) = self.parser.ack(&name(&namespace), id, &(tag, &payload)) else { return };
         if frames.attachments.len() > 10 || self.is_wild() {
             return;
@@ -279,6 +282,7 @@ impl Client {
                 let words: Value = args.get(0).unwrap_or_default();
                 let words = words.get("message").cloned().unwrap_or(words);
                 let place = self.places.remove(namespace).expect("it has asked");
+                self.owed.retain(|(it, _, _)| it != namespace);
                 if words.as_str() == Some("Invalid namespace") {
                     let is_none = namespace == "/nowhere" || namespace.starts_with("/f-") && place.manner & REFUSE != 0;
                     assert!(is_none, "{namespace} is a namespace");

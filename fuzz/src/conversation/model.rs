@@ -123,6 +123,9 @@ pub(super) struct Seat {
     /// What it was sent since, and can be recovered.
     history: BTreeSet<u32>,
     since: Option<Instant>,
+    /// Of one that comes back: the first event that was published after a middleware had put it into a room, and the
+    /// rooms that it was in before.
+    before: Option<(u32, BTreeSet<String>)>,
 }
 
 /// An event, and whom it was for.
@@ -139,7 +142,12 @@ struct Published {
 impl Seat {
     /// Whether an event for these rooms is for it.
     fn is_meant(&self, rooms: &[String], except: &[String]) -> bool {
-        let is_in = |room: &String| *room == self.id || self.rooms.contains(room);
+        self.is_meant_in(&self.rooms, rooms, except)
+    }
+
+    /// The same, as long as it was in those rooms.
+    fn is_meant_in(&self, its: &BTreeSet<String>, rooms: &[String], except: &[String]) -> bool {
+        let is_in = |room: &String| *room == self.id || its.contains(room);
         let included = if rooms.is_empty() { self.is_in } else { rooms.iter().any(is_in) };
         included && !except.iter().any(is_in)
     }
@@ -198,8 +206,17 @@ impl State {
         }
     }
 
-    /// A middleware puts a socket into a room.
+    /// A middleware puts a socket into a room. One that comes back hears nothing there before it is let in, and is then
+    /// given what was said there.
     pub(super) fn arrive(&mut self, line: usize, socket: &Socket, room: &str) {
+        if socket.recovered() {
+            let key = (socket.namespace().to_owned(), socket.id().to_string());
+            if let Some(lost) = self.lost.get_mut(&key) {
+                lost.before = Some((self.next_tag + 1, lost.rooms.clone()));
+                lost.rooms.insert(room.to_owned());
+            }
+            return;
+        }
         let seat = self.seats.entry((line, socket.namespace().to_owned())).or_default();
         seat.id = socket.id().to_string();
         seat.rooms.insert(room.to_owned());
@@ -221,7 +238,7 @@ impl State {
             id: id.clone(),
             is_in: true,
             namespace: namespace.clone(),
-            rooms: early.rooms.clone(),
+            rooms: early.rooms,
             since_tag: self.next_tag + 1,
             ..Seat::default()
         };
@@ -229,7 +246,7 @@ impl State {
             let lost = self.lost.remove(&(namespace.clone(), id.clone()));
             self.check(lost.is_some() && back.is_some(), || format!("{key:?} recovered what nobody had lost"));
             if let (Some(lost), Some(back)) = (lost, back) {
-                self.give_back(line, &lost, &back, &early);
+                self.give_back(line, &lost, &back);
                 seat.rooms.extend(lost.rooms);
                 (seat.history, seat.since_tag) = (lost.history, lost.since_tag);
             }
@@ -248,18 +265,17 @@ impl State {
     /// One that was lost is given back what it missed. As in Node, what was published before it was lost is chosen by
     /// the rooms that it was in when it was lost: of rooms that it had joined or left by then it may be given more, or
     /// less.
-    fn give_back(&mut self, line: usize, lost: &Seat, back: &Back, early: &Seat) {
+    fn give_back(&mut self, line: usize, lost: &Seat, back: &Back) {
         let mut given = Vec::new();
         for it in self.published.iter().filter(|it| it.namespace == lost.namespace && it.tag >= lost.since_tag) {
             let had = back.tag.is_some_and(|tag| it.tag <= tag);
             if had && back.has_offset {
                 continue;
             }
-            // A known fault: what it heard in a room that a middleware has put it into, before it was let in, is given
-            // to it once more.
-            let had = had || early.history.contains(&it.tag);
             let was_meant = lost.history.contains(&it.tag);
-            let is_chosen = lost.is_meant(&it.rooms, &it.except) && it.skip.as_ref() != Some(&lost.id);
+            let before = lost.before.as_ref().filter(|(since, _)| it.tag < *since);
+            let rooms = before.map_or(&lost.rooms, |(_, rooms)| rooms);
+            let is_chosen = lost.is_meant_in(rooms, &it.rooms, &it.except) && it.skip.as_ref() != Some(&lost.id);
             let must = if was_meant && is_chosen && !had { Must::Be } else { Must::NotBe };
             if was_meant || is_chosen {
                 given.push((What::Event { tag: it.tag, payload: it.payload.clone(), asks: false }, must));
@@ -276,6 +292,10 @@ impl State {
             return self.check(false, || format!("{key:?} left without having been there"));
         };
         self.lines[line].said.remove(&key.1);
+        if reason == ServerNamespaceDisconnect {
+            // Told just now, before anybody heard of it.
+            self.send(line, &key.1, What::Disconnect);
+        }
         let closes = !matches!(reason, ClientNamespaceDisconnect | ServerNamespaceDisconnect);
         let is_due = self.lines[line].is_due();
         self.check(!closes || is_due, || format!("{key:?} was closed for nothing: {reason}"));

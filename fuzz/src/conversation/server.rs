@@ -228,9 +228,8 @@ pub(super) fn leave(model: &Model, line: usize, socket: &Socket, room: &str) {
     }
 }
 
-/// A server takes a socket out, or closes the connection that it is on.
+/// A server takes a socket out, or closes the connection that it is on: then it takes out all that are on that.
 pub(super) fn dismiss(model: &Model, line: usize, socket: &Socket, close: bool) {
-    let was_in = socket.connected();
     if close {
         model.lock().lines[line].may_close = true;
         socket.disconnect_all();
@@ -238,9 +237,6 @@ pub(super) fn dismiss(model: &Model, line: usize, socket: &Socket, close: bool) 
         socket.disconnect();
     }
     let mut state = model.lock();
-    if was_in {
-        state.send(line, socket.namespace(), What::Disconnect);
-    }
     state.lines[line].is_dismissed |= close;
     state.check(!socket.connected(), || format!("{line} was taken out and is still in"));
 }

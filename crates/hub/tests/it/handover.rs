@@ -83,9 +83,11 @@ fn several_topics_are_subscribed_to_all_or_none() {
     let member = hub.join(outbox(1, 100, Overflow::Close));
     assert_eq!(member.subscribe_all(&["a", "b", "a"]), Ok(vec![true, true, false]));
     assert_eq!(member.subscribe_all(&["c", "d"]), Err(HubError::TooManyTopics { limit: 3 }));
+    assert_eq!(member.check_all(&["c", "d"]), Err(HubError::TooManyTopics { limit: 3 }));
+    assert_eq!(member.check_all(&["a", "c"]), Ok(()));
     assert_eq!(member.subscribe_all(&["c", "longer"]), Err(HubError::TopicTooLong { bytes: 6, limit: 5 }));
     assert_eq!((member.topics().len(), hub.count("c")), (2, 0));
-    assert_eq!(hub.counters(), Counters { too_many_topics: 1, topic_too_long: 1, ..Counters::default() });
+    assert_eq!(hub.counters(), Counters { too_many_topics: 2, topic_too_long: 1, ..Counters::default() });
     assert_eq!(member.subscribe_all(&["b", "c", "a"]), Ok(vec![false, true, false]));
     assert_eq!(member.subscribe_all(&["b", "c", "a"]), Ok(vec![false; 3]), "nothing new is not too many");
 }

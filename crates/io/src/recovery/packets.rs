@@ -113,6 +113,11 @@ impl Missed {
         self.next
     }
 
+    /// Middlewares have put it into other rooms meanwhile: what is looked at from now on is for those.
+    pub(crate) fn move_to(&mut self, rooms: HashSet<Name>) {
+        self.rooms = rooms;
+    }
+
     /// Looks at the packets that come next. `false`: it is too much.
     pub(super) fn look_at(&mut self, step: &[Arc<Recorded>]) -> bool {
         self.next += step.len() as u64;

@@ -2,12 +2,14 @@
 
 use std::future::ready;
 use std::net::SocketAddr;
+use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use switchboard_io::{RecoverySettings, Refusal, Socket, SocketIo};
+use switchboard_io::{Builder, HubLimits, JoinError, RecoverySettings, Refusal, Socket, SocketIo, Value};
 use switchboard_testkit::within;
-use switchboard_ws::OutboxLimits;
+use switchboard_ws::{Hub, OutboxLimits};
+use tokio::sync::Notify;
 
 use crate::client::{Client, Heard, Journal, Poller, fenced, journal, serve};
 
@@ -49,10 +51,15 @@ async fn back(address: SocketAddr, pid: &str, offset: Option<&str>) -> (Client, 
     let mut client = Client::open(address).await;
     let offset = offset.map(|offset| format!(r#","offset":"{offset}""#)).unwrap_or_default();
     client.say(&format!(r#"40{{"pid":"{pid}"{offset}}}"#)).await;
+    let (missed, welcome) = until_welcomed(&mut client).await;
+    (client, missed, welcome)
+}
+
+async fn until_welcomed(client: &mut Client) -> (Vec<String>, String) {
     let mut missed = Vec::new();
     loop {
         match client.hear().await {
-            Heard::Text(text) if text.starts_with("40{") => return (client, missed, text),
+            Heard::Text(text) if text.starts_with("40{") => return (missed, text),
             Heard::Text(text) => missed.push(text),
             Heard::Binary(bytes) => missed.push(format!("{bytes:?}")),
             Heard::Close(_) => panic!("it is not let in"),
@@ -165,6 +172,123 @@ async fn one_that_a_middleware_refuses_does_not_come_back() {
     client.say(&format!(r#"40{{"pid":"{pid}"}}"#)).await;
     client.expect(r#"44{"message":"not again"}"#).await;
     assert_eq!(io.recovery().unwrap().recovered, 0);
+}
+
+/// What a middleware does to the rooms of one that comes back, before it takes its time.
+type Change = fn(&Socket) -> Result<(), JoinError>;
+
+/// A server with recovery whose middleware does that, tells of it, and decides when it is notified.
+struct Deciding {
+    io: SocketIo,
+    told: Journal<String>,
+    changed: Journal<Result<(), JoinError>>,
+    gate: Arc<Notify>,
+}
+
+fn deciding(builder: Builder, change: Change) -> Deciding {
+    let settings = RecoverySettings { skip_middlewares: false, ..RecoverySettings::default() };
+    let (io, told) = told_of(builder.connection_state_recovery(settings).build());
+    let (tell, changed) = journal();
+    let gate = Arc::new(Notify::new());
+    let closed = Arc::clone(&gate);
+    io.use_(move |socket: Socket| {
+        let (tell, closed) = (tell.clone(), Arc::clone(&closed));
+        async move {
+            if socket.recovered() {
+                let _ = tell.send(change(&socket));
+                closed.notified().await;
+            }
+            if socket.auth::<Value>().is_ok_and(|auth| auth.get("never").is_some()) {
+                return Err(Refusal::new("never"));
+            }
+            Ok(())
+        }
+    });
+    Deciding { io, told, changed, gate }
+}
+
+/// It used to hear at once what was said in a room that a middleware put it into, before all that it had missed, and once
+/// more among that.
+#[tokio::test]
+async fn what_is_said_while_a_middleware_decides_comes_once_and_in_its_place() {
+    let change: Change = |socket| {
+        socket.leave("left");
+        socket.join(["kept", "new"])
+    };
+    let Deciding { io, mut told, mut changed, gate } = deciding(SocketIo::builder(), change);
+    let address = serve(&io).await;
+    let client = Client::join(address).await;
+    io.of("/").socket(&client.id).unwrap().join(["kept", "left"]).unwrap();
+    let (id, pid) = lose(client, &mut told).await;
+    let say = |word: &str| {
+        for room in ["kept", "left", "new"] {
+            io.to(room).emit(&format!("{word} {room}"), &()).unwrap();
+        }
+    };
+    say("away");
+    let mut client = Client::open(address).await;
+    client.say(&format!(r#"40{{"pid":"{pid}"}}"#)).await;
+    assert_eq!(changed.next().await, Ok(()));
+    say("deciding");
+    io.to("kept").volatile().emit("volatile", &()).unwrap();
+    assert_eq!(io.of("/").count_in("new"), 0);
+    gate.notify_one();
+    let (missed, welcome) = until_welcomed(&mut client).await;
+    let words: Vec<_> = missed.iter().map(|event| split(event).0).collect();
+    let expected = ["away kept", "away left", "deciding kept", "deciding new"];
+    assert_eq!(words, expected.map(|word| format!(r#"42["{word}"]"#)));
+    assert!(welcome.contains(&id), "{welcome}");
+    assert_eq!(["kept", "left", "new"].map(|room| io.of("/").count_in(room)), [1, 0, 1]);
+    say("in");
+    for word in ["in kept", "in new"] {
+        assert_eq!(split(&client.text().await).0, format!(r#"42["{word}"]"#));
+    }
+    client.expect_nothing().await;
+}
+
+#[tokio::test]
+async fn one_that_comes_back_is_told_as_it_joins_whether_there_is_a_place_for_it() {
+    let change: Change = |socket| {
+        socket.join(["a", "b"])?;
+        assert_eq!(socket.rooms(), ["a", "b"]);
+        let refused = socket.join("c");
+        socket.leave("a");
+        socket.join("c")?;
+        assert_eq!(socket.rooms(), ["b", "c"]);
+        refused
+    };
+    let hub = Hub::new(HubLimits { topics_per_member: 2, topic_bytes: 20 });
+    let Deciding { io, mut told, mut changed, gate } = deciding(SocketIo::builder().hub(hub), change);
+    let address = serve(&io).await;
+    let client = Client::join(address).await;
+    io.of("/").socket(&client.id).unwrap().join(["a", "b"]).unwrap();
+    let (id, pid) = lose(client, &mut told).await;
+    gate.notify_one();
+    let (_client, ..) = back(address, &pid, None).await;
+    assert_eq!(changed.next().await, Err(JoinError::TooManyTopics { limit: 2 }));
+    assert_eq!(["a", "b", "c", id.as_str()].map(|room| io.of("/").count_in(room)), [0, 1, 1, 1]);
+}
+
+#[tokio::test]
+async fn one_that_is_refused_as_it_comes_back_is_in_no_room() {
+    let Deciding { io, mut told, mut changed, gate } = deciding(SocketIo::builder(), |socket| socket.join("new"));
+    let address = serve(&io).await;
+    let client = Client::join(address).await;
+    io.of("/").socket(&client.id).unwrap().join("kept").unwrap();
+    let (_, pid) = lose(client, &mut told).await;
+    let mut client = Client::open(address).await;
+    client.say(&format!(r#"40{{"pid":"{pid}","never":true}}"#)).await;
+    assert_eq!(changed.next().await, Ok(()));
+    gate.notify_one();
+    client.expect(r#"44{"message":"never"}"#).await;
+    for room in ["kept", "new"] {
+        io.to(room).emit("news", &()).unwrap();
+        assert_eq!(io.of("/").count_in(room), 0);
+    }
+    // It is somebody new, in the same session.
+    let id = client.enter("/").await;
+    assert_eq!(io.of("/").socket(&id).map(|socket| socket.rooms().len()), Some(1));
+    client.expect_nothing().await;
 }
 
 /// It would overflow its queue, be closed for that, and come back for the same, as long as it may.
