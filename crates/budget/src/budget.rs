@@ -4,7 +4,7 @@ use std::fmt;
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering::Relaxed};
 use std::sync::{Arc, Weak};
 
-use crate::holder::{Holder, Holders, Watch};
+use crate::holder::{Holder, Holders, Reserve, Shortage, Watch};
 use crate::ledger::{Ledger, STEP};
 use crate::part::Part;
 
@@ -54,9 +54,14 @@ impl Inner {
         self.limit / 20 * 19
     }
 
-    /// So much is left when those who hold most are gone.
+    /// So much is left when those who have to go are gone.
     fn relieved(&self) -> i64 {
         self.limit / 10 * 8
+    }
+
+    /// What is to be let go of, memory being short.
+    fn excess(&self, used: i64) -> usize {
+        usize::try_from(used - self.relieved()).unwrap_or(0)
     }
 
     fn relieve(&self, used: i64, relief_at: i64) {
@@ -65,7 +70,16 @@ impl Inner {
         if self.relief_at.compare_exchange(relief_at, later, Relaxed, Relaxed).is_err() {
             return;
         }
-        let picked = self.holders.pick(usize::try_from(used - self.relieved()).unwrap_or(0));
+        let excess = self.excess(used);
+        let excess = excess - self.holders.shrink(excess);
+        if excess == 0 {
+            return;
+        }
+        // Nobody new comes while memory is tight: those who hold little go only if those who are here take more and more.
+        let is_dire = used >= self.reserved();
+        let little = usize::try_from(self.tight() - self.relieved()).unwrap_or(0);
+        let dire = if is_dire { excess.saturating_sub(little) } else { 0 };
+        let picked = self.holders.pick(Shortage { excess, dire });
         self.evicted.fetch_add(picked.new, Relaxed);
         for holder in picked.holders {
             holder.evict();
@@ -124,6 +138,15 @@ impl Budget {
         self.0.as_ref().is_some_and(|inner| inner.ledger.sum() >= inner.limit)
     }
 
+    /// Bytes that those who can do without something are to let go of: 0 unless memory is [short](Self::is_tight).
+    #[must_use]
+    #[inline]
+    pub fn excess(&self) -> usize {
+        let Some(inner) = &self.0 else { return 0 };
+        let used = inner.ledger.sum();
+        if used >= inner.tight() { inner.excess(used) } else { 0 }
+    }
+
     /// Whether somebody new may come in. `false`, when memory is [short](Self::is_tight), is counted.
     #[must_use]
     pub fn admit(&self) -> bool {
@@ -180,7 +203,13 @@ impl Budget {
         self.0.as_ref().map_or_else(Watch::none, |inner| inner.holders.enter(holder))
     }
 
-    /// When memory is short, evicts those who hold most. To be called after something was counted, where no lock is
+    /// Puts something on the list of what goes before anybody does.
+    pub fn reserve(&self, reserve: Weak<dyn Reserve>) -> Watch {
+        self.0.as_ref().map_or_else(Watch::none, |inner| inner.holders.enter_reserve(reserve))
+    }
+
+    /// When memory is short, has reserves let go of what they hold, and if that is not enough evicts those who hold
+    /// most. To be called after something was counted, where no lock is
     /// held that a [`Holder`] needs. Costs a comparison mostly; while memory stays short those who hold most are looked
     /// for each time that a 64th of the limit more is held than then, or than was held at the least since.
     #[inline]
