@@ -20,9 +20,9 @@ pub trait Holder: Send + Sync {
     /// Bytes that would be free if it were gone. What it shares with others counts in full.
     fn held(&self) -> usize;
 
-    /// It has not said yet who it is, and loses nothing that it had: of those who hold less than [`LEAST`] such ones go
-    /// when together they hold more than anybody else, who is longest on the list first. Whoever means it well is one
-    /// for a moment only. Default: no.
+    /// It has not said yet who it is, and loses nothing that it had. Of those who hold less than [`LEAST`] such ones go
+    /// first if together they hold all that is too much, and else as one would that holds as much as they do: who is
+    /// longest on the list first. Whoever means it well is one for a moment only. Default: no.
     fn is_stranger(&self) -> bool {
         false
     }
@@ -88,12 +88,14 @@ struct Entry {
     evicted: bool,
 }
 
-/// How much too much is held.
+/// How much too much is held, in bytes.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Shortage {
-    /// Bytes that are to be let go of.
+    /// For what nobody would miss.
+    pub(crate) spare: usize,
+    /// For those who hold most.
     pub(crate) excess: usize,
-    /// Of them so many, if those must go for it too who hold little.
+    /// For those who hold little.
     pub(crate) dire: usize,
 }
 
@@ -140,10 +142,10 @@ impl Holders {
         excess - left
     }
 
-    /// Chooses those who hold most until what they hold is the excess. Strangers go as one would that holds as much as
-    /// they do together. Those who were chosen before and still hold something come first. In dire need those who hold
-    /// little go too, the newest first.
-    pub(crate) fn pick(&self, Shortage { excess, dire }: Shortage) -> Picked {
+    /// Chooses strangers if all that is to be spared is theirs. Else those who hold most until what they hold is the
+    /// excess; strangers go as one would that holds as much as they do together. Those who were chosen before and still
+    /// hold something come first. In dire need those who hold little go too, the newest first.
+    pub(crate) fn pick(&self, Shortage { spare, excess, dire }: Shortage) -> Picked {
         let (mut large, mut strangers, mut little) = (Vec::new(), Vec::new(), Vec::new());
         // Whoever is let go of last here must not be so under the lock, which it takes to leave the list.
         let mut least = Vec::new();
@@ -159,14 +161,21 @@ impl Holders {
             };
             place.push(Found { number: *number, held, evicted: entry.evicted, holder });
         }
-        large.sort_by_key(|found| Reverse((found.evicted, found.held)));
+        let mut picked = Picked::default();
         let crowd = strangers.iter().map(|found| found.held).sum();
+        if spare <= crowd {
+            picked.choose(&mut table, &strangers, spare);
+            drop(table);
+            return picked;
+        }
+        large.sort_by_key(|found| Reverse((found.evicted, found.held)));
         let mut smaller = large.split_off(large.partition_point(|found| found.evicted || found.held > crowd));
         large.append(&mut strangers);
         large.append(&mut smaller);
         little.sort_by_key(|found| Reverse((found.evicted, found.number)));
-        let mut picked = Picked::default();
-        picked.choose(&mut table, &large, excess);
+        if excess > 0 {
+            picked.choose(&mut table, &large, excess);
+        }
         if picked.freed < dire {
             picked.choose(&mut table, &little, dire);
         }
