@@ -7,6 +7,7 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use clap::Parser as _;
+use switchboard_io::RecoveryCounters;
 use switchboard_server::app::App;
 use switchboard_server::cli::Cli;
 use switchboard_server::settings::{Address, Settings};
@@ -365,6 +366,16 @@ impl Arena {
     /// Socket.IO's counters.
     pub(crate) fn engine(&self) -> &switchboard_io::engine::Metrics {
         self.app.sockets.as_ref().expect("it is served").server.engine().metrics()
+    }
+
+    /// How many sessions of Socket.IO there are.
+    pub(crate) fn sessions(&self) -> usize {
+        self.app.sockets.as_ref().expect("it is served").server.engine().sessions()
+    }
+
+    /// What was recovered of Socket.IO's clients, and what could not be.
+    pub(crate) fn recovery(&self) -> RecoveryCounters {
+        self.app.sockets.as_ref().expect("it is served").server.recovery().expect("it is on")
     }
 
     /// How many events were too long to be told to plain WebSockets.

@@ -4,7 +4,7 @@ use std::fmt;
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering::Relaxed};
 use std::sync::{Arc, Weak};
 
-use crate::holder::{Holder, Holders, Watch};
+use crate::holder::{Holder, Holders, Reserve, Shortage, Watch};
 use crate::ledger::{Ledger, STEP};
 use crate::part::Part;
 
@@ -44,6 +44,16 @@ pub struct Usage {
 }
 
 impl Inner {
+    /// From here on what nobody would miss is let go of: so that there is room for who needs much at once.
+    fn strained(&self) -> i64 {
+        self.limit / 10 * 8
+    }
+
+    /// So much is left when that is gone.
+    fn spared(&self) -> i64 {
+        self.limit / 10 * 7
+    }
+
     /// From here on memory is short.
     fn tight(&self) -> i64 {
         self.limit / 10 * 9
@@ -62,10 +72,20 @@ impl Inner {
     fn relieve(&self, used: i64, relief_at: i64) {
         // Not again until a little more is held: those who are told need a moment to let go. And one of us is enough.
         let later = used + self.limit / 64;
+        let later = if used < self.tight() { later.min(self.tight()) } else { later };
         if self.relief_at.compare_exchange(relief_at, later, Relaxed, Relaxed).is_err() {
             return;
         }
-        let picked = self.holders.pick(usize::try_from(used - self.relieved()).unwrap_or(0));
+        let beyond = |mark| usize::try_from(used - mark).unwrap_or(0);
+        let spare = beyond(self.spared());
+        let freed = self.holders.shrink(spare);
+        if freed >= spare {
+            return;
+        }
+        // Nobody new comes while memory is tight: those who hold little go only if those who are here take more and more.
+        let excess = if used >= self.tight() { beyond(self.relieved()).saturating_sub(freed) } else { 0 };
+        let dire = if used >= self.reserved() { beyond(self.tight()).saturating_sub(freed) } else { 0 };
+        let picked = self.holders.pick(Shortage { spare: spare - freed, excess, dire });
         self.evicted.fetch_add(picked.new, Relaxed);
         for holder in picked.holders {
             holder.evict();
@@ -75,8 +95,8 @@ impl Inner {
     /// Less is held than when relief is due: as it falls, so does that, or memory could stay short and nobody would go.
     #[cold]
     fn ease(&self, used: i64, relief_at: i64) {
-        let tight = self.tight();
-        let eased = if used < tight { tight } else { relief_at.min(used + self.limit / 64) };
+        let strained = self.strained();
+        let eased = if used < strained { strained } else { relief_at.min(used + self.limit / 64) };
         if eased < relief_at {
             // Who came in between knows better.
             let _ = self.relief_at.compare_exchange(relief_at, eased, Relaxed, Relaxed);
@@ -99,7 +119,7 @@ impl Budget {
             evicted: AtomicU64::new(0),
             denied: AtomicU64::new(0),
         };
-        inner.relief_at.store(inner.tight(), Relaxed);
+        inner.relief_at.store(inner.strained(), Relaxed);
         Self(Some(Arc::new(inner)))
     }
 
@@ -122,6 +142,15 @@ impl Budget {
     #[inline]
     pub fn is_full(&self) -> bool {
         self.0.as_ref().is_some_and(|inner| inner.ledger.sum() >= inner.limit)
+    }
+
+    /// Bytes that a [`Reserve`] is to let go of: from 80 % on what is beyond 70 %.
+    #[must_use]
+    #[inline]
+    pub fn excess(&self) -> usize {
+        let Some(inner) = &self.0 else { return 0 };
+        let used = inner.ledger.sum();
+        if used >= inner.strained() { usize::try_from(used - inner.spared()).unwrap_or(0) } else { 0 }
     }
 
     /// Whether somebody new may come in. `false`, when memory is [short](Self::is_tight), is counted.
@@ -180,9 +209,15 @@ impl Budget {
         self.0.as_ref().map_or_else(Watch::none, |inner| inner.holders.enter(holder))
     }
 
-    /// When memory is short, evicts those who hold most. To be called after something was counted, where no lock is
-    /// held that a [`Holder`] needs. Costs a comparison mostly; while memory stays short those who hold most are looked
-    /// for each time that a 64th of the limit more is held than then, or than was held at the least since.
+    /// Puts something on the list of what goes before anybody does.
+    pub fn reserve(&self, reserve: Weak<dyn Reserve>) -> Watch {
+        self.0.as_ref().map_or_else(Watch::none, |inner| inner.holders.enter_reserve(reserve))
+    }
+
+    /// As memory gets short, has reserves let go of what they hold, and if that is not enough evicts strangers, and those
+    /// who hold most. To be called after something was counted, where no lock is held that a [`Holder`] needs. Costs a
+    /// comparison mostly; while memory stays short those who are to go are looked for each time that a 64th of the limit
+    /// more is held than then, or than was held at the least since.
     #[inline]
     pub fn relieve(&self) {
         let Some(inner) = &self.0 else { return };
@@ -190,7 +225,7 @@ impl Budget {
         let relief_at = inner.relief_at.load(Relaxed);
         if used >= relief_at {
             inner.relieve(used, relief_at);
-        } else if relief_at > inner.tight() {
+        } else if relief_at > inner.strained() {
             inner.ease(used, relief_at);
         }
     }

@@ -54,6 +54,7 @@ impl Client {
             join_by: Some(now + router.settings.connect_timeout),
             waiting: None,
         };
+        session.set_stranger(true);
         if session.protocol() == Protocol::V3 {
             // Clients of Socket.IO 2 are in the main namespace without asking.
             client.connect(session, Namespace::ROOT, Args::default());

@@ -182,6 +182,8 @@ fn admit(entrant: &Entrant, peer: &Arc<Peer>, claim: Option<Claim>) {
     if !(entrant.seats.admit(&peer.space.name, peer) && entrant.session.is_open()) {
         return depart::depart(peer, DisconnectReason::TransportClose);
     }
+    // From here on it has something to lose.
+    peer.session.set_stranger(false);
     let auth = peer.auth.bytes();
     // Before it can leave, by which this is taken back.
     peer.session.keep(0, auth);

@@ -6,22 +6,23 @@
 //! is not yet known to be dead takes its session over from it.
 
 use std::collections::HashMap;
-use std::ops::{Deref, DerefMut};
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::{Duration, Instant};
 
 use switchboard_io_proto::engine::Sid;
 use switchboard_io_proto::socket::{Frames, Namespace, Selector};
-use switchboard_ws::{Budget, BudgetHold, BudgetPart, OutboxLimits};
+use switchboard_ws::{Budget, BudgetPart, BudgetWatch, OutboxLimits};
 
-use lost::Absent;
-use packets::{Missed, Packets, STEP};
+use memory::Memory;
+use packets::{Missed, STEP, place};
 
 pub(crate) use lost::Lost;
+pub use memory::RecoveryCounters;
+pub(crate) use memory::{Locked, Log};
 pub(crate) use packets::Place;
 
 mod lost;
+mod memory;
 mod packets;
 
 /// Settings of connection state recovery.
@@ -64,19 +65,6 @@ pub(crate) struct Claim {
     pub(crate) missed: Missed,
 }
 
-/// How often recovery did what.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct RecoveryCounters {
-    /// Clients that came back and were given what they missed.
-    pub recovered: u64,
-    /// Clients that came back in vain: too late, or what they missed is gone.
-    pub failed: u64,
-    /// Packets that a limit threw away before their time.
-    pub packets_dropped: u64,
-    /// Lost clients that a limit threw away before their time.
-    pub sessions_dropped: u64,
-}
-
 /// The memory of all namespaces. Generic, because sockets are made above and kept below.
 pub(crate) struct Recovery<P> {
     settings: RecoverySettings,
@@ -85,39 +73,26 @@ pub(crate) struct Recovery<P> {
     /// What may wait for one client, and so the most that one can be given back.
     room: OutboxLimits,
     budget: Budget,
-    log: Mutex<Log>,
-    /// The place of the newest packet that was handed on, for those who need not wait for the memory.
-    newest: AtomicU64,
+    memory: Arc<Memory>,
+    /// Its place among what goes first when memory is short: nobody is connected for want of it.
+    _watch: BudgetWatch,
     /// Those who are connected, by the secret with which they may come back.
     live: Mutex<HashMap<Sid, Weak<P>>>,
 }
 
-/// The memory, in the hands of one. What is recorded with it is handed on before it is let go of.
-pub(crate) struct Locked<'a> {
-    log: MutexGuard<'a, Log>,
-    newest: &'a AtomicU64,
-}
-
-#[derive(Debug, Default)]
-pub(crate) struct Log {
-    packets: Packets,
-    lost: Absent,
-    hold: BudgetHold,
-    counters: RecoveryCounters,
-}
-
 impl<P> Recovery<P> {
     /// `silence`: how long a client may be quiet before it is given up, ping and pong together.
-    /// All of it counts in `budget`, and is the first to go when memory is short: nobody is connected for want of it.
+    /// All of it counts in `budget`.
     pub(crate) fn new(settings: RecoverySettings, silence: Duration, budget: &Budget) -> Self {
-        let log = Log { hold: budget.hold(BudgetPart::Recovery), ..Log::default() };
+        let memory = Arc::new(Memory::new(budget));
+        let reserve: Weak<Memory> = Arc::downgrade(&memory);
         Self {
             settings,
             retention: settings.max_disconnection_duration + silence,
             room: OutboxLimits { messages: usize::MAX, bytes: usize::MAX, ..OutboxLimits::default() },
             budget: budget.clone(),
-            log: Mutex::new(log),
-            newest: AtomicU64::new(0),
+            memory,
+            _watch: budget.reserve(reserve),
             live: Mutex::default(),
         }
     }
@@ -135,13 +110,13 @@ impl<P> Recovery<P> {
     /// The memory, for a step that must be one: to record and publish, or to look up and subscribe. Everyone who
     /// publishes waits meanwhile, so that packets reach each client in the order of their places.
     pub(crate) fn lock(&self) -> Locked<'_> {
-        Locked { log: self.log.lock().unwrap_or_else(PoisonError::into_inner), newest: &self.newest }
+        self.memory.lock()
     }
 
     /// The place of the newest packet that was handed on. Clients ask for it whenever they answer a ping: it waits for
     /// nobody who publishes.
     pub(crate) fn newest(&self) -> Place {
-        self.newest.load(Ordering::Acquire)
+        self.memory.newest()
     }
 
     /// Records what `write` makes of the offset, and returns it.
@@ -153,7 +128,7 @@ impl<P> Recovery<P> {
         now: Instant,
         write: impl FnOnce(&str) -> Result<Frames, E>,
     ) -> Result<Frames, E> {
-        let frames = write(&offset(log.newest() + 1))?;
+        let frames = write(&packets::offset(log.newest() + 1))?;
         log.packets.push(now, namespace.clone(), selector, frames.clone());
         self.prune(log, now);
         Ok(frames)
@@ -164,6 +139,8 @@ impl<P> Recovery<P> {
         let mut log = self.lock();
         log.lost.insert(pid, lost, now);
         self.prune(&mut log, now);
+        drop(log);
+        self.budget.relieve();
     }
 
     /// A client came back. `offset` is of the last packet that it has received, if it has received any. `None`: it is
@@ -256,79 +233,31 @@ impl<P> Recovery<P> {
         while let Some(oldest) = log.packets.oldest() {
             let expired = now.duration_since(oldest) > self.retention;
             let is_room = log.packets.len() <= max_packets && log.packets.bytes() <= max_bytes;
-            if !expired && is_room && !self.budget.is_tight() {
+            if !expired && is_room {
                 break;
             }
             log.counters.packets_dropped += u64::from(!expired);
             log.packets.drop_oldest();
-            log.count_bytes();
         }
-        log.count_bytes();
         while let Some((since, pid)) = log.lost.oldest() {
             let expired = now.duration_since(since) > max_disconnection_duration;
             let is_room = log.lost.len() <= max_sessions && log.lost.bytes() <= max_bytes;
-            if !expired && is_room && !self.budget.is_tight() {
+            if !expired && is_room {
                 break;
             }
             log.lost.remove(&pid);
             log.counters.sessions_dropped += u64::from(!expired);
-            log.count_bytes();
         }
+        log.count_bytes();
+        log.shrink(self.budget.excess());
     }
-}
-
-impl Deref for Locked<'_> {
-    type Target = Log;
-
-    fn deref(&self) -> &Log {
-        &self.log
-    }
-}
-
-impl DerefMut for Locked<'_> {
-    fn deref_mut(&mut self) -> &mut Log {
-        &mut self.log
-    }
-}
-
-impl Drop for Locked<'_> {
-    fn drop(&mut self) {
-        self.newest.store(self.log.newest(), Ordering::Release);
-    }
-}
-
-impl Log {
-    fn count_bytes(&mut self) {
-        self.hold.set(self.packets.bytes() + self.lost.bytes());
-    }
-
-    /// The place of the newest packet.
-    pub(crate) fn newest(&self) -> Place {
-        self.packets.newest()
-    }
-
-    /// What a packet carries that is not recorded: everything before it was.
-    pub(crate) fn offset(&self) -> String {
-        offset(self.newest())
-    }
-}
-
-/// A place as clients know it: opaque to them, and never empty.
-fn offset(place: Place) -> String {
-    format!("{place:x}")
-}
-
-fn place(offset: &str) -> Option<Place> {
-    // `from_str_radix` would take a sign.
-    let is_hex = !offset.is_empty() && offset.bytes().all(|byte| byte.is_ascii_hexdigit());
-    is_hex.then(|| u64::from_str_radix(offset, 16).ok()).flatten()
 }
 
 #[cfg(test)]
 impl<P> Recovery<P> {
     /// Whether nobody holds the memory.
     pub(crate) fn is_free(&self) -> bool {
-        self.log.try_lock().is_ok()
+        self.memory.try_lock().is_some()
     }
 }
 

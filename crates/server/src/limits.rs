@@ -38,9 +38,12 @@ fn memory() -> Table {
             "what is held for all peers together",
             "none in the library; in the binary half of the machine's memory, or of its control group's",
             "`Config::budget`, `Builder::budget`, `--memory-budget`",
-            "at 90 %: nobody new (503), and those who hold most go, the largest first (1013; Socket.IO: disconnected, \
-             then closed; cut off who takes nothing); at 95 %: no buffer grows by 16 KiB or more (1013; a POST: 503); at \
-             100 %: none grows, outboxes and ports that hold anything are full",
+            "at 80 %: what could be recovered goes, and if that is not enough polling sessions that are in no namespace and \
+             hold little, the oldest first (closed, or no longer known), until 70 % is held, unless all of them are too few \
+             for that; at 90 %: nobody new (503), and those who hold most go, the largest first, until 80 % is held (1013; \
+             Socket.IO: disconnected, then closed; cut off who takes nothing), those sessions as if they were one; at 95 \
+             %: no buffer grows by 16 KiB or more (1013; a POST: 503), and of those who hold 1 to 4 KiB the newest go \
+             until 90 % is held; at 100 %: none grows, outboxes and ports that hold anything are full",
             "refused and limit: `memory_budget`; `switchboard_memory_refused`, `switchboard_memory_evicted`, \
              `switchboard_memory_denied`, `switchboard_memory_held_bytes`",
         ]),
@@ -82,7 +85,9 @@ fn memory() -> Table {
                  estimate for each connection. A message that many wait\nfor counts once.\n",
         head: HEAD,
         rows,
-        after: "\nThe process stays within the budget and a base: what [each thread keeps](#per-thread) and has in hand in a turn \
+        after: "\nWhether there is memory for a connection is judged before a byte of it is read: while it is short, a polling \
+                client that comes\nby a new connection is told 503 too, though its session is known. To read on would be \
+                to let everybody in. By the connection that\nit has it is served.\n\nThe process stays within the budget and a base: what [each thread keeps](#per-thread) and has in hand in a turn \
                 (one message,\ntwice while it is copied, or the replies to one read), what the application keeps, what \
                 HTTP holds below us, and 256 KiB by\nwhich the count may be behind. Each connection that hyper serves \
                 counts for 24 KiB; what hyper has read ahead of a body, which\nwas seen to be 157 KB, does not, and nobody \

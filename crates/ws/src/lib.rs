@@ -134,7 +134,7 @@ pub use socket::{Receiver, Socket};
 pub use stint::Stint;
 pub use switchboard_budget::{
     Budget, Charge as BudgetCharge, Exhausted as BudgetExhausted, Hold as BudgetHold, Holder as BudgetHolder,
-    Part as BudgetPart, Usage as BudgetUsage, Watch as BudgetWatch,
+    Part as BudgetPart, Reserve as BudgetReserve, Usage as BudgetUsage, Watch as BudgetWatch,
 };
 pub use switchboard_hub::{
     Accepted, Audience, Delivery, HubError, HubLimits, Limits as OutboxLimits, Overflow, Pushed, Refused,

@@ -242,9 +242,10 @@ impl<H: Handler> Session<H> {
 
     /// The transport failed.
     pub(crate) fn failed(&mut self, error: std::io::Error) {
-        // After both Close frames a failing transport is no news: many peers just drop it.
-        let clean = self.connection.ended().is_some_and(|ended| ended.is_clean());
-        if !clean && error.kind() != std::io::ErrorKind::UnexpectedEof {
+        // After both Close frames a failing transport is no news: many peers just drop it. And whoever broke a rule may well
+        // not wait to be told: what counts is the rule.
+        let is_known = self.connection.ended().is_some_and(|ended| ended.is_clean() || ended.cause.is_failure());
+        if !is_known && error.kind() != std::io::ErrorKind::UnexpectedEof {
             // TLS had to let go of what it kept.
             let was_short = matches!(error.get_ref(), Some(inner) if inner.is::<Exhausted>());
             self.fail(if was_short { Error::Protocol(ProtocolError::OutOfMemory) } else { Error::Io(Arc::new(error)) });

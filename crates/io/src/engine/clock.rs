@@ -1,5 +1,6 @@
 //! Deadlines of sessions that no WebSocket keeps the time for: one task for all of them. A deadline that has moved on
-//! since is found to be none when its time comes.
+//! since is found to be none when its time comes; one of a session that is over is forgotten, since it would keep the
+//! session's place in memory until then.
 
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -16,8 +17,18 @@ pub(crate) fn now() -> Instant {
 
 /// Something that wants to be looked at when a time has come.
 pub(crate) trait Timed: Send + Sync + 'static {
+    /// Tells it from others: [given](Clock::number) by the clock.
+    fn number(&self) -> u64;
+
     /// The time has come, or was one that holds no more.
     fn time_passed(self: Arc<Self>, now: Instant);
+}
+
+/// How a deadline has moved.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Moved {
+    pub(crate) from: Option<Instant>,
+    pub(crate) to: Instant,
 }
 
 pub(crate) struct Clock<T> {
@@ -28,21 +39,23 @@ pub(crate) struct Clock<T> {
 }
 
 struct Shared<T> {
-    /// By time, and then by arrival.
+    /// By time, and then by number.
     deadlines: Mutex<BTreeMap<(Instant, u64), Weak<T>>>,
     /// There is an earlier one than before.
     earlier: Notify,
 }
 
 impl<T: Timed> Clock<T> {
-    /// Has it looked at, at this time.
-    pub(crate) fn arm(&self, timed: &Arc<T>, at: Instant) {
+    /// Has it looked at, at this time and not at the one before.
+    pub(crate) fn arm(&self, timed: &Arc<T>, Moved { from, to }: Moved) {
         self.task.get_or_init(|| tokio::spawn(run(Arc::clone(&self.shared))).abort_handle());
-        let key = (at, self.count.fetch_add(1, Ordering::Relaxed));
+        let number = timed.number();
         let mut deadlines = self.shared.lock();
-        deadlines.insert(key, Arc::downgrade(timed));
-        let is_first = deadlines.first_key_value().is_some_and(|(first, _)| *first == key);
+        let before = from.and_then(|from| deadlines.remove(&(from, number)));
+        deadlines.insert((to, number), Arc::downgrade(timed));
+        let is_first = deadlines.first_key_value().is_some_and(|(first, _)| *first == (to, number));
         drop(deadlines);
+        drop(before);
         if is_first {
             self.shared.earlier.notify_one();
         }
@@ -50,10 +63,20 @@ impl<T: Timed> Clock<T> {
 }
 
 impl<T> Clock<T> {
+    /// A number that nobody has had.
+    pub(crate) fn number(&self) -> u64 {
+        self.count.fetch_add(1, Ordering::Relaxed)
+    }
+
+    /// Forgets what is over.
+    pub(crate) fn disarm(&self, number: u64, at: Instant) {
+        let timed = self.shared.lock().remove(&(at, number));
+        drop(timed);
+    }
+
     /// Has it looked at now, by whoever looks at it anyway: something that was [armed](Self::arm) once.
-    pub(crate) fn ring(&self, timed: Weak<T>) {
-        let key = (now(), self.count.fetch_add(1, Ordering::Relaxed));
-        self.shared.lock().insert(key, timed);
+    pub(crate) fn ring(&self, number: u64, timed: Weak<T>) {
+        self.shared.lock().insert((now(), number), timed);
         self.shared.earlier.notify_one();
     }
 }

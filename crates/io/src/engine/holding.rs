@@ -10,21 +10,27 @@ use switchboard_ws::{BudgetHolder, Parcel};
 
 pub(crate) struct Holding {
     outbox: Arc<Outbox<Parcel>>,
+    /// For the session as such.
+    own: usize,
     /// Of the body of a POST that is under way.
     posted: AtomicUsize,
     /// By the conversation.
     kept: AtomicUsize,
+    stranger: AtomicBool,
     evicted: AtomicBool,
     /// Has the session look whether it is to go.
     ring: Box<dyn Fn() + Send + Sync>,
 }
 
 impl Holding {
-    pub(crate) fn new(outbox: &Arc<Outbox<Parcel>>, ring: impl Fn() + Send + Sync + 'static) -> Self {
+    /// `own`: what goes with the session and not before.
+    pub(crate) fn new(outbox: &Arc<Outbox<Parcel>>, own: usize, ring: impl Fn() + Send + Sync + 'static) -> Self {
         Self {
             outbox: Arc::clone(outbox),
+            own,
             posted: AtomicUsize::new(0),
             kept: AtomicUsize::new(0),
+            stranger: AtomicBool::new(false),
             evicted: AtomicBool::new(false),
             ring: Box::new(ring),
         }
@@ -42,6 +48,10 @@ impl Holding {
         self.kept.store(bytes, Relaxed);
     }
 
+    pub(crate) fn set_stranger(&self, stranger: bool) {
+        self.stranger.store(stranger, Relaxed);
+    }
+
     /// Whether it was told to go since this was asked last.
     pub(crate) fn take_evicted(&self) -> bool {
         self.evicted.swap(false, Relaxed)
@@ -50,7 +60,11 @@ impl Holding {
 
 impl BudgetHolder for Holding {
     fn held(&self) -> usize {
-        self.outbox.bytes() + self.posted.load(Relaxed) + self.kept.load(Relaxed)
+        self.own + self.outbox.bytes() + self.posted.load(Relaxed) + self.kept.load(Relaxed)
+    }
+
+    fn is_stranger(&self) -> bool {
+        self.stranger.load(Relaxed)
     }
 
     fn evict(&self) {

@@ -350,7 +350,10 @@ fn open_polling(
     session.lock().calls.inbox.push_back(Call::Open);
     core.registry.insert(session.sid(), &session, place).map_err(|Taken| BadRequest::IdGeneration)?;
     core.metrics.open(Transport::Polling);
-    Ok(session.begin().then_some(session))
+    let begun = session.begin();
+    // Where nobody says anything nobody else finds memory short.
+    core.budget().relieve();
+    Ok(begun.then_some(session))
 }
 
 /// 101, and the handler that runs when it was sent.

@@ -8,7 +8,7 @@ use std::time::Instant;
 
 use switchboard_hub::{Member, Outbox};
 use switchboard_io_proto::engine::{self, CloseReason, Known, Out, Protocol, Sid, Transport};
-use switchboard_ws::{BudgetPart, Parcel, Pushed, Sender};
+use switchboard_ws::{BudgetHolder as _, BudgetPart, Parcel, Pushed, Sender};
 
 use super::clock::{Timed, now};
 use super::forms;
@@ -35,6 +35,8 @@ pub struct Session(Arc<Inner>);
 
 pub(crate) struct Inner {
     sid: Sid,
+    /// Tells it from others, for the clock.
+    number: u64,
     protocol: Protocol,
     over: AtomicBool,
     /// For whom it is not read from: a bit for each.
@@ -54,8 +56,11 @@ const BY_APP: u8 = 1;
 /// The conversation has not been told yet what was read.
 const BY_BACKLOG: u8 = 2;
 
-/// What counts for each session while it does nothing, besides its connection and the head of its request.
+/// What counts for each session while it does nothing, besides its connection and the head of its request: itself, its
+/// conversation, its membership, its places in tables.
 const IDLE: usize = 1 << 10;
+/// What counts for one besides that while it polls: its outbox, and its places with the clock and the budget.
+const IDLE_POLLING: usize = 3 << 8;
 
 impl Session {
     /// The id, by which its client makes its requests. It is a secret: whoever knows it can speak for the client.
@@ -225,9 +230,12 @@ impl Session {
         outbox: Option<Arc<Outbox<Parcel>>>,
     ) -> Self {
         let machine = engine::Session::open(&core.proto, known, b64, now());
-        core.budget().take(BudgetPart::Connections, IDLE + handshake.bytes());
+        let idle = IDLE + handshake.bytes();
+        core.budget().take(BudgetPart::Connections, idle);
+        let number = core.clock.number();
         Self(Arc::new_cyclic(|session| Inner {
             sid,
+            number,
             protocol: known.protocol,
             over: AtomicBool::new(false),
             paused: AtomicU8::new(0),
@@ -236,7 +244,10 @@ impl Session {
             member,
             kept: AtomicUsize::new(0),
             waiting: AtomicUsize::new(0),
-            state: Mutex::new(State::new(machine, outbox.map(|outbox| polling(core, session, outbox)))),
+            state: Mutex::new(State::new(
+                machine,
+                outbox.map(|outbox| polling(core, Weak::clone(session), number, outbox, idle)),
+            )),
         }))
     }
 
@@ -261,6 +272,15 @@ impl Session {
         // Wraps for what has become less.
         self.0.kept.fetch_add(now.wrapping_sub(before), Ordering::Relaxed);
         self.tell_holding(&self.lock());
+    }
+
+    /// Whether nobody knows yet who the client is. While it polls, and memory is short for many of the kind, it goes
+    /// first, and is not told why: to tell all of them would take as long as they hold what they do. Default: it is
+    /// known.
+    pub fn set_stranger(&self, stranger: bool) {
+        if let Some(polling) = &self.lock().polling {
+            polling.holding.set_stranger(stranger);
+        }
     }
 
     /// What is held of what the client said.
@@ -313,14 +333,15 @@ impl Session {
     /// called.
     pub(crate) fn follow(&self, mut state: MutexGuard<'_, State>) {
         let ended = state.notice_end();
-        let mut abandoned = None;
+        let (mut abandoned, mut disarmed) = (None, None);
         if let Some(reason) = ended {
+            disarmed = state.armed.take();
             state.calls.inbox.push_back(Call::Closed(reason));
             abandoned = state.polling.as_ref().map(|polling| Arc::clone(&polling.outbox));
         }
         let on_websocket = state.machine.transport() == Transport::WebSocket;
         let wakers = state.take_wakers();
-        let deadline = state.rearm(lane::is_held(self.address()));
+        let moved = state.rearm(lane::is_held(self.address()));
         let (first, readers) =
             if state.calls.running { (None, Readers::default()) } else { self.next_call(&mut state) };
         let conversation = first.is_some().then(|| {
@@ -335,8 +356,11 @@ impl Session {
             outbox.abandon();
         }
         wakers.into_iter().flatten().for_each(Waker::wake);
-        if let Some(deadline) = deadline {
-            self.core().clock.arm(&self.0, deadline);
+        if let Some(moved) = moved {
+            self.core().clock.arm(&self.0, moved);
+        }
+        if let Some(at) = disarmed {
+            self.core().clock.disarm(self.0.number, at);
         }
         readers.resume();
         if let (Some(first), Some(conversation)) = (first, conversation) {
@@ -402,21 +426,27 @@ impl Session {
 }
 
 /// What polling needs, for a session that is just being made.
-fn polling(core: &Arc<Core>, session: &Weak<Inner>, outbox: Arc<Outbox<Parcel>>) -> Polling {
-    let (clock, session) = (Arc::clone(core), Weak::clone(session));
-    let holding = Arc::new(Holding::new(&outbox, move || clock.clock.ring(Weak::clone(&session))));
+fn polling(core: &Arc<Core>, session: Weak<Inner>, number: u64, outbox: Arc<Outbox<Parcel>>, idle: usize) -> Polling {
+    let mut hold = core.budget().hold(BudgetPart::Connections);
+    hold.set(IDLE_POLLING);
+    let ringing = Arc::clone(core);
+    let ring = move || ringing.clock.ring(number, Weak::clone(&session));
+    let holding = Arc::new(Holding::new(&outbox, idle + IDLE_POLLING, ring));
     let known: Weak<Holding> = Arc::downgrade(&holding);
     let watch = core.budget().watch(known);
-    Polling::new(outbox, holding, watch)
+    Polling::new(outbox, holding, hold, watch)
 }
 
 /// Few hold more memory than this session on polling, and it is short: what waits is dropped, and the client is told
-/// with its next poll that it has to go. One that was told before, or is just sending much, is not waited for. Returns
-/// what is to be dropped outside the lock.
+/// with its next poll that it has to go. One that was told before, or is just sending much, is not waited for, and no
+/// stranger that does not wait itself. Returns what is to be dropped outside the lock.
 fn evict(state: &mut State) -> Vec<Parcel> {
     let debris = state.clear_outbox();
-    let is_posting = state.polling.as_ref().is_some_and(|polling| polling.holding.is_posting());
-    if state.machine.is_open() && !is_posting {
+    let is_heard = state.polling.as_ref().is_some_and(|polling| {
+        let is_there = polling.poller.is_some() || !polling.holding.is_stranger();
+        is_there && !polling.holding.is_posting()
+    });
+    if state.machine.is_open() && is_heard {
         state.calls.inbox.push_back(Call::Overloaded);
     } else {
         state.machine.abort(CloseReason::TransportError);
@@ -431,6 +461,10 @@ impl Drop for Inner {
 }
 
 impl Timed for Inner {
+    fn number(&self) -> u64 {
+        self.number
+    }
+
     fn time_passed(self: Arc<Self>, now: Instant) {
         Session(self).time_passed(now);
     }
@@ -503,6 +537,15 @@ pub(in crate::engine) mod tests {
         let session = open(Silent, Transport::WebSocket);
         session.close(CloseReason::ServerShuttingDown);
         assert_eq!(session.lock().machine.ended(), Some(CloseReason::ServerShuttingDown));
+    }
+
+    /// What the clock knows of it would keep its place in memory, for as long as a ping is not due.
+    #[tokio::test]
+    async fn the_clock_forgets_one_that_is_over() {
+        let session = open(Silent, Transport::Polling);
+        let known = Arc::weak_count(&session.0);
+        session.act(|state| state.machine.abort(CloseReason::TransportError));
+        assert_eq!(Arc::weak_count(&session.0), known - 1);
     }
 
     /// What an answer to a poll had no room for is taken by the WebSocket in the step by which the session moves.

@@ -11,6 +11,7 @@ use switchboard_io_proto::engine::{self, CloseReason, Data, Transport};
 use switchboard_ws::{Budget, BudgetHold, BudgetPart, BudgetWatch, Message, MessageRef, Parcel, Sender};
 
 use super::app::Conversation;
+use super::clock::Moved;
 use super::forms;
 use super::holding::Holding;
 
@@ -44,13 +45,20 @@ pub(crate) struct Polling {
     pub(crate) poller: Option<Waker>,
     /// What the budget knows of it.
     pub(crate) holding: Arc<Holding>,
+    /// What counts while it polls.
+    _hold: BudgetHold,
     /// Its place among those who may have to go.
-    pub(crate) _watch: BudgetWatch,
+    _watch: BudgetWatch,
 }
 
 impl Polling {
-    pub(crate) fn new(outbox: Arc<Outbox<Parcel>>, holding: Arc<Holding>, watch: BudgetWatch) -> Self {
-        Self { outbox, poller: None, holding, _watch: watch }
+    pub(crate) fn new(
+        outbox: Arc<Outbox<Parcel>>,
+        holding: Arc<Holding>,
+        hold: BudgetHold,
+        watch: BudgetWatch,
+    ) -> Self {
+        Self { outbox, poller: None, holding, _hold: hold, _watch: watch }
     }
 }
 
@@ -150,7 +158,7 @@ impl<S> State<S> {
 
     /// When the clock is to look at the session, if it has not been told so yet. A session on a WebSocket has its
     /// heartbeat looked after by the WebSocket; `held`: all of it.
-    pub(crate) fn rearm(&mut self, held: bool) -> Option<Instant> {
+    pub(crate) fn rearm(&mut self, held: bool) -> Option<Moved> {
         if self.machine.ended().is_some() {
             return None;
         }
@@ -161,8 +169,7 @@ impl<S> State<S> {
         if self.armed.is_some_and(|armed| armed <= next) {
             return None;
         }
-        self.armed = Some(next);
-        Some(next)
+        Some(Moved { from: self.armed.replace(next), to: next })
     }
 }
 

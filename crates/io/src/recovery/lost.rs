@@ -74,6 +74,12 @@ impl Absent {
         Some(lost)
     }
 
+    pub(super) fn drop_oldest(&mut self) {
+        if let Some((_, pid)) = self.oldest() {
+            self.remove(&pid);
+        }
+    }
+
     /// Who is away for longest, and since when.
     pub(super) fn oldest(&self) -> Option<(Instant, Sid)> {
         self.by_age.first_key_value().map(|(since, pid)| (since.0, *pid))

@@ -150,6 +150,17 @@ impl Missed {
     }
 }
 
+/// A place as clients know it: opaque to them, and never empty.
+pub(super) fn offset(place: Place) -> String {
+    format!("{place:x}")
+}
+
+pub(super) fn place(offset: &str) -> Option<Place> {
+    // `from_str_radix` would take a sign.
+    let is_hex = !offset.is_empty() && offset.bytes().all(|byte| byte.is_ascii_hexdigit());
+    is_hex.then(|| u64::from_str_radix(offset, 16).ok()).flatten()
+}
+
 /// What a name takes: with its text, which a long one keeps elsewhere.
 pub(super) fn size(name: &Name) -> usize {
     size_of::<Name>() + name.len()

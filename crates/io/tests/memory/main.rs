@@ -247,6 +247,24 @@ async fn what_could_be_recovered_goes_before_anybody_does() {
     healthy.expect_nothing().await;
 }
 
+#[tokio::test]
+async fn an_idle_session_counts_for_what_it_takes() {
+    const COUNT: usize = 3_000;
+    let _alone = counting::alone();
+    let (_io, budget, address, mut healthy) = start().await;
+    let mut wire = Wire::connect(address).await;
+    assert_eq!(wire.get(POLLING).await.status, 200);
+    let before = (usage(&budget).used, counting::in_heap());
+    for _ in 0..COUNT {
+        assert_eq!(wire.get(POLLING).await.status, 200);
+    }
+    let (counted, taken) = (usage(&budget).used - before.0, counting::in_heap() - before.1);
+    println!("{} bytes count for a session, and it takes {}", counted / COUNT, taken / COUNT);
+    assert!(taken <= counted, "{taken}, {counted}");
+    assert!(counted <= taken / 2 * 3, "{taken}, {counted}");
+    healthy.expect_nothing().await;
+}
+
 /// With a frame of the raw kind, to see that a healthy client's large message still gets through.
 #[tokio::test]
 async fn a_large_message_has_room_while_there_is_some() {

@@ -112,10 +112,10 @@ impl Session {
                 // A session at rest holds nothing for calls.
                 state.calls.inbox = VecDeque::new();
                 let next = state.next_deadline();
-                let deadline = state.rearm(lane::is_held(self.address()));
+                let moved = state.rearm(lane::is_held(self.address()));
                 drop(state);
-                if let Some(deadline) = deadline {
-                    self.core().clock.arm(&self.0, deadline);
+                if let Some(moved) = moved {
+                    self.core().clock.arm(&self.0, moved);
                 }
                 readers.resume();
                 return next;
