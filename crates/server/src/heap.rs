@@ -9,7 +9,7 @@ use std::time::Duration;
 use switchboard_ws::Budget;
 
 /// It takes a lock of the allocator for as long as it goes through its free pieces: not worth it for less than this.
-const WORTH_IT: usize = 1 << 20;
+const WORTH_IT: usize = 512 << 10;
 
 /// How often memory was given back since the process began, of which there is one heap.
 static GIVEN_BACK: AtomicU64 = AtomicU64::new(0);
@@ -82,8 +82,8 @@ mod tests {
     #[test]
     fn nothing_is_done_for_little() {
         let mut tide = Tide::default();
-        assert!(!tide.has_gone_out(MIB - 1) && !tide.has_gone_out(0));
-        assert!(!tide.has_gone_out(MIB) && tide.has_gone_out(0));
+        assert!(!tide.has_gone_out(WORTH_IT - 1) && !tide.has_gone_out(0));
+        assert!(!tide.has_gone_out(WORTH_IT) && tide.has_gone_out(0));
     }
 
     #[tokio::test(start_paused = true)]

@@ -49,7 +49,7 @@ fn memory() -> Table {
         ]),
         row([
             "when what is free is given back to the system",
-            "when half of the most that was held is gone, and a megabyte at least, looked at every 10 s",
+            "when half of the most that was held is gone, and 512 KiB at least, looked at every 10 s",
             "`--give-back-memory`; glibc only",
             "the allocator's free pieces are gone through, in milliseconds",
             "`switchboard_memory_given_back`",
