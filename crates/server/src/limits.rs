@@ -476,7 +476,7 @@ fn socketio() -> Table {
             "WebSockets at once that want to take one session over",
             "1",
             "fixed",
-            "further ones are refused with 400",
+            "further ones are closed at once, as Node does it",
             "`upgrade_under_way`",
         ]),
         row([

@@ -38,8 +38,6 @@ pub enum BadRequest {
     IdGeneration,
     /// A middleware of the application failed.
     Middleware,
-    /// The session is about to move to another WebSocket.
-    Upgrading,
 }
 
 impl HandshakeError {
@@ -93,8 +91,6 @@ impl HandshakeError {
             BadRequest::TransportHandshake => "TRANSPORT_HANDSHAKE_ERROR",
             BadRequest::IdGeneration => "ID_GENERATION_ERROR",
             BadRequest::Middleware => "MIDDLEWARE_FAILURE",
-            // Node has none: it closes such a WebSocket without a word.
-            BadRequest::Upgrading => "ALREADY_UPGRADING",
         })
     }
 

@@ -205,9 +205,6 @@ impl<E: Into<HandshakeError>> From<E> for Failure {
 
 fn refuse(core: &Core, parts: &Parts, upgrade: bool, failure: &Failure) -> Answer {
     let Failure { error, detail } = failure;
-    if *error == BadRequest::Upgrading.into() {
-        core.metrics.hit(Limit::Candidates);
-    }
     core.metrics.refuse(error);
     core.config.hooks.tell(&ConnectionError { request: parts, error, detail: detail.as_deref() });
     if upgrade { answer::refused_upgrade(error) } else { answer::refusal(error) }
@@ -282,24 +279,7 @@ pub(crate) fn judge(
     if upgrade && !may_open_websocket(core.config.cors.as_ref(), headers) {
         return Err(HandshakeError::forbidden(None));
     }
-    if let Verdict::Upgrade(sid) = verdict {
-        check_upgrade(core, &sid)?;
-    }
     Ok(verdict)
-}
-
-/// A session has one candidate at a time, and none when it is on a WebSocket: whoever knows its id could otherwise hold
-/// any number of WebSockets that nobody counts. Node opens them first, and closes them then.
-fn check_upgrade(core: &Core, sid: &Sid) -> Result<(), HandshakeError> {
-    let session = core.registry.get(sid).ok_or(HandshakeError::UnknownSid)?;
-    let state = session.lock();
-    if state.machine.has_candidate() {
-        return Err(BadRequest::Upgrading.into());
-    }
-    if state.machine.transport() == Transport::WebSocket {
-        return Err(BadRequest::TransportMismatch.into());
-    }
-    Ok(())
 }
 
 async fn open<B: Body>(

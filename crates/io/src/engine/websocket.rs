@@ -11,6 +11,7 @@ use switchboard_ws::{
 use super::forms;
 use super::handshake::Handshake;
 use super::lane::{self, Item, Load};
+use super::limit::Limit;
 use super::session::{Call, Core, Session};
 
 /// A candidate looks this often whether it still is one: its session may have ended by polling.
@@ -98,6 +99,7 @@ impl EngineSocket {
             Ok(number) => self.role = Role::Candidate { session, number },
             Err(error) => {
                 tracing::debug!(peer = %session.handshake().peer(), %error, "a WebSocket is no candidate");
+                session.hit(Limit::Candidates);
                 session.core().metrics.drop_upgrade();
                 return close(cx, CloseCode::NO_STATUS);
             }

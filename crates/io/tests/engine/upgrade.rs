@@ -212,28 +212,18 @@ async fn a_candidate_that_goes_away_leaves_the_session_as_it_was() {
 }
 
 #[tokio::test]
-async fn a_second_websocket_is_refused() {
+async fn a_second_websocket_is_closed() {
     let mut host = Host::new(EngineConfig::default()).await;
     let (client, _) = host.polling().await;
-    let path = format!("{WEBSOCKET}&sid={}", client.sid);
-    let second = async |address| {
-        let answer = Wire::ask(address, &path, "").await.response().await;
-        assert_eq!((answer.status, &*answer.body), (400, "Bad request"));
-    };
     let mut first = client.websocket().await;
     probe(&mut first).await;
-    // While another is probed.
-    second(host.address).await;
-    second(host.address).await;
-    assert_eq!(host.engine.metrics().limit(Limit::Candidates), 2);
+    assert_eq!(client.websocket().await.frame().await, frame::empty_close(), "while another is probed");
     first.say(&frame::text("5").masked()).await;
     first.say(&frame::text("4hi").masked()).await;
     assert_eq!(text(&mut first).await, "4hi");
-    // When another has taken over.
-    second(host.address).await;
+    assert_eq!(client.websocket().await.frame().await, frame::empty_close(), "when another has taken over");
     let metrics = host.engine.metrics();
-    assert_eq!((metrics.limit(Limit::Candidates), metrics.refused(3)), (2, 3));
-    assert_eq!((metrics.upgrades_begun(), metrics.upgrades_dropped()), (1, 0));
+    assert_eq!((metrics.limit(Limit::Candidates), metrics.upgrades_dropped()), (2, 2));
 }
 
 #[tokio::test]
